@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The version script comes from the table of entry points (`scripts/generate`); the linker wants an absolute path.
+let exportsMap = "\(Context.packageDirectory)/Sources/ShimC/exports.map"
+
+/// Warnings are errors, in every target of ours.
+let strictC: [CSetting] = [
+    .unsafeFlags([
+        "-Wall", "-Wextra", "-Werror", "-std=gnu11",
+        // One load from the thread pointer; a dynamic model would call __tls_get_addr, which may allocate.
+        "-ftls-model=initial-exec",
+        // Nothing leaves the .so but what the version script names.
+        "-fvisibility=hidden",
+        // Our read is called `read`: gcc and clang must not assume they know what it does.
+        "-fno-builtin",
+    ])
+]
+
+let strictSwift: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "pmemshim",
+    products: [
+        .library(name: "pmemshim", type: .dynamic, targets: ["ShimC"]),
+        .executable(name: "shimctl", targets: ["shimctl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
+    ],
+    targets: [
+        // The ground: raw system calls, guarded copy, signal handler, thread state, shared layouts.
+        .target(name: "CShimSys", cSettings: strictC),
+        // The engine as an ordinary module, for tests and shimctl.
+        .target(name: "PmemShim", dependencies: ["CShimSys"], swiftSettings: strictSwift),
+        // The same sources (a symbolic link) as Embedded Swift, for the .so: no runtime, libc.so.6 only.
+        .target(
+            name: "PmemShimEmbedded",
+            dependencies: ["CShimSys"],
+            swiftSettings: strictSwift + [
+                .enableExperimentalFeature("Embedded"),
+                .unsafeFlags(["-wmo"]),
+            ]),
+        // The C face: one file per family of libc entry points.
+        .target(
+            name: "ShimC",
+            dependencies: ["PmemShimEmbedded", "CShimSys"],
+            cSettings: strictC,
+            linkerSettings: [
+                .unsafeFlags([
+                    // Without it on the link line the driver links the ordinary Swift runtime.
+                    "-enable-experimental-feature", "Embedded", "-wmo",
+                    // A missing symbol must fail here, not in a user's program at load time.
+                    "-Xlinker", "-z", "-Xlinker", "defs",
+                    "-Xlinker", "--version-script=\(exportsMap)",
+                ])
+            ]),
+        .systemLibrary(name: "CElf", providers: [.apt(["libelf-dev"])]),
+        .executableTarget(
+            name: "shimctl",
+            dependencies: [
+                "CShimSys", "CElf",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "TextTable", package: "TextTable"),
+            ],
+            swiftSettings: strictSwift),
+        .testTarget(name: "PmemShimTests", dependencies: ["PmemShim", "CShimSys"], swiftSettings: strictSwift),
+        .testTarget(name: "InterposeTests", dependencies: [], swiftSettings: strictSwift),
+        .testTarget(name: "DatabaseTests", dependencies: [], swiftSettings: strictSwift),
+    ]
+)
