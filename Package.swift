@@ -67,8 +67,16 @@ let package = Package(
                 .product(name: "TextTable", package: "TextTable"),
             ],
             swiftSettings: strictSwift),
+        // Scratch mounts, programs and runs with and without the preload, for every suite that spawns.
+        .target(
+            name: "TestSupport",
+            dependencies: [.product(name: "SystemPackage", package: "swift-system")],
+            path: "Tests/TestSupport", swiftSettings: strictSwift),
         .testTarget(name: "PmemShimTests", dependencies: ["PmemShim", "CShimSys"], swiftSettings: strictSwift),
-        .testTarget(name: "InterposeTests", dependencies: [], swiftSettings: strictSwift),
-        .testTarget(name: "DatabaseTests", dependencies: [], swiftSettings: strictSwift),
+        .testTarget(name: "InterposeTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
+        .testTarget(name: "ExerciserTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
+        .testTarget(name: "ProgramTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
+        .testTarget(name: "DatabaseTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
+        .testTarget(name: "ShimctlTests", dependencies: ["TestSupport", "CShimSys"], swiftSettings: strictSwift),
     ]
 )

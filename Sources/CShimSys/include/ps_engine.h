@@ -1,0 +1,74 @@
+// What the C face (ShimC) asks of the engine (PmemShim, Swift). Everything here is async-signal-safe, allocates
+// nothing and may be called before the constructor has run (it then does nothing, or says PS_PASS_ON).
+//
+// Convention: results are those of the raw system call: >= 0, or -errno. PS_PASS_ON: the engine has done nothing
+// that the caller must undo; run the next libc symbol, unchanged.
+#ifndef PS_ENGINE_H
+#define PS_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "ps_stats.h"
+
+#define PS_PASS_ON INT64_MIN
+
+#ifdef __swift__
+#define PS_SWIFT_NAME(name) __attribute__((swift_name(name)))
+#else
+#define PS_SWIFT_NAME(name)
+#endif
+
+// ---- data calls ----------------------------------------------------------------------------------------------
+// `family` says for which line of the statistics the call counts.
+int64_t ps_engine_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset);
+int64_t ps_engine_read(int fd, void *_Nullable buffer, size_t count);
+int64_t ps_engine_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t offset);
+int64_t ps_engine_write(int fd, const void *_Nullable buffer, size_t count);
+// offset -1: the current one. `flags`: RWF_*; only RWF_HIPRI is served.
+int64_t ps_engine_readv(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags, bool positioned);
+int64_t ps_engine_writev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags, bool positioned);
+// After a data call that was passed on: what the kernel answered (`result` as libc returns it), so that hints follow.
+void ps_engine_passed_on(int fd, enum ps_family family, int64_t result);
+
+// ---- sync family: 0, or PS_PASS_ON ----------------------------------------------------------------------------
+int64_t ps_engine_sync(int fd, enum ps_family family);
+
+// ---- descriptors ---------------------------------------------------------------------------------------------
+// Forget `fd` (any value; out of range is ignored). Before a close: also drops the window that pins fd's description
+// or swaps it onto another descriptor of the inode. After a call that returned a new descriptor: the same.
+void ps_engine_evict(int fd);
+// The same for first...last, both included (last may be ~0u).
+void ps_engine_evict_range(unsigned first, unsigned last);
+// Forget every descriptor (F_SETFL that changes O_APPEND, O_DIRECT or O_NOATIME: dup'ed descriptors share the flags).
+void ps_engine_evict_all(void);
+
+// ---- files ---------------------------------------------------------------------------------------------------
+// After ftruncate, fallocate and kin on `fd` have returned (whatever they returned): learn size and holes again.
+void ps_engine_resized(int fd);
+// The same by path (truncate): forgets what is known of the inode's size, if it is a known one.
+void ps_engine_resized_path(const char *_Nullable path);
+// Counts a call of a family that always goes to the kernel (mmap, copy, resize), if fd is ours.
+void ps_engine_count(int fd, enum ps_family family);
+
+// ---- giving way ----------------------------------------------------------------------------------------------
+enum ps_give_way {
+    PS_GIVE_WAY_MLOCKALL = 1,     // MCL_FUTURE or MCL_CURRENT in force; munlockall resumes
+    PS_GIVE_WAY_SECCOMP = 2,      // for good
+    PS_GIVE_WAY_UNSHARE_FILES = 4, // for good: threads' descriptor tables differ
+    PS_GIVE_WAY_ADDRESS_SPACE = 8, // RLIMIT_AS is set; lifted when it is RLIM_INFINITY again
+    PS_GIVE_WAY_FILE_SIZE = 16,    // RLIMIT_FSIZE is set: writes only are passed on
+};
+// Before the call that makes it necessary: drops all windows, forgets all descriptors, maps no more.
+void ps_engine_give_way(enum ps_give_way reason);
+void ps_engine_resume(enum ps_give_way reason);
+
+// ---- life ----------------------------------------------------------------------------------------------------
+// From ShimC's constructor, once, with the environment block as it is then.
+void ps_engine_start(char *_Nullable const *_Nullable environment);
+// True once the first window has been mapped in this process: from then on SIGBUS and SIGSEGV are virtualised.
+bool ps_engine_windows_exist(void);
+
+#endif
