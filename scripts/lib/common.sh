@@ -23,7 +23,7 @@ require_swift() {
     fi
 }
 
-# Builds the release .so and shimctl and exports where they are. SwiftPM locks its directory, so that two scripts at
+# Builds the release .so and shimctl and exports where they are (no other PMEMSHIM_ names: shimctl refuses unknown ones). SwiftPM locks its directory, so that two scripts at
 # once wait for one another rather than build over one another.
 build_release() {
     require_swift
@@ -31,21 +31,26 @@ build_release() {
     for product in pmemshim shimctl; do
         (cd "$ROOT" && swift build -c release --product "$product") || die "building $product failed"
     done
-    PMEMSHIM_BUILD=$(cd "$ROOT" && swift build -c release --show-bin-path)
-    PMEMSHIM_LIBRARY=$PMEMSHIM_BUILD/libpmemshim.so
-    SHIMCTL=$PMEMSHIM_BUILD/shimctl
-    [[ -f $PMEMSHIM_LIBRARY ]] || die "the build left no $PMEMSHIM_LIBRARY"
-    [[ -x $SHIMCTL ]] || die "the build left no $SHIMCTL"
-    export PMEMSHIM_BUILD PMEMSHIM_LIBRARY SHIMCTL
+    find_release
+}
+
+# The same without building.
+find_release() {
+    BUILD=$(cd "$ROOT" && swift build -c release --show-bin-path)
+    PMEMSHIM_LIBRARY=$BUILD/libpmemshim.so
+    SHIMCTL=$BUILD/shimctl
+    [[ -f $PMEMSHIM_LIBRARY ]] || die "there is no $PMEMSHIM_LIBRARY"
+    [[ -x $SHIMCTL ]] || die "there is no $SHIMCTL"
+    export BUILD PMEMSHIM_LIBRARY SHIMCTL
 }
 
 file_system_of() { stat --file-system --format=%T "$1"; }
 
 # A new directory on a tmpfs, for this run only, named after the script. No root needed: /dev/shm, or the user's own
-# $XDG_RUNTIME_DIR, or any directory given in PMEMSHIM_SCRATCH.
+# $XDG_RUNTIME_DIR, or any directory given in SCRATCH_PARENT.
 make_tmpfs_directory() {
     local megabytes=$1 parent free
-    for parent in "${PMEMSHIM_SCRATCH:-}" /dev/shm "${XDG_RUNTIME_DIR:-}"; do
+    for parent in "${SCRATCH_PARENT:-}" /dev/shm "${XDG_RUNTIME_DIR:-}"; do
         [[ -n $parent && -d $parent && -w $parent && $(file_system_of "$parent") == tmpfs ]] || continue
         free=$(df --output=avail --block-size=1M "$parent" | tail -n 1)
         if ((free < megabytes)); then
@@ -55,5 +60,5 @@ make_tmpfs_directory() {
         mktemp -d "$parent/pmemshim-$(basename "$0").XXXXXX"
         return
     done
-    die "no writable tmpfs with $megabytes MiB free (tried PMEMSHIM_SCRATCH, /dev/shm, XDG_RUNTIME_DIR)"
+    die "no writable tmpfs with $megabytes MiB free (tried SCRATCH_PARENT, /dev/shm, XDG_RUNTIME_DIR)"
 }
