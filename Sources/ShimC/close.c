@@ -1,0 +1,116 @@
+// Calls that close a descriptor or make its number mean something else.
+//
+// Forgotten twice. Before the kernel call, because a window pins the struct file: locks, leases, ETXTBSY and the space
+// of an unlinked file would outlive the close. After it, because a thread that was in a data call on the same number
+// may have learnt it again in between. Both only forget, so doing it too often, or in a vfork child, costs time only.
+#include "face.h"
+
+#include "descriptors.h"
+
+#include <fcntl.h>
+#include <mqueue.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1u << 1)
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1u << 2)
+#endif
+
+extern int __fcntl(int fd, int command, ...);
+
+PS_ENTRY int close(int fd)
+{
+    ps_engine_evict(fd);
+    int result = NEXT(close)(fd);
+    ps_engine_evict(fd);
+    return result;
+}
+PS_ALIAS(__close, close);
+
+void ps_before_close_range(unsigned first, unsigned last, int flags)
+{
+    if (flags & CLOSE_RANGE_CLOEXEC)
+        return; // closes nothing
+    // The calling thread alone gets a table of its own and closes there; its fellows keep the old numbers open. With
+    // no fellows nothing is unshared.
+    if ((flags & CLOSE_RANGE_UNSHARE) && !__libc_single_threaded)
+        ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
+    ps_engine_evict_range(first, last);
+}
+
+PS_ENTRY int close_range(unsigned first, unsigned last, int flags)
+{
+    ps_before_close_range(first, last, flags);
+    int result = NEXT(close_range)(first, last, flags);
+    if (!(flags & CLOSE_RANGE_CLOEXEC))
+        ps_engine_evict_range(first, last);
+    return result;
+}
+
+PS_ENTRY void closefrom(int lowest)
+{
+    unsigned first = lowest < 0 ? 0 : (unsigned)lowest;
+    ps_engine_evict_range(first, ~0u);
+    NEXT(closefrom)(lowest);
+    ps_engine_evict_range(first, ~0u);
+}
+
+PS_ENTRY int dup2(int old, int new)
+{
+    if (old != new) // else it only says whether the number is open
+        ps_engine_evict(new);
+    int result = NEXT(dup2)(old, new);
+    return old != new ? ps_fresh(result) : result;
+}
+PS_ALIAS(__dup2, dup2);
+
+PS_ENTRY int dup3(int old, int new, int flags)
+{
+    ps_engine_evict(new);
+    return ps_fresh(NEXT(dup3)(old, new, flags));
+}
+
+// Duplicates share the flags, and so do other processes' (whose caches these flags change behind: docs/limitations.md).
+bool ps_changes_flags(int fd, int command, long argument)
+{
+    if (command != F_SETFL)
+        return false;
+    long before = ps_sys_status_flags(fd);
+    return before >= 0 && ((before ^ argument) & (O_APPEND | O_DIRECT | O_NOATIME)) != 0;
+}
+
+PS_ENTRY int fcntl(int fd, int command, ...)
+{
+    va_list list;
+    va_start(list, command);
+    long argument = va_arg(list, long); // an int, a pointer or nothing: passed on as it came
+    va_end(list);
+    bool changes = ps_changes_flags(fd, command, argument);
+    int result = NEXT(fcntl)(fd, command, argument);
+    if (changes)
+        ps_engine_evict_all();
+    else if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+        ps_fresh(result);
+    return result;
+}
+PS_ALIAS(__fcntl, fcntl);
+PS_ALIAS(fcntl64, fcntl);
+
+PS_ENTRY int mq_close(mqd_t queue)
+{
+    ps_engine_evict(queue);
+    int result = NEXT(mq_close)(queue);
+    ps_engine_evict(queue);
+    return result;
+}
+
+PS_ENTRY int daemon(int keep_directory, int keep_standard)
+{
+    // In the child that goes on the cache is empty; only a libc without fork inside would leave stale numbers.
+    int result = NEXT(daemon)(keep_directory, keep_standard);
+    ps_engine_evict_range(0, 2);
+    return result;
+}

@@ -1,0 +1,79 @@
+// What every file of the C face shares. Included first: it sets the feature macros.
+//
+// An entry point decides "ours?" by asking the engine, and otherwise runs the next libc symbol, unchanged. Rules:
+// - errno is untouched by a success, and by everything we do after the kernel has answered.
+// - What is served is a cancellation point as the call itself is: tested before the engine is asked, since a call
+//   that is cancelled must have had no effect. What is passed on is libc's own cancellation point.
+// - Nothing here allocates, locks or enters a runtime: any of these calls may come from a signal handler, from inside
+//   malloc, from a constructor that runs before ours, or from a vfork child that shares our memory.
+#ifndef PS_FACE_H
+#define PS_FACE_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#undef _FORTIFY_SOURCE // its inline wrappers would stand in our way: we define the functions themselves
+
+#include <errno.h>
+#include <features.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/single_threaded.h>
+#include <sys/types.h>
+
+#include "next.h"
+#include "ps_engine.h"
+#include "ps_sys.h"
+
+// Exported. The version script says the same; this is for builds that hide everything by default.
+#define PS_ENTRY __attribute__((visibility("default")))
+// `name` is `base` by another name: same code, and the next symbol of `base`.
+#define PS_ALIAS(name, base) extern __typeof__(base) name __attribute__((alias(#base), visibility("default")))
+
+static inline void ps_cancellation_point(void)
+{
+    // False once a second thread exists or pthread_cancel has been called: pthread_testcancel costs a call.
+    if (__builtin_expect(!__libc_single_threaded, 0))
+        pthread_testcancel();
+}
+
+// An engine result as libc returns it.
+static inline int64_t ps_result(int64_t result)
+{
+    if (__builtin_expect(result < 0, 0)) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}
+
+// The kernel has answered a call that was passed on: the engine's hints follow; errno stays the kernel's.
+static inline int64_t ps_passed_on(int fd, enum ps_family family, int64_t result)
+{
+    int saved = errno;
+    ps_engine_passed_on(fd, family, result);
+    errno = saved;
+    return result;
+}
+
+// A number has been returned by a call that opened something: whatever we knew of it is stale. The caller's result.
+static inline int ps_fresh(int fd)
+{
+    if (fd >= 0)
+        ps_engine_evict(fd);
+    return fd;
+}
+
+// The same for calls that fill a pair.
+static inline int ps_fresh_pair(int result, const int pair[2])
+{
+    if (result == 0) {
+        ps_engine_evict(pair[0]);
+        ps_engine_evict(pair[1]);
+    }
+    return result;
+}
+
+#endif

@@ -1,0 +1,139 @@
+// Streams. libc opens and closes their descriptors inside itself, where no preload sees it.
+#include "face.h"
+
+#include <dirent.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+
+extern FILE *_IO_fopen(const char *path, const char *mode);
+extern FILE *_IO_fdopen(int fd, const char *mode);
+extern FILE *_IO_popen(const char *command, const char *type);
+extern int _IO_fclose(FILE *stream);
+extern FILE *__setmntent(const char *path, const char *mode);
+extern int __endmntent(FILE *stream);
+
+// The headers promise these pointers to be non-null; libc checks some of them all the same, and so must we.
+#define UNPROMISED(pointer) __asm__("" : "+r"(pointer))
+
+// Not fileno(): that sets errno on a stream without a descriptor (fmemopen), whose number here is negative.
+static inline int number_of(FILE *stream)
+{
+    UNPROMISED(stream);
+    return stream ? stream->_fileno : -1;
+}
+
+static inline int number_of_directory(DIR *directory)
+{
+    UNPROMISED(directory);
+    return directory ? dirfd(directory) : -1;
+}
+
+static inline FILE *opened(FILE *stream, const char *mode)
+{
+    if (stream) {
+        ps_engine_evict(number_of(stream));
+        if (mode[0] == 'w') // O_TRUNC
+            ps_engine_resized(number_of(stream));
+    }
+    return stream;
+}
+
+PS_ENTRY FILE *fopen(const char *path, const char *mode) { return opened(NEXT_POINTER(fopen)(path, mode), mode); }
+PS_ALIAS(fopen64, fopen);
+PS_ALIAS(_IO_fopen, fopen);
+
+PS_ENTRY FILE *fdopen(int fd, const char *mode)
+{
+    FILE *stream = NEXT_POINTER(fdopen)(fd, mode);
+    // Mode a sets O_APPEND on the description by a call inside libc, and duplicates share it.
+    if (stream && mode[0] == 'a')
+        ps_engine_evict_all();
+    return stream;
+}
+PS_ALIAS(_IO_fdopen, fdopen);
+
+PS_ENTRY FILE *freopen(const char *path, const char *mode, FILE *stream)
+{
+    ps_engine_evict(number_of(stream));
+    return opened(NEXT_POINTER(freopen)(path, mode, stream), mode);
+}
+PS_ENTRY FILE *freopen64(const char *path, const char *mode, FILE *stream)
+{
+    ps_engine_evict(number_of(stream));
+    return opened(NEXT_POINTER(freopen64)(path, mode, stream), mode);
+}
+
+PS_ENTRY int fclose(FILE *stream)
+{
+    int fd = number_of(stream);
+    ps_engine_evict(fd);
+    int result = NEXT(fclose)(stream);
+    ps_engine_evict(fd);
+    return result;
+}
+PS_ALIAS(_IO_fclose, fclose);
+
+PS_ENTRY int fcloseall(void)
+{
+    ps_engine_evict_all();
+    int result = NEXT(fcloseall)();
+    ps_engine_evict_all();
+    return result;
+}
+
+PS_ENTRY FILE *popen(const char *command, const char *type) { return opened(NEXT_POINTER(popen)(command, type), ""); }
+PS_ALIAS(_IO_popen, popen);
+
+PS_ENTRY int pclose(FILE *stream)
+{
+    int fd = number_of(stream);
+    ps_engine_evict(fd);
+    int result = NEXT(pclose)(stream);
+    ps_engine_evict(fd);
+    return result;
+}
+
+PS_ENTRY FILE *tmpfile(void) { return opened(NEXT_POINTER(tmpfile)(), ""); }
+PS_ALIAS(tmpfile64, tmpfile);
+
+PS_ENTRY DIR *opendir(const char *path)
+{
+    DIR *directory = NEXT_POINTER(opendir)(path);
+    if (directory)
+        ps_engine_evict(dirfd(directory));
+    return directory;
+}
+
+PS_ENTRY DIR *fdopendir(int fd)
+{
+    DIR *directory = NEXT_POINTER(fdopendir)(fd);
+    if (directory)
+        ps_engine_evict(fd);
+    return directory;
+}
+
+PS_ENTRY int closedir(DIR *directory)
+{
+    int fd = number_of_directory(directory);
+    ps_engine_evict(fd);
+    int result = NEXT(closedir)(directory);
+    ps_engine_evict(fd);
+    return result;
+}
+
+PS_ENTRY FILE *setmntent(const char *path, const char *mode)
+{
+    return opened(NEXT_POINTER(setmntent)(path, mode), mode);
+}
+PS_ALIAS(__setmntent, setmntent);
+
+PS_ENTRY int endmntent(FILE *stream)
+{
+    int fd = number_of(stream);
+    ps_engine_evict(fd);
+    int result = NEXT(endmntent)(stream);
+    ps_engine_evict(fd);
+    return result;
+}
+PS_ALIAS(__endmntent, endmntent);

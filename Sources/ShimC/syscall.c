@@ -1,0 +1,207 @@
+// System calls by number: those of the table do here what their libc entry does, around libc's syscall().
+//
+// All others jump to libc's syscall with registers and stack as they came: clone with a new stack must not return
+// through a frame of ours, and a caller that gave fewer than six arguments has something else where the sixth would be.
+#include "face.h"
+
+#include "descriptors.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret 447
+#endif
+
+// The sixth argument of the call is on the caller's stack, where the variadic original looks for it too.
+typedef long entry(long number, long a, long b, long c, long d, long e, long f);
+PS_ENTRY entry ps_entry_syscall __asm__("syscall");
+__attribute__((visibility("hidden"))) entry ps_syscall_handle;
+
+extern const uint8_t ps_syscall_numbers[512] __attribute__((visibility("hidden")));
+const uint8_t ps_syscall_numbers[512] = {
+#define FAMILY(family, about)
+#define ENTRY(name, treatment, owes)
+#define ENTRY_SINCE(major, minor, name, treatment, owes)
+#define SYSTEM_CALL(name, treatment, owes) [SYS_##name] = 1,
+#include "entry-points.def"
+};
+
+static int64_t serve(long number, long a, long b, long c, long d, long e)
+{
+    int fd = (int)a;
+    const struct iovec *vector = (const void *)b;
+    // Offsets of the vector forms come in two halves, of which x86-64 uses the first.
+    switch (number) {
+    case SYS_read: return ps_engine_read(fd, (void *)b, (size_t)c);
+    case SYS_pread64: return ps_engine_pread(fd, (void *)b, (size_t)c, d);
+    case SYS_readv: return ps_engine_readv(fd, vector, (int)c, -1, 0, false);
+    case SYS_preadv: return d < 0 ? PS_PASS_ON : ps_engine_readv(fd, vector, (int)c, d, 0, true);
+    case SYS_preadv2: return ps_engine_readv(fd, vector, (int)c, d, (int)e, d != -1);
+    case SYS_write: return ps_engine_write(fd, (const void *)b, (size_t)c);
+    case SYS_pwrite64: return ps_engine_pwrite(fd, (const void *)b, (size_t)c, d);
+    case SYS_writev: return ps_engine_writev(fd, vector, (int)c, -1, 0, false);
+    case SYS_pwritev: return d < 0 ? PS_PASS_ON : ps_engine_writev(fd, vector, (int)c, d, 0, true);
+    case SYS_pwritev2: return ps_engine_writev(fd, vector, (int)c, d, (int)e, d != -1);
+    case SYS_fsync: return ps_engine_sync(fd, PS_FAMILY_FSYNC);
+    case SYS_fdatasync: return ps_engine_sync(fd, PS_FAMILY_FDATASYNC);
+    default: return PS_PASS_ON;
+    }
+}
+
+static int family_of(long number, long offset)
+{
+    switch (number) {
+    case SYS_read: return PS_FAMILY_READ;
+    case SYS_pread64: return PS_FAMILY_PREAD;
+    case SYS_readv: return PS_FAMILY_READV;
+    case SYS_preadv: return PS_FAMILY_PREADV;
+    case SYS_preadv2: return offset == -1 ? PS_FAMILY_READV : PS_FAMILY_PREADV;
+    case SYS_write: return PS_FAMILY_WRITE;
+    case SYS_pwrite64: return PS_FAMILY_PWRITE;
+    case SYS_writev: return PS_FAMILY_WRITEV;
+    case SYS_pwritev: return PS_FAMILY_PWRITEV;
+    case SYS_pwritev2: return offset == -1 ? PS_FAMILY_WRITEV : PS_FAMILY_PWRITEV;
+    case SYS_fsync: return PS_FAMILY_FSYNC;
+    case SYS_fdatasync: return PS_FAMILY_FDATASYNC;
+    case SYS_sync_file_range: return PS_FAMILY_SYNC_FILE_RANGE;
+    default: return -1;
+    }
+}
+
+static void before(long number, long a, long b, long c)
+{
+    switch (number) {
+    case SYS_close: return ps_engine_evict((int)a);
+    case SYS_close_range: return ps_before_close_range((unsigned)a, (unsigned)b, (int)c);
+    case SYS_dup2:
+    case SYS_dup3:
+        if ((int)a != (int)b)
+            ps_engine_evict((int)b);
+        return;
+    case SYS_mmap: return; // counted afterwards: the descriptor is the fifth argument
+    case SYS_mlockall: return ps_before_mlockall();
+    case SYS_prctl: return ps_before_prctl((int)a, (unsigned long)b);
+    case SYS_seccomp: return ps_before_seccomp((unsigned)a);
+    case SYS_setrlimit: return ps_before_limit(0, (int)a, (const void *)b);
+    case SYS_prlimit64: return ps_before_limit((int)a, (int)b, (const void *)c);
+    case SYS_unshare: return ps_before_unshare((int)a);
+    }
+}
+
+static void after(long number, long result, const long argument[6], bool changes_flags)
+{
+    const long a = argument[0], b = argument[1], c = argument[2], d = argument[3];
+    switch (number) {
+    case SYS_close: return ps_engine_evict((int)a);
+    case SYS_close_range:
+        if (!((unsigned)c & (1u << 2))) // CLOSE_RANGE_CLOEXEC closes nothing
+            ps_engine_evict_range((unsigned)a, (unsigned)b);
+        return;
+    case SYS_fcntl:
+        if (changes_flags)
+            ps_engine_evict_all();
+        else if ((int)b == F_DUPFD || (int)b == F_DUPFD_CLOEXEC)
+            ps_fresh((int)result);
+        return;
+    case SYS_open:
+    case SYS_openat:
+        ps_fresh((int)result);
+        if (result >= 0 && ((number == SYS_open ? b : c) & O_TRUNC))
+            ps_engine_resized((int)result);
+        return;
+    case SYS_creat:
+        ps_fresh((int)result);
+        if (result >= 0)
+            ps_engine_resized((int)result);
+        return;
+    case SYS_pipe:
+    case SYS_pipe2: ps_fresh_pair((int)result, (const int *)a); return;
+    case SYS_socketpair: ps_fresh_pair((int)result, (const int *)d); return;
+    case SYS_recvmsg: return ps_received(result, (struct msghdr *)b);
+    case SYS_recvmmsg: return ps_received_many(result, (struct mmsghdr *)b);
+    case SYS_ftruncate:
+    case SYS_fallocate:
+        ps_engine_count((int)a, PS_FAMILY_RESIZE);
+        return ps_engine_resized((int)a);
+    case SYS_truncate:
+        if (result == 0)
+            ps_engine_resized_path((const char *)a);
+        return;
+    case SYS_copy_file_range:
+    case SYS_sendfile: {
+        int from = (int)(number == SYS_sendfile ? b : a), to = (int)(number == SYS_sendfile ? a : c);
+        ps_engine_count(from, PS_FAMILY_COPY);
+        ps_engine_count(to, PS_FAMILY_COPY);
+        if (result > 0)
+            ps_engine_resized(to);
+        return;
+    }
+    case SYS_mmap:
+        if ((int)argument[4] >= 0 && !(d & MAP_ANONYMOUS))
+            ps_engine_count((int)argument[4], PS_FAMILY_MMAP);
+        return;
+    case SYS_mlockall: return ps_after_mlockall(result);
+    case SYS_munlockall: return ps_after_munlockall(result);
+    case SYS_setrlimit: return ps_after_limit(0, (int)a, (const void *)b);
+    case SYS_prlimit64: return ps_after_limit((int)a, (int)b, (const void *)c);
+    case SYS_prctl:
+    case SYS_seccomp:
+    case SYS_unshare: return;
+    default: ps_fresh((int)result); // NEW: the number returned
+    }
+}
+
+long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long f)
+{
+    entry *next = (entry *)NEXT(syscall);
+    int family = family_of(number, d);
+    if (family >= 0) {
+        int64_t served = serve(number, a, b, c, d, e);
+        if (served != PS_PASS_ON)
+            return ps_result(served);
+        return ps_passed_on((int)a, (enum ps_family)family, next(number, a, b, c, d, e, f));
+    }
+    bool changes_flags = number == SYS_fcntl && ps_changes_flags((int)a, (int)b, c);
+    before(number, a, b, c);
+    long result = next(number, a, b, c, d, e, f);
+    int saved = errno;
+    after(number, result, (const long[]){a, b, c, d, e, f}, changes_flags);
+    errno = saved;
+    return result;
+}
+
+// A jump, whatever the compiler's settings. The registers pushed are those of the six arguments, at the first use only.
+__attribute__((naked)) long ps_entry_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    __asm__("cmpq $511, %%rdi\n\t"
+            "ja 1f\n\t"
+            "leaq ps_syscall_numbers(%%rip), %%rax\n\t"
+            "cmpb $0, (%%rax,%%rdi)\n\t"
+            "jne ps_syscall_handle\n"
+            "1:\tmovq ps_next_slots+%c0(%%rip), %%rax\n\t"
+            "testq %%rax, %%rax\n\t"
+            "je 2f\n\t"
+            "jmpq *%%rax\n"
+            "2:\tpushq %%rdi\n\t.cfi_adjust_cfa_offset 8\n\t"
+            "pushq %%rsi\n\t.cfi_adjust_cfa_offset 8\n\t"
+            "pushq %%rdx\n\t.cfi_adjust_cfa_offset 8\n\t"
+            "pushq %%rcx\n\t.cfi_adjust_cfa_offset 8\n\t"
+            "pushq %%r8\n\t.cfi_adjust_cfa_offset 8\n\t"
+            "pushq %%r9\n\t.cfi_adjust_cfa_offset 8\n\t"
+            "subq $8, %%rsp\n\t.cfi_adjust_cfa_offset 8\n\t"
+            "movl $%c1, %%edi\n\t"
+            "call ps_next_find\n\t"
+            "addq $8, %%rsp\n\t.cfi_adjust_cfa_offset -8\n\t"
+            "popq %%r9\n\t.cfi_adjust_cfa_offset -8\n\t"
+            "popq %%r8\n\t.cfi_adjust_cfa_offset -8\n\t"
+            "popq %%rcx\n\t.cfi_adjust_cfa_offset -8\n\t"
+            "popq %%rdx\n\t.cfi_adjust_cfa_offset -8\n\t"
+            "popq %%rsi\n\t.cfi_adjust_cfa_offset -8\n\t"
+            "popq %%rdi\n\t.cfi_adjust_cfa_offset -8\n\t"
+            "jmpq *%%rax" ::"i"(PS_NEXT_syscall * sizeof(void *)),
+            "i"(PS_NEXT_syscall));
+}

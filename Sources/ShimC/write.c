@@ -1,0 +1,57 @@
+// Writes. Only overwrites inside the file are ever served; all else passes on.
+#include "face.h"
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+PS_ENTRY ssize_t write(int fd, const void *buffer, size_t count)
+{
+    ps_cancellation_point();
+    int64_t served = ps_engine_write(fd, buffer, count);
+    if (served != PS_PASS_ON)
+        return ps_result(served);
+    return ps_passed_on(fd, PS_FAMILY_WRITE, NEXT(write)(fd, buffer, count));
+}
+PS_ALIAS(__write, write);
+
+PS_ENTRY ssize_t pwrite(int fd, const void *buffer, size_t count, off_t offset)
+{
+    ps_cancellation_point();
+    int64_t served = ps_engine_pwrite(fd, buffer, count, offset);
+    if (served != PS_PASS_ON)
+        return ps_result(served);
+    return ps_passed_on(fd, PS_FAMILY_PWRITE, NEXT(pwrite)(fd, buffer, count, offset));
+}
+PS_ALIAS(pwrite64, pwrite);
+PS_ALIAS(__pwrite64, pwrite);
+
+PS_ENTRY ssize_t writev(int fd, const struct iovec *vector, int count)
+{
+    ps_cancellation_point();
+    int64_t served = ps_engine_writev(fd, vector, count, -1, 0, false);
+    if (served != PS_PASS_ON)
+        return ps_result(served);
+    return ps_passed_on(fd, PS_FAMILY_WRITEV, NEXT(writev)(fd, vector, count));
+}
+
+PS_ENTRY ssize_t pwritev(int fd, const struct iovec *vector, int count, off_t offset)
+{
+    ps_cancellation_point();
+    // A negative offset is an error here, unlike in pwritev2: the engine must not take -1 for the current one.
+    int64_t served = offset < 0 ? PS_PASS_ON : ps_engine_writev(fd, vector, count, offset, 0, true);
+    if (served != PS_PASS_ON)
+        return ps_result(served);
+    return ps_passed_on(fd, PS_FAMILY_PWRITEV, NEXT(pwritev)(fd, vector, count, offset));
+}
+PS_ALIAS(pwritev64, pwritev);
+
+PS_ENTRY ssize_t pwritev2(int fd, const struct iovec *vector, int count, off_t offset, int flags)
+{
+    ps_cancellation_point();
+    int64_t served = ps_engine_writev(fd, vector, count, offset, flags, offset != -1);
+    if (served != PS_PASS_ON)
+        return ps_result(served);
+    enum ps_family family = offset == -1 ? PS_FAMILY_WRITEV : PS_FAMILY_PWRITEV;
+    return ps_passed_on(fd, family, NEXT(pwritev2)(fd, vector, count, offset, flags));
+}
+PS_ALIAS(pwritev64v2, pwritev2);
