@@ -57,15 +57,17 @@ def print_data(data):
 
 
 def reads(document):
-    """Calls of read and pread served, and made, on all mounts of one statistics document."""
-    served = total = 0
+    """Calls of read and pread served, and made, on all mounts, and why others were not (`shimctl stats --json`)."""
+    served, total, reasons = 0, 0, {}
     for mount in document["mounts"]:
-        for family in ("read", "pread"):
-            calls = mount["calls"].get(family)
-            if calls:
-                served += calls["served"]
-                total += calls["served"] + sum(calls["passed_on"].values())
-    return served, total
+        for name in ("read", "pread"):
+            family = mount["figures"]["families"].get(name)
+            if family:
+                served += family["served"]
+                total += family["served"] + family["passed_on"]
+                for reason, count in family["reasons"].items():
+                    reasons[reason] = reasons.get(reason, 0) + count
+    return served, total, reasons
 
 
 def main():
@@ -77,12 +79,14 @@ def main():
     print()
     for path in sys.argv[2:]:
         with open(path, encoding="utf-8") as file:
-            served, total = reads(json.load(file))
+            served, total, reasons = reads(json.load(file))
         share = served / total if total else 0.0
         enough = share > LEAST_SERVED
         good = good and enough
         name = os.path.basename(path).removesuffix(".json")
+        others = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items(), key=lambda r: -r[1]))
         print(f"{name}: {served:,} of {total:,} read and pread calls on data files were served: {100 * share:.2f} %"
+              + (f" (the kernel's: {others})" if others else "")
               + ("" if enough else f"; MORE THAN {100 * LEAST_SERVED:.0f} % WERE DUE"))
     return 0 if good else 1
 
