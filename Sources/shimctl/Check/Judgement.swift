@@ -1,0 +1,150 @@
+import CElf
+import SystemPackage
+
+/// Whether the shim can serve a program, and what of it.
+struct Judgement {
+    enum Kind: String {
+        case dynamic
+        case `static`
+        case staticPIE = "static-pie"
+        case sharedLibrary = "shared-library"
+    }
+
+    /// A name of libc and the objects that import it.
+    struct Import {
+        let name: String
+        let treatment: EntryPoints.Treatment
+        let importedBy: [String]
+    }
+
+    let asked: String
+    let program: ProgramFile
+    let kind: Kind
+    let closure: LibraryClosure?
+    /// Names that have to do with file I/O, in alphabetical order.
+    private(set) var imports: [Import] = []
+    /// Objects other than libc with `syscall` instructions.
+    private(set) var rawSystemCalls: [(object: String, calls: RawSystemCalls)] = []
+    /// Reasons why the program is not served; none if it is.
+    private(set) var obstacles: [String] = []
+    /// What limits the service, or this judgement.
+    private(set) var remarks: [String] = []
+
+    var isServed: Bool { obstacles.isEmpty }
+
+    init(of name: String) throws {
+        asked = name
+        program = try ProgramFile(named: name)
+        let image = program.image
+        let dynamic = image.readDynamic()
+        kind = Self.kind(of: image, dynamic)
+        if let dynamic, kind == .dynamic || kind == .sharedLibrary, image.isX8664 {
+            closure = LibraryClosure(program: image, dynamic: dynamic)
+        } else {
+            closure = nil
+        }
+        judgeFile()
+        judgePrivileges()
+        if let closure { judge(closure) }
+    }
+
+    private static func kind(of image: ElfImage, _ dynamic: ElfImage.Dynamic?) -> Kind {
+        if image.segment(PT_INTERP) != nil { return .dynamic }
+        guard image.isSharedObject, let dynamic else { return .static }
+        // Older linkers do not say DF_1_PIE; but a program has an entry, and no name to be found by.
+        let looksLikeProgram = dynamic.soname == nil && dynamic.needed.isEmpty && image.header.e_entry != 0
+        return dynamic.isPIE || looksLikeProgram ? .staticPIE : .sharedLibrary
+    }
+
+    private mutating func judgeFile() {
+        let image = program.image
+        if !image.isX8664 {
+            obstacles.append("it is a program for \(image.machineName); the shim is for x86-64")
+            return
+        }
+        switch kind {
+        case .static: obstacles.append("it is linked statically: no loader reads LD_PRELOAD")
+        case .staticPIE:
+            obstacles.append("it is a static PIE, which relocates itself: no loader reads LD_PRELOAD")
+        case .dynamic, .sharedLibrary: break
+        }
+        if kind == .sharedLibrary {
+            remarks.append("it is a library, not a program: judged as if a program had loaded it")
+        }
+        if let interpreter = image.interpreter, FilePath(interpreter).lastComponent?.string != "ld-linux-x86-64.so.2" {
+            remarks.append("its loader \(interpreter.printable) is not glibc's")
+        }
+    }
+
+    private mutating func judgePrivileges() {
+        for (path, privileges) in program.privileges {
+            if !privileges.gained.isEmpty {
+                let gained = privileges.gained.joined(separator: ", ")
+                obstacles.append("\(path.string.printable) is \(gained): ld.so then ignores LD_PRELOAD")
+                if privileges.isAlreadyHeld {
+                    remarks.append("started by you it gains nothing (\(gained)), so ld.so would load the shim")
+                }
+            }
+            if !privileges.withoutEffect.isEmpty {
+                remarks.append(
+                    "\(privileges.withoutEffect.joined(separator: ", ")) has no effect: its file system is mounted nosuid"
+                )
+            }
+        }
+    }
+
+    private mutating func judge(_ closure: LibraryClosure) {
+        for library in closure.missing {
+            obstacles.append(
+                "\(library.name.printable), which \(library.neededBy.printable) needs, is not found: it cannot start")
+        }
+        if kind == .dynamic, !closure.objects.contains(where: { $0.image.path.lastComponent?.string == "libc.so.6" }) {
+            if closure.missing.isEmpty { obstacles.append("it does not use glibc (libc.so.6)") }
+        }
+        var importers: [String: [String]] = [:]
+        for object in closure.objects where !object.isLibc {
+            let symbols = object.image.readSymbols(object.dynamic)
+            for name in symbols.imports { importers[name, default: []].append(object.name.printable) }
+            var calls = RawSystemCalls()
+            for code in object.image.instructions { calls.scan(code) }
+            if calls.count > 0 { rawSystemCalls.append((object.name.printable, calls)) }
+            if object.loader == nil { noteOwnDefinitions(symbols.exports) }
+        }
+        imports = importers.compactMap { name, objects in
+            EntryPoints.treatment(of: name).map { Import(name: name, treatment: $0, importedBy: objects) }
+        }.sorted { $0.name < $1.name }
+
+        if !imports.contains(where: { EntryPoints.entries[$0.name]?.treatment == "SERVE" }), obstacles.isEmpty {
+            obstacles.append(
+                "neither it nor its libraries call read, write or their kin: streams (FILE *) do that in libc")
+        }
+        if importers["dlopen"] != nil || importers["dlmopen"] != nil {
+            remarks.append("it can load further libraries with dlopen, which are not seen here")
+        }
+        if let users = importers["syscall"] {
+            remarks.append(
+                "\(users.joined(separator: ", ")): syscall(2) is used; the shim handles the file calls of it")
+        }
+        for (object, calls) in rawSystemCalls { remarks.append(Self.remark(on: calls, in: object)) }
+    }
+
+    /// The program's own definitions come before those of a preload.
+    private mutating func noteOwnDefinitions(_ exports: Set<String>) {
+        let own = exports.filter { EntryPoints.entries[$0] != nil }.sorted()
+        if kind == .dynamic, !own.isEmpty {
+            remarks.append("it defines \(own.joined(separator: ", ")) itself: calls of these never reach the shim")
+        }
+    }
+
+    private static func remark(on calls: RawSystemCalls, in object: String) -> String {
+        let names = calls.numbers.keys.compactMap(SystemCallNames.fileCall).sorted()
+        var text = "\(object): \(calls.count) syscall instructions of its own (a hint from its code)"
+        if !names.isEmpty { text += ", for \(names.joined(separator: ", "))" }
+        if calls.unknown > 0 { text += names.isEmpty ? ", numbers not known" : " and numbers not known" }
+        if names.isEmpty, calls.unknown == 0 { text += ", none for files" }
+        if names.contains(where: SystemCallNames.changeDescriptors.contains) {
+            text += "; the shim does not see descriptors that change this way"
+        }
+        return text
+    }
+}

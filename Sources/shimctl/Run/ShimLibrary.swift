@@ -1,0 +1,72 @@
+import Foundation
+import SystemPackage
+
+/// Where libpmemshim.so is.
+struct ShimLibrary {
+    static let fileName = "libpmemshim.so"
+    /// Names the library outright; a bad value is an error, not a reason to look elsewhere.
+    static let overrideName = "PMEMSHIM_LIBRARY"
+
+    /// Absolute, existing, fit for LD_PRELOAD.
+    let path: FilePath
+
+    /// The library `PMEMSHIM_LIBRARY` names, or else the first found beside this program (a build directory), in
+    /// `../lib` and its multiarch and package folders (an installed prefix), and in the system's library directories.
+    /// - Throws: a `Complaint` that lists where it was looked for, or says why the one found is of no use.
+    static func found() throws -> ShimLibrary {
+        if let value = ProcessInfo.processInfo.environment[overrideName], !value.isEmpty {
+            return try ShimLibrary(checking: FilePath(value), named: "\(overrideName): \"\(value.printable)\"")
+        }
+        for directory in try directories() {
+            let candidate = directory.appending(fileName)
+            guard (try? Stat(candidate)) != nil else { continue }
+            return try ShimLibrary(checking: candidate, named: "\"\(candidate.string.printable)\"")
+        }
+        throw Complaint(
+            .unavailable,
+            "\(fileName) was not found in \(try directories().map(\.string.printable).joined(separator: ", "));"
+                + " set \(overrideName) to its path")
+    }
+
+    /// Where it is looked for, in this order.
+    private static func directories() throws -> [FilePath] {
+        guard let executable = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
+            throw Complaint(.unavailable, "/proc/self/exe cannot be read; set \(overrideName) to the library's path")
+        }
+        let own = FilePath(executable).removingLastComponent()
+        let prefix = own.removingLastComponent()
+        let below = ["lib", "lib/pmemshim", "lib/x86_64-linux-gnu", "lib64"].map { prefix.pushing(FilePath($0)) }
+        let system = ["/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"].map { FilePath($0) }
+        var seen: Set<FilePath> = []
+        return ([own] + below + system).filter { seen.insert($0).inserted }
+    }
+
+    private init(checking candidate: FilePath, named name: String) throws {
+        guard let resolved = candidate.withPlatformString({ realpath($0, nil) }) else {
+            throw Complaint(.unavailable, "\(name): \(Errno(rawValue: errno))")
+        }
+        path = FilePath(platformString: resolved)
+        free(resolved)
+        // ld.so would only warn, and run the program without us.
+        guard !path.string.contains(where: { $0 == ":" || $0.isWhitespace }) else {
+            throw Complaint(
+                .unavailable, "\(name): ld.so takes spaces and colons in LD_PRELOAD as separators; move the library")
+        }
+        guard let image = try? ElfImage(path), image.isX8664, image.isSharedObject else {
+            throw Complaint(.unavailable, "\(name) is not a shared library for x86-64")
+        }
+    }
+
+    /// `inherited`, a value of LD_PRELOAD, with this library in it. Earlier preloads keep their places before it (a
+    /// sanitizer's runtime must come first); another copy of the shim is replaced, for two would serve twice.
+    func added(to inherited: String?) -> String {
+        var items = (inherited ?? "").split(whereSeparator: { $0 == ":" || $0 == " " }).map(String.init)
+        let isShim = { (item: String) in
+            item == path.string || FilePath(item).lastComponent?.string == Self.fileName
+        }
+        let place = items.firstIndex(where: isShim) ?? items.count
+        items.removeAll(where: isShim)
+        items.insert(path.string, at: place)
+        return items.joined(separator: ":")
+    }
+}

@@ -1,0 +1,63 @@
+import CShimSys
+
+/// Counters of one mount, summed over threads or processes (struct ps_stats_counters). Sums saturate.
+struct CallCounters: Equatable {
+    private var calls = [UInt64](repeating: 0, count: StatsLayout.families * StatsLayout.outcomes)
+    /// Bytes moved by the shim.
+    private(set) var servedRead: UInt64 = 0
+    private(set) var servedWritten: UInt64 = 0
+    /// Bytes moved by the kernel for calls that were passed on.
+    private(set) var passedRead: UInt64 = 0
+    private(set) var passedWritten: UInt64 = 0
+    /// SIGBUS and SIGSEGV survived in a guarded copy.
+    private(set) var faults: UInt64 = 0
+
+    init() {}
+
+    /// The counters at `offset` of `bytes`.
+    init(_ bytes: StatsBytes, at offset: Int) {
+        for index in calls.indices { calls[index] = bytes.number(at: offset + index * 8) }
+        let tail = offset + calls.count * 8
+        servedRead = bytes.number(at: tail)
+        servedWritten = bytes.number(at: tail + 8)
+        passedRead = bytes.number(at: tail + 16)
+        passedWritten = bytes.number(at: tail + 24)
+        faults = bytes.number(at: tail + 32)
+    }
+
+    func calls(_ family: CallFamily, _ outcome: CallOutcome) -> UInt64 {
+        calls[family.rawValue * StatsLayout.outcomes + outcome.rawValue]
+    }
+
+    func served(_ family: CallFamily) -> UInt64 { calls(family, .served) }
+
+    func passedOn(_ family: CallFamily) -> UInt64 {
+        CallOutcome.allCases.dropFirst().reduce(0) { $0.saturatingAdd(calls(family, $1)) }
+    }
+
+    func total(_ family: CallFamily) -> UInt64 { served(family).saturatingAdd(passedOn(family)) }
+
+    var served: UInt64 { CallFamily.allCases.reduce(0) { $0.saturatingAdd(served($1)) } }
+    var passedOn: UInt64 { CallFamily.allCases.reduce(0) { $0.saturatingAdd(passedOn($1)) } }
+    var total: UInt64 { served.saturatingAdd(passedOn) }
+
+    static func += (sum: inout CallCounters, other: CallCounters) {
+        sum.combine(other) { $0.saturatingAdd($1) }
+    }
+
+    /// What was counted since `earlier`; never less than nothing.
+    func since(_ earlier: CallCounters) -> CallCounters {
+        var result = self
+        result.combine(earlier) { $0.saturatingSubtract($1) }
+        return result
+    }
+
+    private mutating func combine(_ other: CallCounters, _ operation: (UInt64, UInt64) -> UInt64) {
+        for index in calls.indices { calls[index] = operation(calls[index], other.calls[index]) }
+        servedRead = operation(servedRead, other.servedRead)
+        servedWritten = operation(servedWritten, other.servedWritten)
+        passedRead = operation(passedRead, other.passedRead)
+        passedWritten = operation(passedWritten, other.passedWritten)
+        faults = operation(faults, other.faults)
+    }
+}

@@ -1,0 +1,67 @@
+import CShimSys
+
+/// A line of the statistics: calls that are counted together (enum ps_family).
+enum CallFamily: Int, CaseIterable {
+    case read, pread, readv, preadv
+    case write, pwrite, writev, pwritev
+    case fsync, fdatasync, syncFileRange, msync
+    case mmap, copy, resize
+
+    /// As the documentation and JSON name it.
+    var name: String {
+        switch self {
+        case .syncFileRange: "sync_file_range"
+        default: String(describing: self)
+        }
+    }
+}
+
+/// What became of a call (enum ps_outcome): served, or why it was passed on.
+enum CallOutcome: Int, CaseIterable {
+    case served, cold, end, small, tick, append, offset, flags
+    case sparse, fault, limit, busy, backing, argument, giveWay, kernel
+
+    var name: String {
+        switch self {
+        case .giveWay: "give_way"
+        default: String(describing: self)
+        }
+    }
+
+    /// What the reason means, in a few words.
+    var explanation: String {
+        switch self {
+        case .served: "copied through the mapping"
+        case .cold: "file not used enough yet to be mapped"
+        case .end: "reaches or extends the end of the file"
+        case .small: "write of less than 512 bytes"
+        case .tick: "first write of a clock tick: the kernel sets the times"
+        case .append: "O_APPEND"
+        case .offset: "file offset was moved by somebody else"
+        case .flags: "O_DIRECT, O_SYNC, RWF_* or access mode"
+        case .sparse: "the file has holes"
+        case .fault: "the copy faulted; the kernel did it again"
+        case .limit: "resource limit, or too many windows"
+        case .busy: "another writer held the range"
+        case .backing: "the kernel's on this backing"
+        case .argument: "odd arguments"
+        case .giveWay: "mlockall, seccomp or unshare: the shim stepped aside"
+        case .kernel: "always the kernel's"
+        }
+    }
+}
+
+/// How a mount's pages are reached (enum ps_backing).
+enum Backing: String {
+    case none, dax, memory, pagecache, unknown
+
+    init(raw: UInt32) {
+        switch raw {
+        case PS_BACKING_NONE.rawValue: self = .none
+        case PS_BACKING_DAX.rawValue: self = .dax
+        case PS_BACKING_MEMORY.rawValue: self = .memory
+        case PS_BACKING_PAGECACHE.rawValue: self = .pagecache
+        default: self = .unknown
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Foundation
+import SystemPackage
+
+/// `shimctl stats`: what the shim has done.
+struct StatsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stats",
+        abstract: "Show what the shim does and did: calls served and passed on, bytes, windows, faults.",
+        discussion: """
+            Figures are kept by user, in PMEMSHIM_RUNTIME_DIR (default /dev/shm/pmemshim-UID), by mount and by \
+            process, and stay after a process has ended. A call was served, or passed on to the kernel for the reason \
+            shown.
+
+            EXAMPLES
+              shimctl stats
+              shimctl stats --pid 4711
+              shimctl stats --json | jq '.mounts[] | {path, served: .figures.served_percent}'
+              shimctl stats --watch 1 --count 10
+
+            EXIT STATUS
+              0, also when there are no figures yet; 1 if the statistics file is damaged, not yours or not readable, \
+            or if there is no process of the number asked for; 64 for a bad option
+            """)
+
+    @Flag(help: "Write JSON (schema in docs/shimctl.md); with --watch one document a line.")
+    var json = false
+
+    @Option(help: ArgumentHelp("Show what happened in every interval of so many seconds.", valueName: "seconds"))
+    var watch: Double?
+
+    @Option(help: ArgumentHelp("Stop after so many intervals.", valueName: "n"))
+    var count: Int?
+
+    @Option(help: ArgumentHelp("Only this process.", valueName: "pid"))
+    var pid: Int32?
+
+    func validate() throws {
+        if let watch, !(watch >= 0.05 && watch <= 86_400) {
+            throw ValidationError("--watch \(watch): between 0.05 and 86400 seconds.")
+        }
+        if let count {
+            guard watch != nil else { throw ValidationError("--count goes with --watch.") }
+            guard count > 0 else { throw ValidationError("--count \(count): at least 1.") }
+        }
+        if let pid, pid <= 0 { throw ValidationError("--pid \(pid): process numbers begin at 1.") }
+    }
+
+    func run() throws {
+        try Complaint.reported(by: "stats") {
+            if let watch { try follow(every: watch) } else { try show() }
+        }
+    }
+
+    private func show() throws {
+        let directory = StatsFile.runtimeDirectory()
+        let snapshot = try sample(in: directory)
+        let isUnknown = pid != nil && snapshot.processes.isEmpty
+        if json {
+            try Output.json(StatsReport.Document(snapshot, directory: directory.string.printable))
+        } else if !isUnknown {
+            try Output.line(StatsReport(snapshot: snapshot).text)
+        }
+        if let pid, isUnknown { throw Complaint(.failure, "there are no figures of process \(pid)") }
+    }
+
+    private func follow(every seconds: Double) throws {
+        let directory = StatsFile.runtimeDirectory()
+        let clock = ContinuousClock()
+        var earlier = try sample(in: directory)
+        var then = clock.now
+        var done = 0
+        while count.map({ done < $0 }) ?? true {
+            Thread.sleep(forTimeInterval: seconds)
+            // Opened again every time: the file may have been made, or made anew, since.
+            let later = try sample(in: directory)
+            let now = clock.now
+            let rates = StatsRates(from: earlier, to: later, interval: (now - then) / .seconds(1))
+            if json {
+                try Output.json(rates.document, compact: true)
+            } else {
+                try Output.line((done > 0 ? "\n" : "") + rates.text)
+            }
+            earlier = later
+            then = now
+            done += 1
+        }
+    }
+
+    private func sample(in directory: FilePath) throws -> StatsSnapshot {
+        guard let file = try StatsFile.open(in: directory) else {
+            return StatsSnapshot(time: StatsSnapshot.now(), processes: [], ended: [])
+        }
+        defer { file.close() }
+        let snapshot = try file.snapshot()
+        return pid.map { snapshot.filtered(pid: $0) } ?? snapshot
+    }
+}

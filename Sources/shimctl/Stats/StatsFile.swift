@@ -1,0 +1,122 @@
+import CShimSys
+import Foundation
+import SystemPackage
+
+/// The statistics file of one user, open for reading. Its content is figures that anybody of that user may have
+/// scribbled over: everything is copied out with pread before it is looked at (a mapping could fault when the file is
+/// truncated), and nothing in it is used as an index or a length.
+struct StatsFile {
+    let directory: FilePath
+    private let descriptor: FileDescriptor
+
+    /// The runtime directory: `PMEMSHIM_RUNTIME_DIR`, else `/dev/shm/pmemshim-<effective uid>`.
+    static func runtimeDirectory() -> FilePath {
+        if let value = ProcessInfo.processInfo.environment["PMEMSHIM_RUNTIME_DIR"], !value.isEmpty {
+            return FilePath(value)
+        }
+        return FilePath("/dev/shm/pmemshim-\(geteuid())")
+    }
+
+    /// Opens the file in `directory`.
+    /// - Returns: nothing if there is none yet.
+    /// - Throws: a `Complaint` if it is not this user's own private file, or not one that this version understands.
+    static func open(in directory: FilePath) throws -> StatsFile? {
+        let folder: FileDescriptor
+        do {
+            folder = try FileDescriptor.open(directory, .readOnly, options: [.directory, .noFollow, .closeOnExec])
+        } catch Errno.noSuchFileOrDirectory {
+            return nil
+        } catch {
+            throw Complaint(.failure, "\(directory.string.printable): \(error)")
+        }
+        defer { try? folder.close() }
+        try checkOwner(of: try Stat(folder), named: directory.string, forbidden: 0o022)
+
+        let path = directory.appending(PS_STATS_FILE_NAME)
+        // O_NONBLOCK: somebody may have put a FIFO there.
+        let raw = openat(folder.rawValue, PS_STATS_FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard raw >= 0 else {
+            let reason = Errno(rawValue: errno)
+            if reason == .noSuchFileOrDirectory { return nil }
+            throw Complaint(
+                .failure,
+                reason == .tooManySymbolicLinkLevels
+                    ? "\(path.string.printable) is a symbolic link, which is not followed"
+                    : "\(path.string.printable): \(reason)")
+        }
+        let file = StatsFile(directory: directory, descriptor: FileDescriptor(rawValue: raw))
+        do {
+            return try file.validate(named: path.string.printable) ? file : nil
+        } catch {
+            file.close()
+            throw error
+        }
+    }
+
+    func close() { try? descriptor.close() }
+
+    /// Copies `count` bytes at `offset`; what lies beyond the end of the file reads as nothing.
+    func bytes(at offset: Int, count: Int) throws -> StatsBytes {
+        var failure: (any Error)?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            do {
+                let target = UnsafeMutableRawBufferPointer(buffer)
+                while filled < count {
+                    let read = try descriptor.read(
+                        fromAbsoluteOffset: Int64(offset + filled),
+                        into: UnsafeMutableRawBufferPointer(rebasing: target[filled...]))
+                    if read == 0 { break }
+                    filled += read
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw Complaint(.failure, "the statistics file cannot be read: \(failure)") }
+        return StatsBytes(bytes: bytes)
+    }
+
+    /// - Returns: false if the file is still empty (its maker has not got further).
+    private func validate(named name: String) throws -> Bool {
+        let stat = try Stat(descriptor)
+        guard stat.type == .regular else { throw Complaint(.failure, "\(name) is not a regular file") }
+        try Self.checkOwner(of: stat, named: name, forbidden: 0o077)
+        let head = try bytes(at: 0, count: 64)
+        if head.bytes.allSatisfy({ $0 == 0 }) { return false }
+        guard head.number(at: 0, as: UInt64.self) == UInt64(PS_STATS_MAGIC) else {
+            throw Complaint(.failure, "\(name) is not a statistics file of pmemshim (wrong magic number)")
+        }
+        let version = head.number(at: 8, as: UInt32.self)
+        guard version == PS_STATS_VERSION else {
+            throw Complaint(
+                .failure, "\(name) has layout version \(version); this shimctl reads version \(PS_STATS_VERSION)")
+        }
+        let expected = [
+            StatsLayout.headerSize, StatsLayout.Record.size, StatsLayout.recordCount, StatsLayout.endedCount,
+        ]
+        let found = (0..<4).map { Int(head.number(at: 12 + $0 * 4, as: UInt32.self)) }
+        guard found == expected else {
+            throw Complaint(
+                .failure,
+                "\(name) is damaged: header, record size, records and ended lines are \(found), not \(expected)")
+        }
+        guard stat.rawValue.st_size >= StatsLayout.fileSize else {
+            throw Complaint(
+                .failure, "\(name) is truncated: \(stat.rawValue.st_size) bytes of \(StatsLayout.fileSize)")
+        }
+        return true
+    }
+
+    /// The superuser may look at another user's figures; everybody else only at their own.
+    private static func checkOwner(of stat: Stat, named name: String, forbidden: UInt32) throws {
+        guard stat.rawValue.st_uid == geteuid() || geteuid() == 0 else {
+            throw Complaint(.failure, "\(name.printable) belongs to user \(stat.rawValue.st_uid), not to you")
+        }
+        guard stat.rawValue.st_mode & forbidden == 0 else {
+            throw Complaint(
+                .failure,
+                "\(name.printable) has mode \(String(stat.rawValue.st_mode & 0o7777, radix: 8)):"
+                    + " others may have written or read it, so it is not used")
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Foundation
+
+/// What happened between two samples, by mount.
+struct StatsRates {
+    struct Mount {
+        let path: String
+        let backing: Backing
+        let windows: UInt64
+        let mappedBytes: UInt64
+        let counters: CallCounters
+    }
+
+    /// Seconds between the samples; above zero.
+    let interval: Double
+    let mounts: [Mount]
+    let time: UInt64
+
+    /// - Parameter interval: seconds between the samples by a clock that nobody sets.
+    init(from earlier: StatsSnapshot, to later: StatsSnapshot, interval: Double) {
+        self.interval = max(interval, 1e-6)
+        time = later.time
+        let before = earlier.mounts
+        mounts = later.mounts.map { mount in
+            let known = before.first { $0.path == mount.path && $0.backing == mount.backing }
+            return Mount(
+                path: mount.path, backing: mount.backing, windows: mount.windows, mappedBytes: mount.mappedBytes,
+                counters: mount.counters.since(known?.counters ?? CallCounters()))
+        }
+    }
+
+    var text: String {
+        let clock = Date(timeIntervalSince1970: Double(time) / 1e9).formatted(.iso8601)
+        guard !mounts.isEmpty else { return "\(clock)  no figures yet" }
+        var table = Table(
+            .text("Mount"), .text("Backing"), .number("Calls/s"), .number("Served %"), .number("Read/s"),
+            .number("by kernel"), .number("Written/s"), .number("by kernel"), .number("Windows"), .number("Mapped"),
+            .number("Faults"))
+        for mount in mounts {
+            let counters = mount.counters
+            table.add(
+                mount.path, mount.backing.rawValue,
+                String(format: "%.0f", perSecond(counters.total)),
+                Figures.percentText(counters.served, of: counters.total),
+                Figures.bytes(perSecond(counters.servedRead)), Figures.bytes(perSecond(counters.passedRead)),
+                Figures.bytes(perSecond(counters.servedWritten)), Figures.bytes(perSecond(counters.passedWritten)),
+                Figures.count(mount.windows), Figures.bytes(mount.mappedBytes), Figures.count(counters.faults))
+        }
+        return clock + "\n" + table.text
+    }
+
+    private func perSecond(_ count: UInt64) -> Double { Double(count) / interval }
+}
+
+extension StatsRates {
+    /// One line of `stats --watch --json`: counts within the interval, not yet divided by it.
+    struct Document: Encodable {
+        struct Mount: Encodable {
+            let path: String
+            let backing: String
+            let windows: UInt64
+            let mappedBytes: UInt64
+            let figures: CallFigures
+        }
+
+        let schema = "pmemshim.stats-interval/1"
+        let timeUnixNs: UInt64
+        let intervalSeconds: Double
+        let mounts: [Mount]
+    }
+
+    var document: Document {
+        Document(
+            timeUnixNs: time, intervalSeconds: interval,
+            mounts: mounts.map {
+                Document.Mount(
+                    path: $0.path, backing: $0.backing.rawValue, windows: $0.windows, mappedBytes: $0.mappedBytes,
+                    figures: CallFigures($0.counters))
+            })
+    }
+}

@@ -1,0 +1,151 @@
+import Foundation
+
+/// The documents that `stats --json` writes. The schema is documented in docs/shimctl.md: fields are added, but not
+/// renamed or removed, without a new schema number.
+extension StatsReport {
+    struct Document: Encodable {
+        let schema = "pmemshim.stats/1"
+        let timeUnixNs: UInt64
+        let runtimeDirectory: String
+        let total: CallFigures
+        let mounts: [MountDocument]
+        let processes: [ProcessDocument]
+        let endedFolded: [EndedDocument]
+
+        init(_ snapshot: StatsSnapshot, directory: String) {
+            timeUnixNs = snapshot.time
+            runtimeDirectory = directory
+            total = CallFigures(snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters })
+            mounts = snapshot.mounts.map(MountDocument.init)
+            processes = snapshot.processes.map(ProcessDocument.init)
+            endedFolded = snapshot.ended.map(EndedDocument.init)
+        }
+    }
+
+    struct MountDocument: Encodable {
+        let path: String
+        let backing: String
+        let processesLive: UInt64
+        let processesEnded: UInt64
+        let windows: UInt64
+        let mappedBytes: UInt64
+        let figures: CallFigures
+
+        init(_ mount: StatsSnapshot.Mount) {
+            path = mount.path
+            backing = mount.backing.rawValue
+            processesLive = mount.liveProcesses
+            processesEnded = mount.endedProcesses
+            windows = mount.windows
+            mappedBytes = mount.mappedBytes
+            figures = CallFigures(mount.counters)
+        }
+    }
+
+    struct ProcessDocument: Encodable {
+        struct Mount: Encodable {
+            let path: String
+            let backing: String
+            let windows: UInt64
+            let windowsTotal: UInt64
+            let mappedBytes: UInt64
+            let figures: CallFigures
+        }
+
+        let pid: Int32
+        let command: String
+        let state: String
+        let startTimeTicks: UInt64
+        let claimedUnixNs: UInt64
+        let note: String
+        let mounts: [Mount]
+
+        init(_ process: StatsSnapshot.Process) {
+            pid = process.pid
+            command = process.command
+            state = process.isLive ? "live" : "ended"
+            startTimeTicks = process.startTime
+            claimedUnixNs = process.claimed
+            note = process.note
+            mounts = process.mounts.map {
+                Mount(
+                    path: $0.path, backing: $0.backing.rawValue, windows: $0.windows, windowsTotal: $0.windowsTotal,
+                    mappedBytes: $0.mappedBytes, figures: CallFigures($0.counters))
+            }
+        }
+    }
+
+    struct EndedDocument: Encodable {
+        let path: String
+        let backing: String
+        let processes: UInt64
+        let figures: CallFigures
+
+        init(_ line: StatsSnapshot.Ended) {
+            path = line.path
+            backing = line.backing.rawValue
+            processes = line.processes
+            figures = CallFigures(line.counters)
+        }
+    }
+}
+
+/// Counters, as every part of the documents has them.
+struct CallFigures: Encodable {
+    struct Family: Encodable {
+        let served: UInt64
+        let passedOn: UInt64
+        /// Reason to count, those above zero.
+        let reasons: [String: UInt64]
+    }
+
+    struct Bytes: Encodable {
+        let served: UInt64
+        let passedOn: UInt64
+    }
+
+    let served: UInt64
+    let passedOn: UInt64
+    /// `null` without calls.
+    let servedPercent: Double?
+    /// Families with calls.
+    let families: [String: Family]
+    let bytesRead: Bytes
+    let bytesWritten: Bytes
+    let faultsSurvived: UInt64
+
+    init(_ counters: CallCounters) {
+        served = counters.served
+        passedOn = counters.passedOn
+        servedPercent = Figures.percent(counters.served, of: counters.total)
+        var families: [String: Family] = [:]
+        for family in CallFamily.allCases where counters.total(family) > 0 {
+            var reasons: [String: UInt64] = [:]
+            for outcome in CallOutcome.allCases.dropFirst() where counters.calls(family, outcome) > 0 {
+                reasons[outcome.name] = counters.calls(family, outcome)
+            }
+            families[family.name] = Family(
+                served: counters.served(family), passedOn: counters.passedOn(family), reasons: reasons)
+        }
+        self.families = families
+        bytesRead = Bytes(served: counters.servedRead, passedOn: counters.passedRead)
+        bytesWritten = Bytes(served: counters.servedWritten, passedOn: counters.passedWritten)
+        faultsSurvived = counters.faults
+    }
+
+    private enum CodingKeys: CodingKey {
+        case served, passedOn, servedPercent, families, bytesRead, bytesWritten, faultsSurvived
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(served, forKey: .served)
+        try container.encode(passedOn, forKey: .passedOn)
+        // Written as null, not left out: every document has every field.
+        try container.encode(servedPercent, forKey: .servedPercent)
+        try container.encode(families, forKey: .families)
+        try container.encode(bytesRead, forKey: .bytesRead)
+        try container.encode(bytesWritten, forKey: .bytesWritten)
+        try container.encode(faultsSurvived, forKey: .faultsSurvived)
+    }
+}

@@ -1,0 +1,92 @@
+import Foundation
+
+/// The figures at one moment.
+struct StatsSnapshot {
+    /// One mount of one process.
+    struct ProcessMount {
+        let path: String
+        let backing: Backing
+        /// Mapped now; none once the process has ended.
+        let windows: UInt64
+        let mappedBytes: UInt64
+        /// Mapped since the process began.
+        let windowsTotal: UInt64
+        let counters: CallCounters
+    }
+
+    /// One record: a process, or what a process was before an exec.
+    struct Process {
+        let pid: Int32
+        /// Clock ticks after boot: with the pid it names the process for good.
+        let startTime: UInt64
+        /// Nanoseconds since 1970.
+        let claimed: UInt64
+        let command: String
+        let note: String
+        let isLive: Bool
+        let mounts: [ProcessMount]
+
+        var counters: CallCounters { mounts.reduce(into: CallCounters()) { $0 += $1.counters } }
+    }
+
+    /// Processes that have ended and whose records were needed for others.
+    struct Ended {
+        let path: String
+        let backing: Backing
+        let processes: UInt64
+        let counters: CallCounters
+    }
+
+    /// All that is known of one mount.
+    struct Mount {
+        let path: String
+        let backing: Backing
+        var liveProcesses: UInt64 = 0
+        var endedProcesses: UInt64 = 0
+        var windows: UInt64 = 0
+        var mappedBytes: UInt64 = 0
+        var counters = CallCounters()
+    }
+
+    /// Nanoseconds since 1970.
+    let time: UInt64
+    /// Live ones first, then the newest.
+    let processes: [Process]
+    let ended: [Ended]
+
+    /// Sums by mount, in order of path.
+    var mounts: [Mount] {
+        struct Key: Hashable {
+            let path: String
+            let backing: Backing
+        }
+        var sums: [Key: Mount] = [:]
+        func update(_ path: String, _ backing: Backing, _ change: (inout Mount) -> Void) {
+            change(&sums[Key(path: path, backing: backing), default: Mount(path: path, backing: backing)])
+        }
+        for line in ended {
+            update(line.path, line.backing) {
+                $0.endedProcesses = $0.endedProcesses.saturatingAdd(line.processes)
+                $0.counters += line.counters
+            }
+        }
+        for process in processes {
+            for mount in process.mounts {
+                update(mount.path, mount.backing) {
+                    if process.isLive { $0.liveProcesses += 1 } else { $0.endedProcesses += 1 }
+                    $0.windows = $0.windows.saturatingAdd(mount.windows)
+                    $0.mappedBytes = $0.mappedBytes.saturatingAdd(mount.mappedBytes)
+                    $0.counters += mount.counters
+                }
+            }
+        }
+        return sums.values.sorted { ($0.path, $0.backing.rawValue) < ($1.path, $1.backing.rawValue) }
+    }
+
+    /// The part of the figures that belongs to processes numbered `pid`.
+    func filtered(pid: Int32) -> StatsSnapshot {
+        StatsSnapshot(time: time, processes: processes.filter { $0.pid == pid }, ended: [])
+    }
+
+    static func now() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970) * 1e9) }
+}

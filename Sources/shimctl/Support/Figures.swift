@@ -1,0 +1,58 @@
+import Foundation
+
+/// Numbers as people read them.
+enum Figures {
+    /// Bytes with a binary unit and three significant digits or so: `512 B`, `1.50 KiB`, `23.4 MiB`.
+    static func bytes(_ count: UInt64) -> String {
+        bytes(Double(count))
+    }
+
+    static func bytes(_ count: Double) -> String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
+        var value = count
+        var unit = 0
+        while value >= 1024, unit + 1 < units.count {
+            value /= 1024
+            unit += 1
+        }
+        if unit == 0 { return String(format: "%.0f B", value) }
+        let decimals = value < 10 ? 2 : value < 100 ? 1 : 0
+        return String(format: "%.\(decimals)f ", value) + units[unit]
+    }
+
+    /// A count with its digits in groups of three: `1,234,567`.
+    static func count(_ value: UInt64) -> String {
+        let digits = Array(String(value))
+        var result = ""
+        for (index, digit) in digits.enumerated() {
+            if index > 0, (digits.count - index) % 3 == 0 { result.append(",") }
+            result.append(digit)
+        }
+        return result
+    }
+
+    /// `part` of `whole` in percent with one decimal; nothing for an empty whole.
+    static func percent(_ part: UInt64, of whole: UInt64) -> Double? {
+        guard whole > 0 else { return nil }
+        // Rounded down: 100.0 is said only when it is all.
+        return (Double(part) / Double(whole) * 1000).rounded(.down) / 10
+    }
+
+    /// The same as text; `-` for an empty whole.
+    static func percentText(_ part: UInt64, of whole: UInt64) -> String {
+        percent(part, of: whole).map { String(format: "%.1f", $0) } ?? "-"
+    }
+}
+
+extension UInt64 {
+    /// The sum, or the greatest number where it would be more: figures from a scribbled file must not trap.
+    func saturatingAdd(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+
+    /// The difference, or 0 where it would be less: a counter that was reset between two samples.
+    func saturatingSubtract(_ other: UInt64) -> UInt64 {
+        self > other ? self - other : 0
+    }
+}

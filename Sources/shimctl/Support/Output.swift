@@ -1,0 +1,33 @@
+import Foundation
+import SystemPackage
+
+/// Standard output and standard error, written whole and unbuffered, so that nothing is lost before an exec.
+enum Output {
+    /// Writes `text` and a newline to standard output.
+    /// - Throws: a `Complaint` if it cannot be written (a full disk, a closed descriptor).
+    static func line(_ text: String) throws {
+        do {
+            try FileDescriptor.standardOutput.writeAll((text + "\n").utf8)
+        } catch {
+            throw Complaint(.failure, "standard output: \(error)")
+        }
+    }
+
+    /// Writes `text` and a newline to standard error. There is nobody to tell if that fails.
+    static func warn(_ text: String) {
+        _ = try? FileDescriptor.standardError.writeAll((text + "\n").utf8)
+    }
+
+    /// Writes `value` as one JSON document with sorted keys: over several lines, or on one (`compact`: a stream of
+    /// samples is one document a line).
+    static func json(_ value: some Encodable, compact: Bool = false) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        if !compact { encoder.outputFormatting.insert(.prettyPrinted) }
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        guard let text = String(data: try encoder.encode(value), encoding: .utf8) else {
+            throw Complaint(.failure, "the figures could not be put into JSON")
+        }
+        try line(text)
+    }
+}
