@@ -1,0 +1,293 @@
+// The differential exerciser: one sequence of file operations, executed step by step in a served and in an unserved
+// directory, and compared after every step. docs/exerciser.md tells how it is run and read.
+//
+// A sequence is data: an array of `struct op`. Offsets and lengths in it are relative to what the file looks like when
+// the step is reached ("17 bytes before the end"), and are resolved against the reference side, so any subsequence of
+// a sequence is again a sensible sequence. That is what makes shortening work.
+#ifndef EXERCISER_H
+#define EXERCISER_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define SLOTS 8    // open descriptors under test
+#define NAMES 10   // file names under test; the last one lies outside the served tree where --outside is given
+#define MAPS 4     // mappings made by the exerciser itself
+#define STREAMS 3  // stdio streams
+#define SLOT_MINUS_ONE SLOTS         // a slot that always means descriptor -1
+#define SLOT_UNUSED (SLOTS + 1)      // a slot that always means a descriptor number nobody has opened
+#define PAGE 4096
+#define MAX_KINDS 128
+
+// ---- operations as data
+
+enum anchor { AT_ZERO, AT_END, AT_CURRENT, AT_LAST_PAGE, AT_MIDDLE, AT_EXACT, ANCHOR_COUNT };
+
+// Where a buffer lies, and what is wrong with it.
+enum fault { FAULT_NONE, FAULT_HALF, FAULT_WHOLE, FAULT_NULL, FAULT_NEGATIVE, FAULT_GIANT, FAULT_COUNT };
+#define ALIGN_EDGE 255 // the buffer ends exactly where a PROT_NONE page begins
+
+struct op {
+    uint8_t kind, choice, slot, other, name, to, map, stream, variant;
+    uint8_t align, fault, shape;
+    uint8_t anchor, anchor2;
+    uint8_t length_to_end; // length counts from the end of file: "up to one byte past it"
+    uint32_t pattern;      // seed of the bytes written
+    int64_t delta, delta2, length;
+};
+
+struct sequence {
+    uint64_t seed;
+    bool huge;   // files of several MiB that cross 2 MiB borders
+    struct op *ops;
+    size_t count;
+};
+
+enum field {
+    SLOT = 1 << 0, OTHER = 1 << 1, NAME = 1 << 2, TO = 1 << 3, MAP = 1 << 4, STREAM = 1 << 5, VARIANT = 1 << 6,
+    BUFFER = 1 << 7, SHAPE = 1 << 8, OFFSET = 1 << 9, OFFSET2 = 1 << 10, LENGTH = 1 << 11, CHOICE = 1 << 12,
+};
+
+enum trait {
+    EXTENDS = 1 << 0,    // may make the file longer: kept below the limit of the sequence
+    IMPLICIT = 1 << 1,   // at the descriptor's own offset
+    BY_NAME = 1 << 2,    // acts on a name, not on a descriptor
+    IN_MAPPING = 1 << 3, // offset and length lie inside a mapping
+    OUTSIDE = 1 << 4,    // done by the second process, which has no shim
+    ONCE = 1 << 5,       // acts on the whole process: done once, not once per side
+    FILLS = 1 << 6,      // the buffer is filled with the pattern beforehand; otherwise with a constant
+    LONG_READ = 1 << 7,  // may be given a length far larger than its buffer
+    BY_STREAM = 1 << 8,
+    UNTIMED = 1 << 9,    // the kernel itself moves times at moments of its own choice (mapped stores, stdio buffers)
+    CHECKS = 1 << 10,    // compares everything; always the last step too
+    TOUCHES = 1 << 11,   // loads or stores in its buffer itself, which therefore must be good
+};
+
+struct choice {
+    const char *text;
+    int value;
+    int weight;
+};
+
+// A step as it was resolved: concrete numbers, the same for both sides.
+struct place {
+    int64_t offset, offset2;
+    size_t length;
+    int64_t size;     // of the file acted on, before the step; 0 if there is none
+    int64_t position; // where data will be read or written; -1 if the step moves no data
+    int value;        // of the choice
+    bool skip;        // would leave the limits of the sequence, or has no defined result
+};
+
+struct result {
+    int64_t ret;
+    int err;     // errno where ret < 0
+    int signal;  // SIGBUS or SIGSEGV met in a mapping
+    int64_t extra;
+    uint64_t hash; // of bytes that only the second process has
+    const unsigned char *bytes; // buffer and its surroundings
+    size_t bytes_length;
+};
+
+struct side;
+typedef void run_fn(struct side *side, const struct op *op, const struct place *place, struct result *result);
+
+struct kind {
+    const char *name;
+    int weight;
+    unsigned fields, traits;
+    const struct choice *choices; // ends with text == NULL
+    run_fn *run;
+};
+
+// Kinds come in groups; a further mode is a further group.
+struct group {
+    const char *name;
+    const struct kind *kinds;
+    size_t count;
+};
+
+extern const struct group data_group, descriptor_group, name_group, size_group, map_group, stdio_group, lock_group,
+    process_group, outside_group;
+
+const struct kind *kind_of(const struct op *op);
+const struct kind *kind_at(size_t index); // NULL past the last one
+int kind_named(const char *name);         // -1 if there is none
+
+// ---- text form (text.c)
+
+void op_print(FILE *out, const struct op *op);
+bool op_parse(const char *line, struct op *op);
+bool sequence_save(FILE *out, const struct sequence *sequence);
+bool sequence_load(FILE *in, struct sequence *sequence); // says on stderr what is wrong
+
+// ---- generation (generate.c)
+
+uint64_t random_next(uint64_t *state);
+void sequence_generate(struct sequence *sequence, uint64_t seed, size_t count, bool huge);
+
+// ---- the two sides
+
+// System calls as the program under test makes them (libc, which the preload serves) and past every preload (raw).
+struct calls {
+    long (*read)(int variant, int fd, void *buffer, size_t count);
+    long (*write)(int variant, int fd, const void *buffer, size_t count);
+    long (*pread)(int variant, int fd, void *buffer, size_t count, off_t offset);
+    long (*pwrite)(int variant, int fd, const void *buffer, size_t count, off_t offset);
+    long (*readv)(int variant, int fd, const struct iovec *vectors, int count);
+    long (*writev)(int variant, int fd, const struct iovec *vectors, int count);
+    long (*preadv)(int variant, int fd, const struct iovec *vectors, int count, off_t offset);
+    long (*pwritev)(int variant, int fd, const struct iovec *vectors, int count, off_t offset);
+    long (*preadv2)(int variant, int fd, const struct iovec *vectors, int count, off_t offset, int flags);
+    long (*pwritev2)(int variant, int fd, const struct iovec *vectors, int count, off_t offset, int flags);
+    long (*lseek)(int variant, int fd, off_t offset, int whence);
+    long (*ftruncate)(int variant, int fd, off_t length);
+    long (*truncate)(int variant, const char *path, off_t length);
+    long (*fallocate)(int variant, int fd, int mode, off_t offset, off_t length);
+    long (*copy_file_range)(int in, off_t *in_offset, int out, off_t *out_offset, size_t count);
+    long (*sendfile)(int variant, int out, int in, off_t *offset, size_t count);
+    long (*fsync)(int fd);
+    long (*fdatasync)(int fd);
+    long (*sync_file_range)(int fd, off_t offset, off_t length, unsigned flags);
+    long (*open)(int variant, int directory, const char *path, int flags, mode_t mode);
+    long (*close)(int variant, int fd);
+    long (*dup)(int fd);
+    long (*dup2)(int fd, int target);
+    long (*dup3)(int fd, int target, int flags);
+    long (*fcntl)(int variant, int fd, int command, long argument);
+    long (*pipe2)(int *ends, int flags);
+    long (*memfd_create)(const char *name, unsigned flags);
+    void *(*mmap)(int variant, size_t length, int protection, int flags, int fd, off_t offset);
+    long (*munmap)(void *address, size_t length);
+    long (*msync)(void *address, size_t length, int flags);
+};
+
+extern const struct calls libc_calls, raw_calls;
+
+struct mapping {
+    unsigned char *address;
+    size_t length;
+    int64_t offset; // in the file
+    int protection;
+    bool shared;
+    dev_t device;
+    ino_t inode;
+};
+
+struct side {
+    const struct calls *calls;
+    const char *label;
+    char directory[512], outside[512];
+    int directory_fd;
+    int fd[SLOTS];
+    struct mapping map[MAPS];
+    FILE *stream[STREAMS];
+    int direction[STREAMS]; // of the last transfer: 1 in, 2 out; C wants a seek or flush in between
+    unsigned char *arena; // ends at a PROT_NONE page
+    size_t arena_size;
+    int64_t limit; // no file grows past it
+    bool strict;   // ordinary tmpfs: also allocation, holes and bytes past the end of file are well defined
+    bool huge_pages; // tmpfs mounted with huge=
+};
+
+bool side_prepare(struct side *side, const struct calls *calls, const char *label, const char *directory,
+                  const char *outside, bool huge, bool create);
+void side_close_all(struct side *side);
+int side_fd(const struct side *side, unsigned slot);
+void side_path(const struct side *side, unsigned name, unsigned variant, char *out, size_t size);
+unsigned char *side_buffer(struct side *side, const struct op *op, size_t length, struct result *result);
+void pattern_fill(unsigned char *bytes, size_t length, uint32_t pattern);
+void result_set(struct result *result, int64_t ret);
+bool slot_stat(const struct side *side, unsigned slot, struct stat *status);
+bool name_stat(const struct side *side, unsigned name, struct stat *status);
+
+bool place_resolve(const struct side *reference, const struct op *op, struct place *place);
+
+// Runs `body` with SIGBUS and SIGSEGV caught; returns the signal, or 0.
+int guarded(void (*body)(void *), void *argument);
+void guards_install(void);
+
+// Copies forward in words, so that both sides stop at the same byte when a page faults.
+size_t copy_forward(volatile unsigned char *to, const volatile unsigned char *from, size_t length,
+                    volatile size_t *progress);
+
+// ---- the second process (helper.c, outside.c)
+
+struct helper {
+    int to, from;
+    pid_t pid;
+};
+
+bool helper_start(struct helper *helper, const struct side *served, const struct side *reference, bool huge);
+bool helper_run(struct helper *helper, int side, const struct op *op, const struct place *place,
+                struct result *result);
+bool helper_compare(struct helper *helper, char *message, size_t size); // false: differs, see message
+void helper_stop(struct helper *helper);
+int helper_main(int argc, char **argv);
+bool directories_compare(const struct side *a, const struct side *b, char *message, size_t size);
+
+// ---- running (run.c, compare.c), supervising (supervise.c), shortening (minimise.c)
+
+// Lives in memory shared with the supervisor: true also after a crash.
+struct report {
+    uint32_t step; // about to be executed, or being executed
+    uint32_t differs;
+    uint64_t counts[MAX_KINDS], successes[MAX_KINDS], skipped;
+    char message[4096];
+};
+
+enum { STATUS_EQUAL = 0, STATUS_DIFFERS = 1, STATUS_USAGE = 2 };
+
+struct options {
+    uint64_t seed;
+    size_t operations, sequences;
+    const char *served, *reference, *outside, *load, *save;
+    bool huge, minimise, times, trace, print, libc_reference, quiet;
+    int tries, timeout, minimise_seconds;
+};
+
+int run_sequence(const struct options *options, const struct sequence *sequence, struct report *report);
+
+struct comparison {
+    struct side *served, *reference;
+    struct helper *helper;
+    struct report *report;
+    bool times;
+};
+
+bool differs(struct comparison *comparison, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool compare_step(struct comparison *comparison, const struct op *op, const struct place *place,
+                  const struct result *served, const struct result *reference);
+bool compare_everything(struct comparison *comparison, const struct op *op);
+bool compare_windows_gone(struct comparison *comparison);
+
+// Moments of a step, for --times (times.c).
+struct clocks {
+    bool known;
+    struct timespec modified[2], changed[2], began;
+};
+
+void clocks_before(struct comparison *comparison, const struct op *op, struct clocks *clocks);
+bool clocks_after(struct comparison *comparison, const struct op *op, const struct clocks *clocks);
+
+int supervise(const struct options *options);
+// Runs the sequence in fresh directories, in a fresh process. True: it ran to its end without a difference.
+bool supervise_once(const struct options *options, const struct sequence *sequence, bool trace, struct report *report);
+void sequence_minimise(const struct options *options, struct sequence *sequence, struct report *report);
+
+// ---- proof that the exerciser can fail (sabotage.c)
+
+// The named defect over `calls`, or NULL if there is none of this name.
+const struct calls *sabotage(const struct calls *calls, const char *name);
+void sabotage_list(FILE *out);
+
+#endif

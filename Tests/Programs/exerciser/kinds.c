@@ -1,0 +1,31 @@
+// All kinds of operation, by index and by name.
+#include "exerciser.h"
+
+#include <string.h>
+
+static const struct group *const groups[] = {
+    &data_group, &descriptor_group, &name_group, &size_group, &map_group, &stdio_group, &lock_group, &process_group,
+    &outside_group,
+};
+
+const struct kind *kind_at(size_t index)
+{
+    for (size_t group = 0; group < sizeof groups / sizeof *groups; group++) {
+        if (index < groups[group]->count) return &groups[group]->kinds[index];
+        index -= groups[group]->count;
+    }
+    return NULL;
+}
+
+const struct kind *kind_of(const struct op *op)
+{
+    return kind_at(op->kind);
+}
+
+int kind_named(const char *name)
+{
+    const struct kind *kind;
+    for (int index = 0; (kind = kind_at((size_t)index)) != NULL; index++)
+        if (strcmp(kind->name, name) == 0) return index;
+    return -1;
+}

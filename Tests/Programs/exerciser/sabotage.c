@@ -1,0 +1,152 @@
+// Proof that the exerciser can fail: wrappers over libc's calls with one defect each, of the kinds a shim may have.
+// EXERCISER_SABOTAGE=NAME puts one of them between the served side and libc.
+#include "exerciser.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static struct calls defective;
+static const struct calls *real;
+
+// A byte beyond the first page of a long read comes out wrong.
+static long flip_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
+{
+    long got = real->pread(variant, fd, buffer, count, offset);
+    if (got > PAGE + 10) ((unsigned char *)buffer)[PAGE + 10] ^= 1;
+    return got;
+}
+
+// The kernel's offset is not moved by a read that ends inside the file.
+static long offset_read(int variant, int fd, void *buffer, size_t count)
+{
+    struct stat status;
+    long before = raw_calls.lseek(0, fd, 0, SEEK_CUR);
+    long got = real->read(variant, fd, buffer, count);
+    if (got >= PAGE && fstat(fd, &status) == 0 && before + got < status.st_size)
+        raw_calls.lseek(0, fd, before, SEEK_SET);
+    return got;
+}
+
+// A file's size is remembered per descriptor: what another process cut off is still read, as zeros.
+static struct { ino_t inode; int64_t size; } remembered[1024];
+
+static long stale_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
+{
+    struct stat status;
+    long got = real->pread(variant, fd, buffer, count, offset);
+    if (fd < 0 || fd >= 1024 || got < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return got;
+    if (remembered[fd].inode != status.st_ino || remembered[fd].size < status.st_size) {
+        remembered[fd].inode = status.st_ino;
+        remembered[fd].size = status.st_size;
+    }
+    if (got < (long)count && count < 100000 && offset + (int64_t)count <= remembered[fd].size) {
+        memset((char *)buffer + got, 0, count - (size_t)got);
+        return (long)count;
+    }
+    return got;
+}
+
+// What a descriptor means outlives dup2 over it: the next positioned read still goes to the file before.
+static int stale_of[1024];
+
+static long foreign_dup2(int fd, int target)
+{
+    if (fd >= 0 && target >= 0 && target < 1024 && fd != target) {
+        long kept = raw_calls.fcntl(0, target, 1030 /* F_DUPFD_CLOEXEC */, 700);
+        if (kept >= 0) stale_of[target] = (int)kept;
+    }
+    return real->dup2(fd, target);
+}
+
+static long foreign_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
+{
+    if (fd >= 0 && fd < 1024 && stale_of[fd] > 0) {
+        long got = raw_calls.pread(0, stale_of[fd], buffer, count, offset);
+        raw_calls.close(0, stale_of[fd]);
+        stale_of[fd] = 0;
+        return got;
+    }
+    return real->pread(variant, fd, buffer, count, offset);
+}
+
+// The last byte of a long overwrite does not reach the file.
+static long short_pwrite(int variant, int fd, const void *buffer, size_t count, off_t offset)
+{
+    struct stat status;
+    unsigned char kept;
+    bool inside = count > 512 && fstat(fd, &status) == 0 && offset >= 0 && offset + (int64_t)count < status.st_size;
+    bool known = inside && raw_calls.pread(0, fd, &kept, 1, offset + (off_t)count - 1) == 1;
+    long put = real->pwrite(variant, fd, buffer, count, offset);
+    if (known && put == (long)count) raw_calls.pwrite(0, fd, &kept, 1, offset + (off_t)count - 1);
+    return put;
+}
+
+// A bad buffer is reported as bad argument.
+static long wrong_errno(int variant, int fd, void *buffer, size_t count)
+{
+    long got = real->read(variant, fd, buffer, count);
+    if (got < 0 && errno == EFAULT) errno = EINVAL;
+    return got;
+}
+
+// A write to an appending descriptor lands where it was told to.
+static long unappended_pwrite(int variant, int fd, const void *buffer, size_t count, off_t offset)
+{
+    long flags = raw_calls.fcntl(0, fd, 3 /* F_GETFL */, 0);
+    if (flags < 0 || (flags & 02000) == 0) return real->pwrite(variant, fd, buffer, count, offset);
+    raw_calls.fcntl(0, fd, 4 /* F_SETFL */, flags & ~02000l);
+    long put = real->pwrite(variant, fd, buffer, count, offset);
+    int error = errno;
+    raw_calls.fcntl(0, fd, 4, flags);
+    errno = error;
+    return put;
+}
+
+static volatile uintptr_t nowhere = 8;
+
+// A served read crashes when the file has been shortened under it.
+static long crash_readv(int variant, int fd, const struct iovec *vectors, int count)
+{
+    long got = real->readv(variant, fd, vectors, count);
+    struct stat status;
+    if (got == 0 && fstat(fd, &status) == 0 && status.st_size > 0 && status.st_size % PAGE == 0)
+        *(volatile int *)(uintptr_t)nowhere = 0;
+    return got;
+}
+
+static const struct defect {
+    const char *name, *what;
+    struct calls wrong;
+} defects[] = {
+    {"flip-byte", "pread over a page border returns one wrong byte", {.pread = flip_pread}},
+    {"lost-offset", "read of a page or more leaves the offset behind", {.read = offset_read}},
+    {"stale-size", "pread after another process truncated the file", {.pread = stale_pread}},
+    {"foreign-file", "pread after dup2 reads the file from before", {.pread = foreign_pread, .dup2 = foreign_dup2}},
+    {"lost-byte", "pwrite inside the file drops its last byte", {.pwrite = short_pwrite}},
+    {"wrong-errno", "read to a bad buffer gives EINVAL", {.read = wrong_errno}},
+    {"no-append", "pwrite ignores O_APPEND", {.pwrite = unappended_pwrite}},
+    {"crash", "readv at the end of a file of whole pages crashes", {.readv = crash_readv}},
+};
+
+const struct calls *sabotage(const struct calls *calls, const char *name)
+{
+    real = calls;
+    for (size_t index = 0; index < sizeof defects / sizeof *defects; index++) {
+        if (strcmp(defects[index].name, name) != 0) continue;
+        const struct calls *wrong = &defects[index].wrong;
+        defective = *calls;
+        if (wrong->read != NULL) defective.read = wrong->read;
+        if (wrong->readv != NULL) defective.readv = wrong->readv;
+        if (wrong->pread != NULL) defective.pread = wrong->pread;
+        if (wrong->pwrite != NULL) defective.pwrite = wrong->pwrite;
+        if (wrong->dup2 != NULL) defective.dup2 = wrong->dup2;
+        return &defective;
+    }
+    return NULL;
+}
+
+void sabotage_list(FILE *out)
+{
+    for (size_t index = 0; index < sizeof defects / sizeof *defects; index++)
+        fprintf(out, "  %-14s %s\n", defects[index].name, defects[index].what);
+}

@@ -1,0 +1,260 @@
+// The process that stays well whatever happens: it makes fresh directories, runs each sequence in a process of its own
+// (what a shim remembers must be fresh), survives its crash or hang, cleans up, and sums up.
+#include "exerciser.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)type, (void)walk;
+    remove(path);
+    return 0;
+}
+
+static void remove_tree(const char *path)
+{
+    if (path[0] != '\0') nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+struct places {
+    char served[400], reference[400], outside[400];
+};
+
+static bool places_make(const struct options *options, struct places *places)
+{
+    static unsigned number;
+    memset(places, 0, sizeof *places);
+    number++;
+    snprintf(places->served, sizeof places->served, "%s/x-%d-%u", options->served, getpid(), number);
+    snprintf(places->reference, sizeof places->reference, "%s/y-%d-%u", options->reference, getpid(), number);
+    bool made = mkdir(places->served, 0755) == 0 && mkdir(places->reference, 0755) == 0;
+    if (!made || options->outside == NULL) return made;
+    char sides[2][450];
+    snprintf(places->outside, sizeof places->outside, "%s/z-%d-%u", options->outside, getpid(), number);
+    snprintf(sides[0], sizeof sides[0], "%s/served", places->outside);
+    snprintf(sides[1], sizeof sides[1], "%s/reference", places->outside);
+    return mkdir(places->outside, 0755) == 0 && mkdir(sides[0], 0755) == 0 && mkdir(sides[1], 0755) == 0;
+}
+
+static void places_remove(const struct places *places)
+{
+    remove_tree(places->served);
+    remove_tree(places->reference);
+    remove_tree(places->outside);
+}
+
+// A descriptor well above those the child finds its own under.
+static int memory_file(const char *name)
+{
+    int low = memfd_create(name, MFD_CLOEXEC);
+    int high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, 20);
+    if (low >= 0) close(low);
+    return high;
+}
+
+static bool fill_memory(int fd, const struct sequence *sequence)
+{
+    int copy = dup(fd);
+    FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+    if (out == NULL) return false;
+    bool saved = sequence_save(out, sequence);
+    fclose(out);
+    return saved && lseek(fd, 0, SEEK_SET) == 0;
+}
+
+static pid_t child_start(const struct options *options, const struct places *places, int sequence, int report,
+                         bool trace)
+{
+    char *arguments[20] = {"exerciser", "--internal-run", "--served", (char *)places->served, "--reference",
+                           (char *)places->reference};
+    int count = 6;
+    if (options->outside != NULL) arguments[count++] = "--outside", arguments[count++] = (char *)places->outside;
+    if (options->times) arguments[count++] = "--times";
+    if (options->libc_reference) arguments[count++] = "--libc-reference";
+    if (trace) arguments[count++] = "--trace";
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, sequence, 3);
+    posix_spawn_file_actions_adddup2(&actions, report, 4);
+    pid_t pid = -1;
+    if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, arguments, environ) != 0) pid = -1;
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+static void child_wait(const struct options *options, pid_t pid, struct report *report)
+{
+    int status;
+    struct pollfd ended = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    if (ended.fd >= 0 && poll(&ended, 1, options->timeout * 1000) == 0) {
+        kill(pid, SIGKILL);
+        report->differs = 1;
+        snprintf(report->message, sizeof report->message, "no end after %d s", options->timeout);
+    }
+    if (ended.fd >= 0) close(ended.fd);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (report->differs) return;
+    if (WIFSIGNALED(status)) {
+        report->differs = 1;
+        snprintf(report->message, sizeof report->message, "killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    } else if (WEXITSTATUS(status) != STATUS_EQUAL) {
+        report->differs = 2; // could not run at all, or ended itself
+        snprintf(report->message, sizeof report->message, "ended with status %d", WEXITSTATUS(status));
+    }
+}
+
+bool supervise_once(const struct options *options, const struct sequence *sequence, bool trace, struct report *report)
+{
+    struct places places;
+    int text = memory_file("sequence"), shared = memory_file("report");
+    struct report *view = MAP_FAILED;
+    memset(report, 0, sizeof *report);
+    if (text >= 0 && shared >= 0 && ftruncate(shared, sizeof *report) == 0 && fill_memory(text, sequence))
+        view = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0);
+    if (view == MAP_FAILED || !places_make(options, &places)) {
+        fprintf(stderr, "exerciser: cannot make directories below %s and %s: %s\n", options->served, options->reference,
+                strerror(errno));
+        exit(STATUS_USAGE);
+    }
+    fflush(stdout);
+    pid_t pid = child_start(options, &places, text, shared, trace);
+    if (pid > 0) child_wait(options, pid, view);
+    else view->differs = 2;
+    memcpy(report, view, sizeof *report);
+    munmap(view, sizeof *report);
+    close(text);
+    close(shared);
+    places_remove(&places);
+    return report->differs == 0;
+}
+
+static void add_up(struct report *total, const struct report *each)
+{
+    for (int kind = 0; kind < MAX_KINDS; kind++) {
+        total->counts[kind] += each->counts[kind];
+        total->successes[kind] += each->successes[kind];
+    }
+    total->skipped += each->skipped;
+}
+
+static void print_counts(const struct report *total)
+{
+    const struct kind *kind;
+    for (size_t index = 0; (kind = kind_at(index)) != NULL; index++)
+        printf("  %-16s %9" PRIu64 " %9" PRIu64 " succeeded\n", kind->name, total->counts[index],
+               total->successes[index]);
+}
+
+static uint64_t operations(const struct report *total)
+{
+    uint64_t sum = 0;
+    for (int kind = 0; kind < MAX_KINDS; kind++) sum += total->counts[kind];
+    return sum;
+}
+
+static void print_difference(const struct sequence *sequence, const struct report *report)
+{
+    printf("difference: seed %" PRIu64 ", step %u of %zu: %s\n", sequence->seed, report->step, sequence->count,
+           report->message);
+    if (report->step >= sequence->count) {
+        printf("  at the end of the sequence\n");
+        return;
+    }
+    printf("  ");
+    op_print(stdout, &sequence->ops[report->step]);
+}
+
+static void print_replay(const struct options *options, const char *file)
+{
+    static const char *const names[] = {"LD_PRELOAD", "PMEMSHIM_MOUNTS", "PMEMSHIM_MAP_AFTER", "EXERCISER_SABOTAGE"};
+    char self[1024];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length < 0 ? 0 : length] = '\0';
+    printf("replay:");
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++)
+        if (getenv(names[index]) != NULL) printf(" %s=%s", names[index], getenv(names[index]));
+    printf(" %s --load %s --trace --served %s --reference %s", self, file, options->served, options->reference);
+    if (options->outside != NULL) printf(" --outside %s", options->outside);
+    if (options->times) printf(" --times");
+    if (options->libc_reference) printf(" --libc-reference");
+    printf("\n");
+}
+
+static void explain(const struct options *options, struct sequence *sequence, struct report *report)
+{
+    char file[512];
+    print_difference(sequence, report);
+    if (report->differs == 2) return;
+    if (options->minimise) sequence_minimise(options, sequence, report);
+    if (options->save != NULL) snprintf(file, sizeof file, "%s", options->save);
+    else snprintf(file, sizeof file, "/tmp/exerciser-%" PRIu64 "-%d.ops", sequence->seed, getpid());
+    FILE *out = fopen(file, "we");
+    bool saved = out != NULL && sequence_save(out, sequence);
+    if (out != NULL) fclose(out);
+    if (!saved) fprintf(stderr, "exerciser: cannot write %s: %s\n", file, strerror(errno));
+    printf("%s: %zu operations, saved in %s\n", options->minimise ? "shortened" : "sequence", sequence->count, file);
+    if (options->minimise && sequence->count <= 200) {
+        supervise_once(options, sequence, true, report);
+        if (report->differs) print_difference(sequence, report);
+        else printf("  (this last run showed no difference: it depends on timing; replay it several times)\n");
+    }
+    print_replay(options, file);
+}
+
+static bool load(const struct options *options, struct sequence *sequence)
+{
+    FILE *in = fopen(options->load, "re");
+    if (in == NULL) fprintf(stderr, "exerciser: cannot read %s: %s\n", options->load, strerror(errno));
+    bool loaded = in != NULL && sequence_load(in, sequence);
+    if (in != NULL) fclose(in);
+    return loaded;
+}
+
+static int save_only(const struct options *options, const struct sequence *sequence)
+{
+    FILE *out = options->save != NULL ? fopen(options->save, "we") : stdout;
+    return out != NULL && sequence_save(out, sequence) ? STATUS_EQUAL : STATUS_USAGE;
+}
+
+int supervise(const struct options *options)
+{
+    static struct report total, report;
+    size_t sequences = options->load != NULL ? 1 : options->sequences, equal = 0;
+    int status = STATUS_EQUAL;
+    for (size_t index = 0; index < sequences && status == STATUS_EQUAL; index++) {
+        struct sequence sequence;
+        if (options->load == NULL) {
+            sequence_generate(&sequence, options->seed + index, options->operations, options->huge);
+        } else if (!load(options, &sequence)) {
+            return STATUS_USAGE;
+        }
+        if (options->print) return save_only(options, &sequence);
+        bool same = supervise_once(options, &sequence, options->trace, &report);
+        add_up(&total, &report);
+        if (!same) {
+            status = report.differs == 2 ? STATUS_USAGE : STATUS_DIFFERS;
+            explain(options, &sequence, &report);
+        }
+        equal += same;
+        free(sequence.ops);
+    }
+    if (!options->quiet) print_counts(&total);
+    printf("seeds %" PRIu64 "..%" PRIu64 ": %zu sequences, %" PRIu64 " operations (%" PRIu64 " skipped), "
+           "differences %d\n", options->seed, options->seed + (sequences == 0 ? 0 : sequences - 1),
+           equal + (status != STATUS_EQUAL), operations(&total), total.skipped, status == STATUS_DIFFERS);
+    return status;
+}
