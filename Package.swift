@@ -6,6 +6,7 @@ let exportsMap = "\(Context.packageDirectory)/Sources/ShimC/exports.map"
 
 /// Warnings are errors, in every target of ours.
 let strictC: [CSetting] = [
+    .define("_GNU_SOURCE"),
     .unsafeFlags([
         "-Wall", "-Wextra", "-Werror", "-std=gnu11",
         // One load from the thread pointer; a dynamic model would call __tls_get_addr, which may allocate.

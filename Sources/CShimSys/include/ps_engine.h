@@ -15,43 +15,56 @@
 
 #define PS_PASS_ON INT64_MIN
 
-#ifdef __swift__
-#define PS_SWIFT_NAME(name) __attribute__((swift_name(name)))
-#else
-#define PS_SWIFT_NAME(name)
-#endif
+// The name under which Swift implements the function.
+#define PS_NAMED(name) __attribute__((swift_name(name)))
 
 // ---- data calls ----------------------------------------------------------------------------------------------
 // `family` says for which line of the statistics the call counts.
-int64_t ps_engine_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset);
-int64_t ps_engine_read(int fd, void *_Nullable buffer, size_t count);
-int64_t ps_engine_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t offset);
-int64_t ps_engine_write(int fd, const void *_Nullable buffer, size_t count);
+int64_t ps_engine_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
+    PS_NAMED("enginePread(fd:buffer:count:offset:)");
+int64_t ps_engine_read(int fd, void *_Nullable buffer, size_t count)
+    PS_NAMED("engineRead(fd:buffer:count:)");
+int64_t ps_engine_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t offset)
+    PS_NAMED("enginePwrite(fd:buffer:count:offset:)");
+int64_t ps_engine_write(int fd, const void *_Nullable buffer, size_t count)
+    PS_NAMED("engineWrite(fd:buffer:count:)");
 // offset -1: the current one. `flags`: RWF_*; only RWF_HIPRI is served.
-int64_t ps_engine_readv(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags, bool positioned);
-int64_t ps_engine_writev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags, bool positioned);
+int64_t ps_engine_readv(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags,
+                        bool positioned)
+    PS_NAMED("engineReadv(fd:vector:count:offset:flags:positioned:)");
+int64_t ps_engine_writev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags,
+                         bool positioned)
+    PS_NAMED("engineWritev(fd:vector:count:offset:flags:positioned:)");
 // After a data call that was passed on: what the kernel answered (`result` as libc returns it), so that hints follow.
-void ps_engine_passed_on(int fd, enum ps_family family, int64_t result);
+void ps_engine_passed_on(int fd, enum ps_family family, int64_t result)
+    PS_NAMED("enginePassedOn(fd:family:result:)");
 
 // ---- sync family: 0, or PS_PASS_ON ----------------------------------------------------------------------------
-int64_t ps_engine_sync(int fd, enum ps_family family);
+int64_t ps_engine_sync(int fd, enum ps_family family)
+    PS_NAMED("engineSync(fd:family:)");
 
 // ---- descriptors ---------------------------------------------------------------------------------------------
 // Forget `fd` (any value; out of range is ignored). Before a close: also drops the window that pins fd's description
 // or swaps it onto another descriptor of the inode. After a call that returned a new descriptor: the same.
-void ps_engine_evict(int fd);
+void ps_engine_evict(int fd)
+    PS_NAMED("engineEvict(fd:)");
 // The same for first...last, both included (last may be ~0u).
-void ps_engine_evict_range(unsigned first, unsigned last);
+void ps_engine_evict_range(unsigned first, unsigned last)
+    PS_NAMED("engineEvictRange(first:last:)");
 // Forget every descriptor (F_SETFL that changes O_APPEND, O_DIRECT or O_NOATIME: dup'ed descriptors share the flags).
-void ps_engine_evict_all(void);
+void ps_engine_evict_all(void)
+    PS_NAMED("engineEvictAll()");
 
 // ---- files ---------------------------------------------------------------------------------------------------
 // After ftruncate, fallocate and kin on `fd` have returned (whatever they returned): learn size and holes again.
-void ps_engine_resized(int fd);
+void ps_engine_resized(int fd)
+    PS_NAMED("engineResized(fd:)");
 // The same by path (truncate): forgets what is known of the inode's size, if it is a known one.
-void ps_engine_resized_path(const char *_Nullable path);
+void ps_engine_resized_path(const char *_Nullable path)
+    PS_NAMED("engineResizedPath(path:)");
 // Counts a call of a family that always goes to the kernel (mmap, copy, resize), if fd is ours.
-void ps_engine_count(int fd, enum ps_family family);
+void ps_engine_count(int fd, enum ps_family family)
+    PS_NAMED("engineCount(fd:family:)");
 
 // ---- giving way ----------------------------------------------------------------------------------------------
 enum ps_give_way {
@@ -62,13 +75,17 @@ enum ps_give_way {
     PS_GIVE_WAY_FILE_SIZE = 16,    // RLIMIT_FSIZE is set: writes only are passed on
 };
 // Before the call that makes it necessary: drops all windows, forgets all descriptors, maps no more.
-void ps_engine_give_way(enum ps_give_way reason);
-void ps_engine_resume(enum ps_give_way reason);
+void ps_engine_give_way(enum ps_give_way reason)
+    PS_NAMED("engineGiveWay(reason:)");
+void ps_engine_resume(enum ps_give_way reason)
+    PS_NAMED("engineResume(reason:)");
 
 // ---- life ----------------------------------------------------------------------------------------------------
 // From ShimC's constructor, once, with the environment block as it is then.
-void ps_engine_start(char *_Nullable const *_Nullable environment);
+void ps_engine_start(char *_Nullable const *_Nullable environment)
+    PS_NAMED("engineStart(environment:)");
 // True once the first window has been mapped in this process: from then on SIGBUS and SIGSEGV are virtualised.
-bool ps_engine_windows_exist(void);
+bool ps_engine_windows_exist(void)
+    PS_NAMED("engineWindowsExist()");
 
 #endif

@@ -9,6 +9,8 @@
 // and leaves it behind. A LIVE record whose process is gone (no such pid, or another start time), or whose process
 // has claimed a newer one (exec), has ended; when no record is free, a claimant folds an ended one into `ended`
 // (LIVE -> FOLDING -> LIVE) and takes it over. Readers therefore sum `ended`, and every record that is LIVE.
+//
+// No alignment attributes: Swift does not import over-aligned structs. Padding is spelt out and asserted instead.
 #ifndef PS_STATS_H
 #define PS_STATS_H
 
@@ -68,7 +70,7 @@ struct ps_stats_counters {
 // One thread's counters: its own cache lines.
 struct ps_stats_shard {
     struct ps_stats_counters mounts[PS_STATS_MOUNTS];
-} __attribute__((aligned(64)));
+};
 
 struct ps_stats_mount {
     char path[PS_STATS_PATH]; // mount point or served directory, NUL-terminated, cut where longer
@@ -93,8 +95,10 @@ struct ps_stats_record {
     char note[128];        // a bad PMEMSHIM_* value, or why the shim gave way; empty: all is well
     uint8_t reserved[80];
     struct ps_stats_mount mounts[PS_STATS_MOUNTS];
+    uint64_t reserved2[4]; // shards begin on a cache line
     struct ps_stats_shard shards[PS_STATS_SHARDS];
-} __attribute__((aligned(4096)));
+    uint64_t reserved3[320]; // records begin on a page
+};
 
 struct ps_stats_ended {
     char path[PS_STATS_PATH]; // empty: unused
@@ -103,14 +107,15 @@ struct ps_stats_ended {
     uint64_t processes;       // records folded into this line
     uint64_t reserved2[6];
     struct ps_stats_counters counters;
-} __attribute__((aligned(64)));
+};
 
 struct ps_stats_header {
     uint64_t magic;
     uint32_t version;
     uint32_t header_size, record_size, record_count, ended_count;
-    uint32_t ended_lock; // 0, or the pid that is folding; a dead pid's lock may be broken
-} __attribute__((aligned(4096)));
+    uint32_t reserved;
+    uint64_t reserved2[508];
+};
 
 struct ps_stats_file {
     struct ps_stats_header header;
@@ -123,6 +128,9 @@ _Static_assert(sizeof(struct ps_stats_counters) == 16 * 16 * 8 + 64, "counters")
 _Static_assert(sizeof(struct ps_stats_shard) == 4 * sizeof(struct ps_stats_counters), "shard");
 _Static_assert(offsetof(struct ps_stats_record, mounts) == 256, "record head");
 _Static_assert(sizeof(struct ps_stats_header) == 4096, "header");
-_Static_assert(sizeof(struct ps_stats_record) % 4096 == 0, "records start on pages");
+_Static_assert(sizeof(struct ps_stats_record) == 139264, "records start on pages");
+_Static_assert(offsetof(struct ps_stats_record, shards) == 1536, "shards start on cache lines");
+_Static_assert(sizeof(struct ps_stats_ended) == 2432, "ended");
+_Static_assert(sizeof(struct ps_stats_file) == 71462912, "file");
 
 #endif

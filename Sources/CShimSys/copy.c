@@ -1,0 +1,17 @@
+#include "ps_copy.h"
+
+#include <cpuid.h>
+
+// Read by guarded_copy.S. One byte, written once by the constructor.
+uint8_t ps_wide_vectors;
+
+void ps_copy_prepare(void)
+{
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
+        return;
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6) == 6) // the kernel saves xmm and ymm
+        ps_wide_vectors = 1;
+}

@@ -1,0 +1,200 @@
+// Guarded copies; contract in ps_copy.h. Only caller-saved registers, no stack: ps_guard_exit must be right from every
+// instruction between ps_guard_begin and ps_guard_end.
+    .text
+    .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_through, ps_probe, ps_wide_vectors
+    .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_through, ps_probe
+    .p2align 6
+ps_guard_begin:
+
+    .type ps_copy, @function
+ps_copy:                                // rdi destination, rsi source, rdx count
+    .cfi_startproc
+    cmpq    $16, %rdx
+    jb      .Lunder16
+    cmpq    $32, %rdx
+    ja      .Lover32
+    movdqu  (%rsi), %xmm0
+    movdqu  -16(%rsi,%rdx), %xmm1
+    movdqu  %xmm0, (%rdi)
+    movdqu  %xmm1, -16(%rdi,%rdx)
+    xorl    %eax, %eax
+    ret
+.Lover32:
+    cmpq    $64, %rdx
+    ja      .Lover64
+    movdqu  (%rsi), %xmm0
+    movdqu  16(%rsi), %xmm1
+    movdqu  -32(%rsi,%rdx), %xmm2
+    movdqu  -16(%rsi,%rdx), %xmm3
+    movdqu  %xmm0, (%rdi)
+    movdqu  %xmm1, 16(%rdi)
+    movdqu  %xmm2, -32(%rdi,%rdx)
+    movdqu  %xmm3, -16(%rdi,%rdx)
+    xorl    %eax, %eax
+    ret
+.Lover64:
+    cmpq    $128, %rdx
+    jbe     .Lto128
+    leaq    -128(%rdx), %rcx            // the loop copies [0, count-128) rounded up; the last 128 bytes come last
+    xorl    %eax, %eax
+    cmpb    $0, ps_wide_vectors(%rip)
+    je      .Lsse
+    .p2align 5
+.Lavx:
+    vmovdqu (%rsi,%rax), %ymm0
+    vmovdqu 32(%rsi,%rax), %ymm1
+    vmovdqu 64(%rsi,%rax), %ymm2
+    vmovdqu 96(%rsi,%rax), %ymm3
+    vmovdqu %ymm0, (%rdi,%rax)
+    vmovdqu %ymm1, 32(%rdi,%rax)
+    vmovdqu %ymm2, 64(%rdi,%rax)
+    vmovdqu %ymm3, 96(%rdi,%rax)
+    subq    $-128, %rax
+    cmpq    %rcx, %rax
+    jb      .Lavx
+    vmovdqu (%rsi,%rcx), %ymm0
+    vmovdqu 32(%rsi,%rcx), %ymm1
+    vmovdqu 64(%rsi,%rcx), %ymm2
+    vmovdqu 96(%rsi,%rcx), %ymm3
+    vmovdqu %ymm0, (%rdi,%rcx)
+    vmovdqu %ymm1, 32(%rdi,%rcx)
+    vmovdqu %ymm2, 64(%rdi,%rcx)
+    vmovdqu %ymm3, 96(%rdi,%rcx)
+    vzeroupper
+    xorl    %eax, %eax
+    ret
+    .p2align 5
+.Lsse:
+    movdqu  (%rsi,%rax), %xmm0
+    movdqu  16(%rsi,%rax), %xmm1
+    movdqu  32(%rsi,%rax), %xmm2
+    movdqu  48(%rsi,%rax), %xmm3
+    movdqu  %xmm0, (%rdi,%rax)
+    movdqu  %xmm1, 16(%rdi,%rax)
+    movdqu  %xmm2, 32(%rdi,%rax)
+    movdqu  %xmm3, 48(%rdi,%rax)
+    addq    $64, %rax
+    cmpq    %rcx, %rax
+    jb      .Lsse
+    addq    %rcx, %rsi                  // the last 128 bytes, overlapping what the loop did
+    addq    %rcx, %rdi
+    movl    $128, %edx
+.Lto128:                                // 65 to 128 bytes: both ends, overlapping in the middle
+    movdqu  (%rsi), %xmm0
+    movdqu  16(%rsi), %xmm1
+    movdqu  32(%rsi), %xmm2
+    movdqu  48(%rsi), %xmm3
+    movdqu  -64(%rsi,%rdx), %xmm4
+    movdqu  -48(%rsi,%rdx), %xmm5
+    movdqu  -32(%rsi,%rdx), %xmm6
+    movdqu  -16(%rsi,%rdx), %xmm7
+    movdqu  %xmm0, (%rdi)
+    movdqu  %xmm1, 16(%rdi)
+    movdqu  %xmm2, 32(%rdi)
+    movdqu  %xmm3, 48(%rdi)
+    movdqu  %xmm4, -64(%rdi,%rdx)
+    movdqu  %xmm5, -48(%rdi,%rdx)
+    movdqu  %xmm6, -32(%rdi,%rdx)
+    movdqu  %xmm7, -16(%rdi,%rdx)
+    xorl    %eax, %eax
+    ret
+.Lunder16:
+    cmpl    $8, %edx
+    jb      .Lunder8
+    movq    (%rsi), %rax
+    movq    -8(%rsi,%rdx), %rcx
+    movq    %rax, (%rdi)
+    movq    %rcx, -8(%rdi,%rdx)
+    xorl    %eax, %eax
+    ret
+.Lunder8:
+    cmpl    $4, %edx
+    jb      .Lunder4
+    movl    (%rsi), %eax
+    movl    -4(%rsi,%rdx), %ecx
+    movl    %eax, (%rdi)
+    movl    %ecx, -4(%rdi,%rdx)
+    xorl    %eax, %eax
+    ret
+.Lunder4:
+    testl   %edx, %edx
+    je      .Lnone
+    movzbl  (%rsi), %eax
+    movb    %al, (%rdi)
+    cmpl    $1, %edx
+    je      .Lnone
+    movzbl  1(%rsi), %eax
+    movzbl  -1(%rsi,%rdx), %ecx
+    movb    %al, 1(%rdi)
+    movb    %cl, -1(%rdi,%rdx)
+.Lnone:
+    xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_copy, . - ps_copy
+
+    .type ps_copy_through, @function
+    .p2align 5
+ps_copy_through:
+    .cfi_startproc
+    movq    %rdi, %rcx                  // bytes up to the next cache line: plain stores, rep movsb needs no stack
+    negq    %rcx
+    andq    $63, %rcx
+    cmpq    %rdx, %rcx
+    cmovaq  %rdx, %rcx
+    subq    %rcx, %rdx
+    testq   %rcx, %rcx
+    je      1f
+    rep movsb
+1:  movq    %rdx, %rax
+    shrq    $6, %rax
+    andl    $63, %edx
+    testq   %rax, %rax
+    je      3f
+    .p2align 5
+2:  movdqu  (%rsi), %xmm0
+    movdqu  16(%rsi), %xmm1
+    movdqu  32(%rsi), %xmm2
+    movdqu  48(%rsi), %xmm3
+    movntdq %xmm0, (%rdi)
+    movntdq %xmm1, 16(%rdi)
+    movntdq %xmm2, 32(%rdi)
+    movntdq %xmm3, 48(%rdi)
+    addq    $64, %rsi
+    addq    $64, %rdi
+    decq    %rax
+    jne     2b
+3:  movl    %edx, %ecx
+    testl   %ecx, %ecx
+    je      4f
+    rep movsb
+4:  sfence
+    xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_copy_through, . - ps_copy_through
+
+    .type ps_probe, @function
+ps_probe:
+    .cfi_startproc
+    movzbl  (%rdi), %eax
+    xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_probe, . - ps_probe
+
+ps_guard_end:
+
+    .type ps_guard_exit, @function
+ps_guard_exit:
+    .cfi_startproc
+    cmpb    $0, ps_wide_vectors(%rip)
+    je      1f
+    vzeroupper                          // the copy may have been between its wide loads
+1:  sfence                              // order what non-temporal stores it had done
+    movl    $1, %eax
+    ret
+    .cfi_endproc
+    .size ps_guard_exit, . - ps_guard_exit
+
+    .section .note.GNU-stack, "", @progbits

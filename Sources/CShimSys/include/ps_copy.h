@@ -1,0 +1,28 @@
+// Guarded copies: the only code of ours that touches pages which may vanish (windows) or be bad (the app's buffers).
+//
+// A SIGBUS or SIGSEGV whose instruction pointer lies in [ps_guard_begin, ps_guard_end) is resumed by the signal
+// handler (ps_signals.h) at ps_guard_exit, which returns 1 to the caller. The code between uses caller-saved
+// registers only and never the stack, so that exit is right at every instruction of it. A copy that faulted may have
+// moved any part of its bytes; the caller lets the kernel do the whole call again.
+#ifndef PS_COPY_H
+#define PS_COPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+extern const char ps_guard_begin[] __attribute__((visibility("hidden")));
+extern const char ps_guard_end[] __attribute__((visibility("hidden")));
+extern const char ps_guard_exit[] __attribute__((visibility("hidden")));
+
+// 0: done; 1: faulted. Ordinary (cached) stores.
+int ps_copy(void *_Nullable destination, const void *_Nullable source, size_t count);
+// The same with non-temporal stores and a closing sfence: when it has returned, another CPU that sees a later store
+// sees these bytes, and on persistent memory the 64-byte lines it wrote whole have left the caches.
+int ps_copy_through(void *_Nullable destination, const void *_Nullable source, size_t count);
+// Loads one byte: 0: it is there; 1: it faulted.
+int ps_probe(uintptr_t address);
+
+// Finds out which vector registers the CPU and the kernel offer. Until then the copies use what every x86-64 has.
+void ps_copy_prepare(void);
+
+#endif

@@ -1,0 +1,61 @@
+// Thread state, and the two pointers from which everything else is found.
+#ifndef PS_THREAD_H
+#define PS_THREAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Initial-exec: one load relative to the thread pointer, never __tls_get_addr (which may allocate).
+struct ps_thread {
+    // Address of this thread's record in the arena, or 0. Survives fork while the record does not (WIPEONFORK): a
+    // record whose thread id is 0 is to be claimed anew.
+    uintptr_t record;
+    // Set by the engine when it passes a data call on: where that call starts, or -1. Read when it has returned.
+    int64_t pending_offset;
+};
+
+
+extern __thread struct ps_thread ps_thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));
+static inline struct ps_thread *_Nonnull ps_thread_current(void) { return &ps_thread_state; }
+
+// Keeps the compiler from moving the loads of a served call above the store that announces it. The CPU may still; the
+// one who retires a window orders that with a barrier in all threads (membarrier) instead of a fence in every call.
+static inline void ps_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }
+static inline void ps_pause(void) { __asm__ volatile("pause"); }
+// False once the process has made a second thread through libc.
+extern char __libc_single_threaded;
+static inline _Bool ps_single_threaded(void) { return __libc_single_threaded; }
+
+// The arena of the engine; NULL: the shim is inactive (before the constructor, disabled, or no memory).
+extern void *_Nullable ps_root_address __attribute__((visibility("hidden")));
+static inline void *_Nullable ps_root(void) { return __atomic_load_n(&ps_root_address, __ATOMIC_ACQUIRE); }
+static inline void ps_set_root(void *_Nullable root) { __atomic_store_n(&ps_root_address, root, __ATOMIC_RELEASE); }
+
+// What must survive a fork, unlike the arena: the environment as it was at the start, and why we gave way.
+#define PS_SETTINGS_CAPACITY 8192
+struct ps_settings {
+    // PMEMSHIM_MOUNTS, PMEMSHIM_LOG, PMEMSHIM_RUNTIME_DIR as NUL-terminated strings in `text`; offset 0: not set.
+    uint32_t mounts, log, runtime_directory;
+    uint32_t map_after; // data calls on a file before it is mapped
+    uint32_t given_way; // enum ps_give_way bits, atomic
+    uint32_t bad;       // a value was bad: text offset of the note that says so; 0: none
+    uint32_t used;      // bytes of `text` in use
+    char text[PS_SETTINGS_CAPACITY];
+};
+extern struct ps_settings ps_settings_storage __attribute__((visibility("hidden")));
+static inline struct ps_settings *_Nonnull ps_settings(void) { return &ps_settings_storage; }
+static inline char *_Nonnull ps_settings_text(void) { return ps_settings_storage.text; }
+static inline uint32_t ps_settings_text_capacity(void) { return PS_SETTINGS_CAPACITY; }
+static inline uint32_t ps_given_way(void)
+{
+    return __atomic_load_n(&ps_settings_storage.given_way, __ATOMIC_RELAXED);
+}
+static inline void ps_set_given_way(uint32_t set, uint32_t clear)
+{
+    if (set)
+        __atomic_or_fetch(&ps_settings_storage.given_way, set, __ATOMIC_SEQ_CST);
+    if (clear)
+        __atomic_and_fetch(&ps_settings_storage.given_way, ~clear, __ATOMIC_SEQ_CST);
+}
+
+#endif

@@ -1,0 +1,231 @@
+#include "ps_sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+
+#ifndef STATX_ATTR_DAX
+#define STATX_ATTR_DAX 0x00200000
+#endif
+#ifndef STATX_MNT_ID
+#define STATX_MNT_ID 0x00001000U
+#endif
+_Static_assert(STATX_ATTR_DAX == PS_ATTRIBUTE_DAX, "statx(2)");
+_Static_assert(STATX_ATTR_MOUNT_ROOT == PS_ATTRIBUTE_MOUNT_ROOT, "statx(2)");
+_Static_assert(STATX_ATTR_VERITY == PS_ATTRIBUTE_VERITY, "statx(2)");
+_Static_assert(STATX_ATTR_ENCRYPTED == PS_ATTRIBUTE_ENCRYPTED, "statx(2)");
+_Static_assert(STATX_ATTR_COMPRESSED == PS_ATTRIBUTE_COMPRESSED, "statx(2)");
+
+// glibc 2.36's struct statx has no stx_mnt_id by that name on every release: our own copy of the kernel's layout.
+struct kernel_statx {
+    uint32_t mask, block_size;
+    uint64_t attributes;
+    uint32_t links, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t inode, size, blocks, attributes_mask;
+    uint8_t times[64];
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t mount;
+    uint64_t spare[13];
+};
+_Static_assert(sizeof(struct kernel_statx) == 256, "statx(2): 256 bytes");
+_Static_assert(offsetof(struct kernel_statx, mount) == 144, "statx(2): stx_mnt_id");
+
+static long facts(int directory, const char *path, int flags, struct ps_file_facts *out)
+{
+    struct kernel_statx s;
+    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, STATX_BASIC_STATS | STATX_MNT_ID, (long)&s, 0);
+    if (r < 0)
+        return r;
+    out->device = (uint64_t)s.dev_major << 32 | s.dev_minor;
+    out->inode = s.inode;
+    out->size = (int64_t)s.size;
+    out->blocks = (int64_t)s.blocks;
+    out->mount = s.mask & STATX_MNT_ID ? s.mount : 0;
+    out->attributes = s.attributes & s.attributes_mask;
+    out->mode = s.mode;
+    out->links = s.links;
+    return 0;
+}
+
+long ps_sys_facts_of_descriptor(int fd, struct ps_file_facts *out) { return facts(fd, "", AT_EMPTY_PATH, out); }
+long ps_sys_facts_of_path(const char *path, struct ps_file_facts *out) { return facts(AT_FDCWD, path, 0, out); }
+
+static long link_of(int fd, char *buffer, size_t capacity)
+{
+    char path[32] = "/proc/self/fd/", digits[12];
+    int n = 0, at = 14;
+    unsigned value = (unsigned)fd;
+    do
+        digits[n++] = (char)('0' + value % 10);
+    while (value /= 10);
+    while (n)
+        path[at++] = digits[--n];
+    path[at] = 0;
+    return ps_sys_call3(SYS_readlink, (long)path, (long)buffer, (long)capacity);
+}
+
+long ps_sys_location(int fd, char *buffer, size_t capacity) { return link_of(fd, buffer, capacity); }
+
+long ps_sys_file_system(int fd, int64_t *magic)
+{
+    struct statfs s;
+    long r = ps_sys_call2(SYS_fstatfs, fd, (long)&s);
+    if (r == 0)
+        *magic = s.f_type;
+    return r;
+}
+
+long ps_sys_directory(const char *path, char *buffer, size_t capacity, int64_t *magic)
+{
+    long fd = ps_sys_open(path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    long r = ps_sys_file_system((int)fd, magic);
+    if (r == 0)
+        r = link_of((int)fd, buffer, capacity);
+    ps_sys_close((int)fd);
+    return r;
+}
+
+long ps_sys_open(const char *path, int flags, unsigned mode)
+{
+    return ps_sys_call4(SYS_openat, AT_FDCWD, (long)path, flags, mode);
+}
+long ps_sys_close(int fd) { return ps_sys_call1(SYS_close, fd); }
+long ps_sys_read(int fd, void *buffer, size_t count) { return ps_sys_call3(SYS_read, fd, (long)buffer, (long)count); }
+long ps_sys_write(int fd, const void *buffer, size_t count)
+{
+    return ps_sys_call3(SYS_write, fd, (long)buffer, (long)count);
+}
+long ps_sys_pread(int fd, void *buffer, size_t count, int64_t offset)
+{
+    return ps_sys_call4(SYS_pread64, fd, (long)buffer, (long)count, offset);
+}
+long ps_sys_pwrite(int fd, const void *buffer, size_t count, int64_t offset)
+{
+    return ps_sys_call4(SYS_pwrite64, fd, (long)buffer, (long)count, offset);
+}
+long ps_sys_preadv(int fd, const struct iovec *vector, int count, int64_t offset)
+{
+    return ps_sys_call6(SYS_preadv, fd, (long)vector, count, offset, 0, 0);
+}
+long ps_sys_pwritev(int fd, const struct iovec *vector, int count, int64_t offset)
+{
+    return ps_sys_call6(SYS_pwritev, fd, (long)vector, count, offset, 0, 0);
+}
+long ps_sys_seek_by(int fd, int64_t distance) { return ps_sys_call3(SYS_lseek, fd, distance, 1 /* SEEK_CUR */); }
+long ps_sys_status_flags(int fd) { return ps_sys_call3(SYS_fcntl, fd, F_GETFL, 0); }
+long ps_sys_truncate_descriptor(int fd, int64_t size) { return ps_sys_call2(SYS_ftruncate, fd, size); }
+long ps_sys_make_directory(const char *path, unsigned mode) { return ps_sys_call2(SYS_mkdir, (long)path, mode); }
+
+long ps_sys_owner(int fd, uint32_t *uid, uint32_t *mode, int64_t *size)
+{
+    struct stat s;
+    long r = ps_sys_call2(SYS_fstat, fd, (long)&s); // x86-64: libc's struct stat is the kernel's
+    if (r < 0)
+        return r;
+    *uid = s.st_uid;
+    *mode = s.st_mode;
+    *size = s.st_size;
+    return 0;
+}
+
+long ps_sys_process(void) { return ps_sys_call0(SYS_getpid); }
+long ps_sys_thread(void) { return ps_sys_call0(SYS_gettid); }
+long ps_sys_effective_user(void) { return ps_sys_call0(SYS_geteuid); }
+bool ps_sys_process_exists(int pid) { return pid > 0 && ps_sys_call2(SYS_kill, pid, 0) != -ESRCH; }
+bool ps_sys_thread_exists(int process, int thread)
+{
+    return process > 0 && thread > 0 && ps_sys_call3(SYS_tgkill, process, thread, 0) != -ESRCH;
+}
+
+static bool limited(int resource)
+{
+    struct rlimit limit;
+    long r = ps_sys_call4(SYS_prlimit64, 0, resource, 0, (long)&limit);
+    return r < 0 || limit.rlim_cur != RLIM_INFINITY;
+}
+
+bool ps_sys_address_space_limited(void) { return limited(RLIMIT_AS); }
+bool ps_sys_file_size_limited(void) { return limited(RLIMIT_FSIZE); }
+void ps_sys_yield(void) { ps_sys_call0(SYS_sched_yield); }
+
+uint64_t ps_sys_block_signals(void)
+{
+    uint64_t all = ~0ull, before = 0;
+    ps_sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
+    return before;
+}
+void ps_sys_unblock_signals(uint64_t mask)
+{
+    ps_sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);
+}
+
+bool ps_sys_barrier_all_threads(void)
+{
+    if (ps_sys_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
+        return true;
+    // Not yet registered in this process image (registration is inherited by fork, not by exec).
+    return ps_sys_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0
+        && ps_sys_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+static int64_t now(clockid_t clock)
+{
+    struct timespec t;
+    // libc's goes to the vdso without entering the kernel; it is async-signal-safe and leaves errno alone on success.
+    if (clock_gettime(clock, &t) != 0)
+        return 0;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+int64_t ps_sys_coarse_now(void) { return now(CLOCK_REALTIME_COARSE); }
+int64_t ps_sys_realtime_now(void) { return now(CLOCK_REALTIME); }
+
+static long map(uintptr_t address, size_t length, int protection, int flags, int fd)
+{
+    return ps_sys_call6(SYS_mmap, (long)address, (long)length, protection, flags, fd, 0);
+}
+
+long ps_sys_reserve(size_t length)
+{
+    return map(0, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+}
+long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd)
+{
+    return map(address, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+               MAP_SHARED | MAP_NORESERVE | (address ? MAP_FIXED : 0), fd);
+}
+long ps_sys_map_shared_file(size_t length, int fd) { return map(0, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd); }
+long ps_sys_cover(uintptr_t address, size_t length)
+{
+    return map(address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1);
+}
+long ps_sys_unmap(uintptr_t address, size_t length) { return ps_sys_call2(SYS_munmap, (long)address, (long)length); }
+void ps_sys_private_to_process(uintptr_t address, size_t length)
+{
+    ps_sys_call3(SYS_madvise, (long)address, (long)length, MADV_DONTFORK);
+    ps_sys_call3(SYS_madvise, (long)address, (long)length, MADV_DONTDUMP);
+}
+
+void *ps_sys_arena(size_t length)
+{
+    long address = map(0, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+    if (address < 0 && address > -4096)
+        return NULL;
+    // Without the kernel's own wiping a child would trust what its parent knew.
+    if (ps_sys_call3(SYS_madvise, address, (long)length, MADV_WIPEONFORK) < 0) {
+        ps_sys_unmap((uintptr_t)address, length);
+        return NULL;
+    }
+    ps_sys_call3(SYS_madvise, address, (long)length, MADV_DONTDUMP);
+    return (void *)address;
+}

@@ -1,0 +1,55 @@
+import CShimSys
+import Synchronization
+
+/// The lock of the slow paths: classify, map, retire. Served calls never take it.
+///
+/// Held for a few system calls at most, with every signal blocked: a handler can therefore neither find it held by its
+/// own thread nor jump out of it. fork wipes it in the child. What remains is a holder that is killed alone, which only
+/// a vfork child can be: a waiter that has yielded for long looks whether the holder still exists and takes over; the
+/// state it guards is then consistent enough, because every step leaves the arena safe (a window unmapped too often is
+/// impossible, one forgotten costs address space).
+struct EngineLock {
+    private let engine: Engine
+    private let mask: UInt64
+
+    /// Takes the lock. `nil` only after a very long wait for a living holder: the caller passes on.
+    init?(_ engine: Engine) {
+        self.engine = engine
+        mask = ps_sys_block_signals()
+        let me = Int32(truncatingIfNeeded: ps_sys_thread())
+        var rounds: UInt32 = 0
+        while true {
+            let seen = engine.root.pointee.lockHolder.load(ordering: .relaxed)
+            if seen == 0 {
+                let (taken, _) = engine.root.pointee.lockHolder.compareExchange(
+                    expected: 0, desired: me, ordering: .acquiring)
+                if taken { return }
+                continue
+            }
+            rounds &+= 1
+            if rounds < 64 {
+                ps_pause()
+                continue
+            }
+            if rounds & 0xff == 0 {
+                if !ps_sys_thread_exists(Int32(truncatingIfNeeded: ps_sys_process()), seen),
+                    !ps_sys_process_exists(seen)
+                {
+                    let (taken, _) = engine.root.pointee.lockHolder.compareExchange(
+                        expected: seen, desired: me, ordering: .acquiring)
+                    if taken { return }
+                }
+                if rounds > 1 << 22 {
+                    ps_sys_unblock_signals(mask)
+                    return nil
+                }
+            }
+            ps_sys_yield()
+        }
+    }
+
+    func unlock() {
+        engine.root.pointee.lockHolder.store(0, ordering: .releasing)
+        ps_sys_unblock_signals(mask)
+    }
+}

@@ -1,0 +1,118 @@
+import CShimSys
+import Synchronization
+
+/// The head of the arena: all the state of the engine in this process that is not a setting.
+///
+/// The arena is one anonymous mapping that the kernel wipes to zero in every child (MADV_WIPEONFORK), so zero is the
+/// initial state of everything in it, locks included: a forked child starts with an empty cache, whoever forked it.
+struct Root: ~Copyable {
+    /// The process whose descriptor table the cache describes; 0 until the first slow path. A vfork child shares this
+    /// memory but not the descriptors: it finds another process here and learns nothing.
+    let owner: Atomic<Int32>
+    /// Thread id of the holder of the engine lock, 0 when free. See ``EngineLock``.
+    let lockHolder: Atomic<Int32>
+    /// One more than the highest descriptor ever cached.
+    let descriptorBound: Atomic<Int32>
+    /// Thread records handed out so far; may run past ``Arena/threads``.
+    let threadBound: Atomic<Int32>
+    /// Nonzero once a window has been mapped in this process.
+    let windowsExisted: Atomic<UInt32>
+    /// Where threads look next for the record of a dead one.
+    let threadSearch: Atomic<UInt32>
+
+    // What follows is guarded by the engine lock.
+    var freeInode: UInt32
+    var usedInodes: UInt32
+    var windows: UInt32
+    var mounts: UInt32
+    var trees: UInt32
+    var treesRead: Bool
+    var retired: UInt32
+    var statisticsTried: Bool
+    /// Address of the mapped statistics file and of this process's record in it; 0: none.
+    var statistics: UInt
+    var statisticsRecord: UInt
+    var nextShard: UInt32
+    var logged: UInt32
+}
+
+/// Where things lie in the arena, in bytes from its start. Address space only: pages are touched as they are used.
+enum Arena {
+    static let descriptors = 65_536
+    static let inodes = 16_384
+    static let inodeHeads = 4_096
+    static let threads = 4_096
+    static let retired = 256
+    static let mounts = 16
+    static let trees = 16
+    static let scratchLength = 65_536
+
+    static let descriptorsOffset = 4_096
+    static let inodesOffset = descriptorsOffset + descriptors * 32
+    static let headsOffset = inodesOffset + inodes * 256
+    static let threadsOffset = headsOffset + inodeHeads * 4
+    static let retiredOffset = threadsOffset + threads * 64
+    static let mountsOffset = retiredOffset + retired * 16
+    static let treesOffset = mountsOffset + mounts * 512
+    static let shardOffset = treesOffset + trees * 4_160
+    static let scratchOffset = shardOffset + ((MemoryLayout<ps_stats_shard>.size + 4_095) & ~4_095)
+    static let length = scratchOffset + scratchLength
+}
+
+/// The address of the root, and by it of everything in the arena. One word; passed by value.
+struct Engine {
+    let address: UnsafeMutableRawPointer
+
+    /// Nothing before the constructor, when disabled, or when the kernel gave no memory.
+    @inline(__always)  // the first instruction of every call
+    static var current: Engine? {
+        guard let address = ps_root() else { return nil }
+        return Engine(address: address)
+    }
+
+    @inline(__always)
+    var root: UnsafeMutablePointer<Root> { address.assumingMemoryBound(to: Root.self) }
+
+    /// The cache entry of `fd`, or nothing where the number is negative or above the table: such calls pass on.
+    @inline(__always)
+    func descriptor(_ fd: Int32) -> UnsafeMutablePointer<Descriptor>? {
+        guard UInt32(bitPattern: fd) < UInt32(Arena.descriptors) else { return nil }
+        return (address + Arena.descriptorsOffset).assumingMemoryBound(to: Descriptor.self) + Int(fd)
+    }
+
+    /// The slot with that index; the caller got the index from a descriptor word or a chain, both ours.
+    @inline(__always)
+    func inode(_ index: UInt32) -> UnsafeMutablePointer<Inode> {
+        let bounded = Int(index & UInt32(Arena.inodes &- 1))
+        return (address + Arena.inodesOffset).assumingMemoryBound(to: Inode.self) + bounded
+    }
+
+    @inline(__always)
+    func heads() -> UnsafeMutablePointer<UInt32> {
+        (address + Arena.headsOffset).assumingMemoryBound(to: UInt32.self)
+    }
+
+    @inline(__always)
+    func thread(_ index: Int) -> UnsafeMutablePointer<ThreadRecord> {
+        (address + Arena.threadsOffset).assumingMemoryBound(to: ThreadRecord.self) + index
+    }
+
+    func retired(_ index: UInt32) -> UnsafeMutablePointer<RetiredRange> {
+        (address + Arena.retiredOffset).assumingMemoryBound(to: RetiredRange.self) + Int(index)
+    }
+
+    @inline(__always)
+    func mount(_ index: UInt32) -> UnsafeMutablePointer<Mount> {
+        (address + Arena.mountsOffset).assumingMemoryBound(to: Mount.self) + Int(index & 15)
+    }
+
+    func tree(_ index: UInt32) -> UnsafeMutablePointer<ServedTree> {
+        (address + Arena.treesOffset).assumingMemoryBound(to: ServedTree.self) + Int(index & 15)
+    }
+
+    /// Counts that nobody reads: for threads of a process that has no place in the statistics file.
+    var unreadShard: UInt { UInt(bitPattern: address + Arena.shardOffset) }
+
+    /// Room for one file's worth of text; only with the engine lock held.
+    var scratch: UnsafeMutablePointer<UInt8> { (address + Arena.scratchOffset).assumingMemoryBound(to: UInt8.self) }
+}

@@ -1,0 +1,95 @@
+import CShimSys
+import Synchronization
+
+/// What the engine knows of one thread: 64 bytes of its own.
+///
+/// `inside` is the announcement "I may be using the address of a window": whoever wants to give a retired window's
+/// address back to the kernel first looks for it in every record (``Engine/reuseRetired()``).
+struct ThreadRecord: ~Copyable {
+    /// Thread id; 0: free. Cleared by fork, with the rest of the arena.
+    let thread: Atomic<Int32>
+    /// Nesting depth of served calls: a signal handler may interrupt one with another.
+    let inside: Atomic<UInt32>
+    /// Address of this thread's counters (``Counters``): never 0 once the record is claimed.
+    let shard: Atomic<UInt>
+    /// 1: the shard is shared with other threads, additions must be atomic.
+    let shared: Atomic<UInt32>
+    let reserved: (UInt32, UInt64, UInt64, UInt64, UInt64)
+}
+
+/// The calling thread, known to the registry.
+struct CurrentThread {
+    let record: UnsafeMutablePointer<ThreadRecord>
+
+    /// Announces a served call; loads of windows come after it.
+    @inline(__always)  // two instructions on the hot path
+    func enter() {
+        let depth = record.pointee.inside.load(ordering: .relaxed)
+        record.pointee.inside.store(depth &+ 1, ordering: .relaxed)
+        ps_compiler_barrier()
+    }
+
+    @inline(__always)
+    func leave() {
+        ps_compiler_barrier()
+        let depth = record.pointee.inside.load(ordering: .relaxed)
+        record.pointee.inside.store(depth &- 1, ordering: .relaxed)
+    }
+}
+
+extension Engine {
+    /// The calling thread's record, claimed at its first use; nothing when all are taken by living threads.
+    @inline(__always)
+    func currentThread() -> CurrentThread? {
+        let address = ps_thread_current().pointee.record
+        if let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: address),
+            record.pointee.thread.load(ordering: .relaxed) != 0
+        {
+            return CurrentThread(record: record)
+        }
+        return claimThread()
+    }
+
+    @inline(never)
+    func claimThread() -> CurrentThread? {
+        let me = Int32(truncatingIfNeeded: ps_sys_thread())
+        guard let record = deadThread(me) ?? freshThread(me) else { return nil }
+        record.pointee.shared.store(1, ordering: .relaxed)
+        record.pointee.shard.store(unreadShard, ordering: .relaxed)
+        record.pointee.inside.store(0, ordering: .relaxed)
+        ps_thread_current().pointee.record = UInt(bitPattern: record)
+        ps_thread_current().pointee.pending_offset = -1
+        assignShard(CurrentThread(record: record))
+        // From here on a copy of this thread may fault: neither signal may be blocked in it.
+        if root.pointee.windowsExisted.load(ordering: .acquiring) != 0 { ps_signals_thread_ready() }
+        return CurrentThread(record: record)
+    }
+
+    private func freshThread(_ me: Int32) -> UnsafeMutablePointer<ThreadRecord>? {
+        guard root.pointee.threadBound.load(ordering: .relaxed) < Int32(Arena.threads) else { return nil }
+        let index = root.pointee.threadBound.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
+        guard index >= 0, index < Int32(Arena.threads) else { return nil }
+        let record = thread(Int(index))
+        record.pointee.thread.store(me, ordering: .sequentiallyConsistent)
+        return record
+    }
+
+    /// Looks at two records per claim, so that a program that makes threads for ever needs about twice as many records
+    /// as it has threads. A record whose thread id is the caller's own belongs to a dead namesake.
+    private func deadThread(_ me: Int32) -> UnsafeMutablePointer<ThreadRecord>? {
+        let bound = min(root.pointee.threadBound.load(ordering: .relaxed), Int32(Arena.threads))
+        guard bound > 0 else { return nil }
+        let process = Int32(truncatingIfNeeded: ps_sys_process())
+        let rounds = bound == Int32(Arena.threads) ? 64 : 2
+        for _ in 0..<rounds {
+            let turn = root.pointee.threadSearch.wrappingAdd(1, ordering: .relaxed).oldValue
+            let record = thread(Int(turn % UInt32(bound)))
+            let seen = record.pointee.thread.load(ordering: .relaxed)
+            guard seen != 0, seen == me || !ps_sys_thread_exists(process, seen) else { continue }
+            let (taken, _) = record.pointee.thread.compareExchange(
+                expected: seen, desired: me, ordering: .sequentiallyConsistent)
+            if taken { return record }
+        }
+        return nil
+    }
+}

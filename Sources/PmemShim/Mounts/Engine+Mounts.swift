@@ -1,0 +1,176 @@
+import CShimSys
+
+/// Whether a file is ours, and why not.
+enum Placement {
+    case served(mount: UInt32)
+    /// Not on a mount of ours: not counted, not logged.
+    case foreign
+    /// On a mount of ours, but its backing cannot be served.
+    case unservable
+}
+
+extension Engine {
+    /// Finds the mount of the regular file `fd`, whose facts are `facts`. With the engine lock held.
+    ///
+    /// DAX files are found by their own attribute (STATX_ATTR_DAX: per file, always current, no list of mounts to read
+    /// and keep), all others by the served tree they lie in: by mount id where the tree is a whole mount, by the
+    /// kernel's own name for the open file (/proc/self/fd) otherwise, so that links, `..`, chroot and openat need no
+    /// path logic here.
+    func place(_ fd: Int32, _ facts: ps_file_facts) -> Placement {
+        readTrees()
+        let isDAX = facts.attributes & UInt64(PS_ATTRIBUTE_DAX) != 0
+        if let tree = treeOf(fd, facts) {
+            return mountEntry(fd, facts, tree: tree, isDAX: isDAX)
+        }
+        return isDAX ? mountEntry(fd, facts, tree: nil, isDAX: true) : .foreign
+    }
+
+    private func treeOf(_ fd: Int32, _ facts: ps_file_facts) -> UInt32? {
+        guard root.pointee.trees > 0 else { return nil }
+        for index in 0..<root.pointee.trees {
+            let tree = tree(index)
+            if tree.pointee.pathLength == 0 { resolve(tree) }
+            if tree.pointee.pathLength != 0, tree.pointee.mountIdentifier != 0,
+                tree.pointee.mountIdentifier == facts.mount
+            {
+                return index
+            }
+        }
+        let location = UnsafeMutableRawPointer(scratch).assumingMemoryBound(to: CChar.self)
+        let count = ps_sys_location(fd, location, 4_096)
+        guard count > 0, count < 4_096 else { return nil }
+        for index in 0..<root.pointee.trees where isInside(scratch, count, tree(index)) { return index }
+        return nil
+    }
+
+    private func isInside(_ path: UnsafePointer<UInt8>, _ count: Int, _ tree: UnsafeMutablePointer<ServedTree>) -> Bool {
+        let length = Int(tree.pointee.pathLength)
+        guard length > 0, length < count else { return false }
+        for index in 0..<length where path[index] != tree.path[index] { return false }
+        return length == 1 || path[length] == slash  // the tree "/" holds everything
+    }
+
+    /// Reads PMEMSHIM_MOUNTS once per process.
+    private func readTrees() {
+        guard !root.pointee.treesRead else { return }
+        root.pointee.treesRead = true
+        let start = Settings.current.pointee.mounts
+        guard let text = Settings.text(start) else { return }
+        var list = MountList(text)
+        while root.pointee.trees < UInt32(Arena.trees), let item = list.next() {
+            // Ends the item where it stands; the text is our own copy.
+            text[item.start &+ item.count] = 0
+            let entry = tree(root.pointee.trees)
+            entry.pointee = ServedTree(
+                mountIdentifier: 0, text: start &+ UInt32(item.start), allowsPageCache: item.allowsPageCache ? 1 : 0,
+                pathLength: 0, reserved: 0)
+            root.pointee.trees &+= 1
+        }
+        if list.sawBadItem { Settings.bad("PMEMSHIM_MOUNTS has an item that is not an absolute directory: left out") }
+    }
+
+    private func resolve(_ tree: UnsafeMutablePointer<ServedTree>) {
+        guard let text = Settings.text(tree.pointee.text) else { return }
+        let path = UnsafePointer<CChar>(OpaquePointer(text))
+        var facts = ps_file_facts()
+        guard ps_sys_facts_of_path(path, &facts) == 0 else { return }
+        var magic: Int64 = 0
+        let target = UnsafeMutablePointer<CChar>(OpaquePointer(tree.path))
+        let count = ps_sys_directory(path, target, 4_095, &magic)
+        guard count > 0, count < 4_095 else { return }
+        tree.pointee.mountIdentifier = facts.attributes & UInt64(PS_ATTRIBUTE_MOUNT_ROOT) != 0 ? facts.mount : 0
+        tree.pointee.pathLength = UInt32(count)
+    }
+
+    private func mountEntry(_ fd: Int32, _ facts: ps_file_facts, tree: UInt32?, isDAX: Bool) -> Placement {
+        let treeKey = tree.map { $0 &+ 1 } ?? 0
+        let dax = UInt32(PS_BACKING_DAX.rawValue)
+        for index in 0..<root.pointee.mounts {
+            let known = mount(index)
+            guard known.pointee.identifier == facts.mount, known.pointee.device == facts.device,
+                known.pointee.tree == treeKey, (known.pointee.backing == dax) == isDAX
+            else { continue }
+            return known.pointee.backing == UInt32(PS_BACKING_NONE.rawValue) ? .unservable : .served(mount: index)
+        }
+        guard root.pointee.mounts < UInt32(Arena.mounts) else { return .foreign }
+        let index = root.pointee.mounts
+        let entry = mount(index)
+        let allowsPageCache = tree.map { self.tree($0).pointee.allowsPageCache != 0 } ?? false
+        let backing = isDAX ? PS_BACKING_DAX : Backing.of(fd, allowsPageCache: allowsPageCache)
+        entry.pointee = Mount(
+            identifier: facts.mount, device: facts.device, tree: treeKey, backing: UInt32(backing.rawValue),
+            stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0, reserved: 0)
+        describe(entry, tree: tree)
+        root.pointee.mounts &+= 1
+        return backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
+    }
+
+    /// Takes the probe step and the mount point from the mount's line in /proc/self/mountinfo. Where that cannot be
+    /// read, the careful step is taken.
+    private func describe(_ entry: UnsafeMutablePointer<Mount>, tree: UInt32?) {
+        let isMemory = entry.pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        if isMemory { entry.pointee.stepShift = 21 }
+        if let tree {
+            let source = self.tree(tree)
+            name(entry, UnsafeBufferPointer(start: source.path, count: Int(source.pointee.pathLength)))
+        }
+        withMountInfo(entry.pointee.identifier) { line in
+            if isMemory, !line.mayUseHugePages { entry.pointee.stepShift = 12 }
+            if tree == nil { name(entry, line.point) }
+        }
+    }
+
+    private func name(_ entry: UnsafeMutablePointer<Mount>, _ path: UnsafeBufferPointer<UInt8>) {
+        let count = min(path.count, Int(PS_STATS_PATH) &- 1)
+        for index in 0..<count { entry.path[index] = path[index] }
+        entry.path[count] = 0
+        entry.pointee.pathLength = UInt32(count)
+    }
+
+    /// Reads /proc/self/mountinfo piece by piece into the scratch room and hands over the line of that mount.
+    private func withMountInfo(_ identifier: UInt64, _ body: (MountInfo) -> Void) {
+        let name: StaticString = "/proc/self/mountinfo"
+        let fd = ps_sys_open(UnsafePointer<CChar>(OpaquePointer(name.utf8Start)), Int32(PS_O_CLOEXEC.rawValue), 0)
+        guard fd >= 0 else { return }
+        var held = 0
+        while held < Arena.scratchLength {
+            let count = ps_sys_read(Int32(truncatingIfNeeded: fd), scratch + held, Arena.scratchLength &- held)
+            guard count > 0 else { break }
+            held &+= count
+            let text = UnsafeBufferPointer(start: UnsafePointer(scratch), count: held)
+            if let line = MountInfo.find(identifier, in: text) {
+                body(line)
+                break
+            }
+            // Keep the unfinished last line, drop the rest.
+            var lineStart = held
+            while lineStart > 0, scratch[lineStart &- 1] != newline { lineStart &-= 1 }
+            for index in lineStart..<held { scratch[index &- lineStart] = scratch[index] }
+            held &-= lineStart
+        }
+        _ = ps_sys_close(Int32(truncatingIfNeeded: fd))
+    }
+}
+
+/// What holds a file's bytes, told by its file system.
+enum Backing {
+    /// `memory` for tmpfs and ramfs; `pagecache` for others where asked for, except those whose pages in a mapping are
+    /// not simply the file's bytes as every reader sees them: network and user-space file systems (their caches are
+    /// coherent only at open and close) and overlayfs (a copy-up changes the inode behind a name).
+    static func of(_ fd: Int32, allowsPageCache: Bool) -> ps_backing {
+        var magic: Int64 = 0
+        guard ps_sys_file_system(fd, &magic) == 0 else { return PS_BACKING_NONE }
+        if magic == 0x0102_1994 || magic == 0x8584_58f6 { return PS_BACKING_MEMORY }
+        guard allowsPageCache else { return PS_BACKING_NONE }
+        switch magic {
+        case 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x6b41_4653, 0x794c_7630,
+            0x7375_7245, 0x9fa0, 0x6265_6572, 0x958_458f6:
+            // nfs, cifs, smb2, smb, fuse, 9p, ceph, afs, overlayfs, coda, proc, sysfs, hugetlbfs
+            return PS_BACKING_NONE
+        default:
+            return PS_BACKING_PAGECACHE
+        }
+    }
+}
+
+private let slash: UInt8 = 47

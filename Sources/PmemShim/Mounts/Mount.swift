@@ -1,0 +1,45 @@
+import CShimSys
+
+/// A mount (or served tree of one) that files of this process were found on: 512 bytes, guarded by the engine lock.
+struct Mount {
+    /// Mount id as in /proc/self/mountinfo, and the device of its files: the key, with `tree`.
+    var identifier: UInt64
+    var device: UInt64
+    /// Index + 1 of the served tree it was found by; 0: found by its files' DAX attribute.
+    var tree: UInt32
+    /// ``ps_backing``.
+    var backing: UInt32
+    /// log2 of what truncation unmaps at once, bytes: 12, or 21 with huge pages.
+    var stepShift: UInt32
+    /// Index into the record of the statistics file, below PS_STATS_MOUNTS.
+    var statisticsIndex: UInt32
+    var pathLength: UInt32
+    var reserved: UInt32
+}
+
+/// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it, guarded by the engine lock.
+struct ServedTree {
+    /// Mount id, if the directory is the root of that mount; else 0, and files are placed by path.
+    var mountIdentifier: UInt64
+    /// Where the directory's text starts in the settings.
+    var text: UInt32
+    /// 1: `DIR:pagecache`.
+    var allowsPageCache: UInt32
+    /// Bytes of the canonical path behind this struct; 0: not resolved yet (it may be created later).
+    var pathLength: UInt32
+    var reserved: UInt32
+}
+
+extension UnsafeMutablePointer where Pointee == ServedTree {
+    /// Canonical path, not NUL-terminated, room for 4,096 bytes.
+    var path: UnsafeMutablePointer<UInt8> {
+        UnsafeMutableRawPointer(self).advanced(by: 64).assumingMemoryBound(to: UInt8.self)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == Mount {
+    /// Mount point or served directory, cut at 256 bytes, for the statistics and the log.
+    var path: UnsafeMutablePointer<UInt8> {
+        UnsafeMutableRawPointer(self).advanced(by: 64).assumingMemoryBound(to: UInt8.self)
+    }
+}

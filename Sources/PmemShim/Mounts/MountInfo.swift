@@ -1,0 +1,98 @@
+/// One line of /proc/self/mountinfo (proc(5)): what the engine asks of it.
+///
+///     36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+///     (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
+struct MountInfo {
+    /// Field 5, as the kernel escapes it (space as \040).
+    let point: UnsafeBufferPointer<UInt8>
+    /// Field 9.
+    let type: UnsafeBufferPointer<UInt8>
+    /// Field 11.
+    let options: UnsafeBufferPointer<UInt8>
+
+    /// The mount with that id in `text`, which may end within a line (that line is not found).
+    static func find(_ identifier: UInt64, in text: UnsafeBufferPointer<UInt8>) -> MountInfo? {
+        guard let start = text.baseAddress else { return nil }
+        var lineStart = 0
+        var at = 0
+        while at < text.count {
+            if text[at] == newline {
+                let line = UnsafeBufferPointer(start: start + lineStart, count: at &- lineStart)
+                if let found = MountInfo(line, identifier) { return found }
+                lineStart = at &+ 1
+            }
+            at &+= 1
+        }
+        return nil
+    }
+
+    private init?(_ line: UnsafeBufferPointer<UInt8>, _ identifier: UInt64) {
+        var fields = Fields(line)
+        guard let first = fields.next(), decimal(first) == identifier else { return nil }
+        guard fields.next() != nil, fields.next() != nil, fields.next() != nil, let point = fields.next() else {
+            return nil
+        }
+        // Optional fields end with a single hyphen.
+        while let field = fields.next() {
+            guard field.count == 1, field[0] == hyphen else { continue }
+            guard let type = fields.next(), fields.next() != nil, let options = fields.next() else { return nil }
+            self.point = point
+            self.type = type
+            self.options = options
+            return
+        }
+        return nil
+    }
+
+    /// Whether the file system may hold pages larger than the base page: tmpfs with any huge= option but never.
+    var mayUseHugePages: Bool {
+        var at = 0
+        while at < options.count {
+            var end = at
+            while end < options.count, options[end] != comma { end &+= 1 }
+            if starts(at, "huge="), !starts(at, "huge=never") { return true }
+            at = end &+ 1
+        }
+        return false
+    }
+
+    private func starts(_ at: Int, _ prefix: StaticString) -> Bool {
+        let count = prefix.utf8CodeUnitCount
+        guard at &+ count <= options.count else { return false }
+        for index in 0..<count where options[at &+ index] != prefix.utf8Start[index] { return false }
+        return true
+    }
+}
+
+/// Space-separated fields of a line.
+private struct Fields {
+    private let line: UnsafeBufferPointer<UInt8>
+    private var at = 0
+
+    init(_ line: UnsafeBufferPointer<UInt8>) { self.line = line }
+
+    mutating func next() -> UnsafeBufferPointer<UInt8>? {
+        guard at < line.count, let start = line.baseAddress else { return nil }
+        var end = at
+        while end < line.count, line[end] != space { end &+= 1 }
+        let field = UnsafeBufferPointer(start: start + at, count: end &- at)
+        at = end &+ 1
+        return field
+    }
+}
+
+let newline: UInt8 = 10
+private let space: UInt8 = 32
+private let comma: UInt8 = 44
+private let hyphen: UInt8 = 45
+
+/// The number a field spells; nothing where it is empty, too long, or has another character.
+func decimal(_ field: UnsafeBufferPointer<UInt8>) -> UInt64? {
+    guard field.count > 0, field.count < 20 else { return nil }
+    var value: UInt64 = 0
+    for byte in field {
+        guard byte >= 48, byte <= 57 else { return nil }
+        value = value &* 10 &+ UInt64(byte &- 48)
+    }
+    return value
+}

@@ -1,0 +1,63 @@
+import CShimSys
+import Synchronization
+
+/// Distances in bytes within `ps_stats_counters`, proved against the C layout by a unit test.
+enum CounterLayout {
+    static let outcomes = 16
+    static let servedRead = 16 * 16 * 8
+    static let servedWritten = servedRead + 8
+    static let passedRead = servedRead + 16
+    static let passedWritten = servedRead + 24
+    static let faults = servedRead + 32
+    static let stride = servedRead + 64
+}
+
+extension CurrentThread {
+    /// Adds to one counter of this thread's shard: one instruction to memory nobody else writes, or an atomic one where
+    /// threads had to share.
+    @inline(__always)
+    private func add(at offset: Int, _ amount: UInt64) {
+        let shard = record.pointee.shard.load(ordering: .relaxed)
+        guard let counters = UnsafeMutableRawPointer(bitPattern: shard) else { return }
+        if record.pointee.shared.load(ordering: .relaxed) == 0 {
+            let counter = (counters + offset).assumingMemoryBound(to: UInt64.self)
+            counter.pointee &+= amount
+        } else {
+            let counter = (counters + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
+            counter.pointee.wrappingAdd(amount, ordering: .relaxed)
+        }
+    }
+
+    @inline(__always)
+    func add(_ mount: Int, _ family: ps_family, _ outcome: ps_outcome, _ amount: UInt64) {
+        let row = Int(family.rawValue & 15) &* CounterLayout.outcomes &+ Int(outcome.rawValue & 15)
+        add(at: mount &* CounterLayout.stride &+ row &* 8, amount)
+    }
+
+    @inline(__always)
+    func count(_ mount: Int, _ family: ps_family, _ outcome: ps_outcome) { add(mount, family, outcome, 1) }
+
+    @inline(__always)
+    func served(_ mount: Int, _ family: ps_family, read bytes: Int) {
+        add(mount, family, PS_OUTCOME_SERVED, 1)
+        add(at: mount &* CounterLayout.stride &+ CounterLayout.servedRead, UInt64(bytes))
+    }
+
+    @inline(__always)
+    func served(_ mount: Int, _ family: ps_family, written bytes: Int) {
+        add(mount, family, PS_OUTCOME_SERVED, 1)
+        add(at: mount &* CounterLayout.stride &+ CounterLayout.servedWritten, UInt64(bytes))
+    }
+
+    func passed(_ mount: Int, read bytes: Int64) {
+        guard bytes > 0 else { return }
+        add(at: mount &* CounterLayout.stride &+ CounterLayout.passedRead, UInt64(bytes))
+    }
+
+    func passed(_ mount: Int, written bytes: Int64) {
+        guard bytes > 0 else { return }
+        add(at: mount &* CounterLayout.stride &+ CounterLayout.passedWritten, UInt64(bytes))
+    }
+
+    func countFault(_ mount: Int) { add(at: mount &* CounterLayout.stride &+ CounterLayout.faults, 1) }
+}

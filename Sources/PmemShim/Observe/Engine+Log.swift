@@ -1,0 +1,52 @@
+import CShimSys
+
+extension Engine {
+    /// Lines one process may write: a log for people, not a trace.
+    private static let mostLines: UInt32 = 10_000
+
+    /// One line to PMEMSHIM_LOG: pid, verdict, the file as the kernel names it, and why. Nothing where no log was asked
+    /// for or it cannot be written. Engine lock held (the scratch room is its).
+    ///
+    /// The file is opened for this line and closed again: a descriptor kept open would be one more that the program
+    /// does not expect.
+    func log(_ fd: Int32, _ verdict: StaticString, _ reason: StaticString) {
+        guard let path = Settings.text(Settings.current.pointee.log), root.pointee.logged < Engine.mostLines else {
+            return
+        }
+        root.pointee.logged &+= 1
+        var line = PathText(scratch, capacity: 8_192)
+        line.append("pmemshim[")
+        line.append(UInt64(max(ps_sys_process(), 0)))
+        line.append("] ")
+        line.append(verdict)
+        line.append(" ")
+        let name = UnsafeMutablePointer<CChar>(OpaquePointer(scratch + 16_384))
+        let count = ps_sys_location(fd, name, 4_096)
+        var at = 0
+        while at < count {
+            let byte = scratch[16_384 + at]
+            line.append(byte: byte < 32 ? 63 : byte)  // a file name may hold a newline; a line of ours may not
+            at &+= 1
+        }
+        if reason.utf8CodeUnitCount > 0 {
+            line.append(": ")
+            line.append(reason)
+        }
+        line.append("\n")
+        let flags = PS_O_WRONLY.rawValue | PS_O_CREAT.rawValue | PS_O_APPEND.rawValue | PS_O_NOFOLLOW.rawValue
+        let log = ps_sys_open(
+            UnsafePointer<CChar>(OpaquePointer(path)), Int32(flags | PS_O_CLOEXEC.rawValue), 0o600)
+        guard log >= 0 else { return }
+        _ = ps_sys_write(Int32(truncatingIfNeeded: log), scratch, line.count)
+        _ = ps_sys_close(Int32(truncatingIfNeeded: log))
+    }
+
+    /// The same, once per inode and kind of line.
+    func logOnce(
+        _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>, bit: UInt32, _ verdict: StaticString, _ reason: StaticString
+    ) {
+        guard inode.pointee.logged & bit == 0 else { return }
+        inode.pointee.logged |= bit
+        log(fd, verdict, reason)
+    }
+}

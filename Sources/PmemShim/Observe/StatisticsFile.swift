@@ -1,0 +1,181 @@
+import CShimSys
+import Synchronization
+
+/// What tells one life of a pid from another, and its name.
+struct ProcessIdentity {
+    /// Field 22 of /proc/PID/stat: clock ticks after boot.
+    var startTime: UInt64 = 0
+    var command: (UInt64, UInt64) = (0, 0)
+
+    /// Reads /proc/PID/stat into `scratch`. The name stands in parentheses and may hold anything, so fields are counted
+    /// from the last closing one.
+    mutating func read(_ pid: Int32, _ scratch: UnsafeMutablePointer<UInt8>, capacity: Int) {
+        var path = PathText(scratch, capacity: 64)
+        path.append("/proc/")
+        path.append(UInt64(max(pid, 0)))
+        path.append("/stat")
+        let fd = ps_sys_open(path.text, Int32(PS_O_CLOEXEC.rawValue), 0)
+        guard fd >= 0 else { return }
+        let count = ps_sys_read(Int32(truncatingIfNeeded: fd), scratch, capacity)
+        _ = ps_sys_close(Int32(truncatingIfNeeded: fd))
+        guard count > 0 else { return }
+        parse(UnsafeBufferPointer(start: UnsafePointer(scratch), count: count))
+    }
+
+    mutating func parse(_ text: UnsafeBufferPointer<UInt8>) {
+        var open = 0
+        while open < text.count, text[open] != 40 { open &+= 1 }
+        var close = text.count &- 1
+        while close > open, text[close] != 41 { close &-= 1 }
+        guard close > open else { return }
+        withUnsafeMutableBytes(of: &command) { target in
+            var at = 0
+            while at < 15, open &+ 1 &+ at < close {
+                target[at] = text[open &+ 1 &+ at]
+                at &+= 1
+            }
+        }
+        // After ") " comes field 3.
+        var field = 3
+        var at = close &+ 2
+        while at < text.count, field < 22 {
+            if text[at] == 32 { field &+= 1 }
+            at &+= 1
+        }
+        var end = at
+        while end < text.count, text[end] != 32 { end &+= 1 }
+        guard let start = text.baseAddress, end > at else { return }
+        startTime = decimal(UnsafeBufferPointer(start: start + at, count: end &- at)) ?? 0
+    }
+}
+
+/// Opening and claiming, apart from the engine's state. See ps_stats.h for the life of a record.
+enum StatisticsFile {
+    /// Opens or makes the file, checks what was opened, and maps it; its address, or nothing.
+    static func open(_ scratch: UnsafeMutablePointer<UInt8>, capacity: Int) -> UInt? {
+        var path = PathText(scratch, capacity: capacity)
+        if let directory = Settings.text(Settings.current.pointee.runtime_directory) {
+            path.append(directory)
+        } else {
+            path.append("/dev/shm/pmemshim-")
+            path.append(UInt64(max(ps_sys_effective_user(), 0)))
+        }
+        _ = ps_sys_make_directory(path.text, 0o700)
+        guard isPrivate(path.text, Int32(PS_O_PATH.rawValue), PS_S_IFDIR, 0o077) else { return nil }
+        path.append("/stats")
+        guard path.isWhole else { return nil }
+        let flags = Int32(PS_O_RDWR.rawValue | PS_O_CREAT.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue)
+        let opened = ps_sys_open(path.text, flags, 0o600)
+        guard opened >= 0 else { return nil }
+        let fd = Int32(truncatingIfNeeded: opened)
+        defer { _ = ps_sys_close(fd) }
+        let size = MemoryLayout<ps_stats_file>.size
+        guard let present = ownFile(fd, PS_S_IFREG, 0o077), present == 0 || present == Int64(size) else { return nil }
+        if present == 0, ps_sys_truncate_descriptor(fd, Int64(size)) != 0 { return nil }
+        let address = ps_sys_map_shared_file(size, fd)
+        guard address > 0, let file = UnsafeMutablePointer<ps_stats_file>(bitPattern: UInt(bitPattern: address)) else {
+            return nil
+        }
+        ps_sys_private_to_process(UInt(bitPattern: address), size)
+        guard identify(file) else {
+            _ = ps_sys_unmap(UInt(bitPattern: address), size)
+            return nil
+        }
+        return UInt(bitPattern: address)
+    }
+
+    /// Puts the head in, or checks it. Two processes may both put it in: they write the same.
+    private static func identify(_ file: UnsafeMutablePointer<ps_stats_file>) -> Bool {
+        if file.pointee.header.magic == 0 {
+            file.pointee.header.version = UInt32(PS_STATS_VERSION)
+            file.pointee.header.header_size = UInt32(MemoryLayout<ps_stats_header>.size)
+            file.pointee.header.record_size = UInt32(MemoryLayout<ps_stats_record>.stride)
+            file.pointee.header.record_count = UInt32(PS_STATS_RECORDS)
+            file.pointee.header.ended_count = UInt32(PS_STATS_ENDED)
+            file.pointee.header.magic = UInt64(PS_STATS_MAGIC)
+        }
+        return file.pointee.header.magic == UInt64(PS_STATS_MAGIC)
+            && file.pointee.header.version == UInt32(PS_STATS_VERSION)
+            && file.pointee.header.record_size == UInt32(MemoryLayout<ps_stats_record>.stride)
+    }
+
+    private static func isPrivate(
+        _ path: UnsafePointer<CChar>, _ flags: Int32, _ type: ps_mode, _ forbidden: UInt32
+    ) -> Bool {
+        let fd = ps_sys_open(path, flags | Int32(PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue), 0)
+        guard fd >= 0 else { return false }
+        defer { _ = ps_sys_close(Int32(truncatingIfNeeded: fd)) }
+        return ownFile(Int32(truncatingIfNeeded: fd), type, forbidden) != nil
+    }
+
+    /// The size of an open file of the effective user, of that type, without the forbidden mode bits.
+    private static func ownFile(_ fd: Int32, _ type: ps_mode, _ forbidden: UInt32) -> Int64? {
+        var owner: UInt32 = 0
+        var mode: UInt32 = 0
+        var size: Int64 = 0
+        guard ps_sys_owner(fd, &owner, &mode, &size) == 0, Int(owner) == ps_sys_effective_user(),
+            mode & UInt32(PS_S_IFMT.rawValue) == UInt32(type.rawValue), mode & forbidden == 0
+        else { return nil }
+        return size
+    }
+
+    /// A record for this process: a free one, or that of an ended process, whose figures are folded first.
+    static func claim(
+        _ file: UnsafeMutablePointer<ps_stats_file>, _ me: Int32, _ identity: ProcessIdentity
+    ) -> UnsafeMutablePointer<ps_stats_record>? {
+        let records = withUnsafeMutablePointer(to: &file.pointee.records) {
+            UnsafeMutableRawPointer($0).assumingMemoryBound(to: ps_stats_record.self)
+        }
+        var claimed: UnsafeMutablePointer<ps_stats_record>?
+        for index in 0..<Int(PS_STATS_RECORDS) {
+            let record = records + index
+            if record.pointee.state == UInt32(PS_STATS_LIVE.rawValue), record.pointee.pid == me {
+                // The same process before its last exec, or a namesake that is gone.
+                record.pointee.superseded = 1
+            } else if claimed == nil, record.pointee.state == UInt32(PS_STATS_FREE.rawValue),
+                swap(record, PS_STATS_FREE, PS_STATS_FOLDING)
+            {
+                claimed = record
+            }
+            // Records are handed out in order: behind a free one there is nothing of ours, at most a hole.
+            if claimed != nil, record.pointee.state == UInt32(PS_STATS_FREE.rawValue) { break }
+        }
+        if claimed == nil { claimed = fold(file, records) }
+        guard let record = claimed else { return nil }
+        record.pointee.pid = me
+        record.pointee.start_time = identity.startTime
+        record.pointee.claimed_ns = UInt64(max(ps_sys_realtime_now(), 0))
+        record.pointee.superseded = 0
+        record.pointee.mount_count = 0
+        withUnsafeMutablePointer(to: &record.pointee.command) {
+            UnsafeMutableRawPointer($0).storeBytes(of: identity.command, as: (UInt64, UInt64).self)
+        }
+        _ = swap(record, PS_STATS_FOLDING, PS_STATS_LIVE)
+        return record
+    }
+
+    /// Takes over the record of an ended process; its counters go into `ended`.
+    private static func fold(
+        _ file: UnsafeMutablePointer<ps_stats_file>, _ records: UnsafeMutablePointer<ps_stats_record>
+    ) -> UnsafeMutablePointer<ps_stats_record>? {
+        for index in 0..<Int(PS_STATS_RECORDS) {
+            let record = records + index
+            let pid = record.pointee.pid
+            guard record.pointee.state == UInt32(PS_STATS_LIVE.rawValue),
+                record.pointee.superseded == 1 || !ps_sys_process_exists(pid),
+                swap(record, PS_STATS_LIVE, PS_STATS_FOLDING)
+            else { continue }
+            EndedFigures.add(record, to: file)
+            EndedFigures.clear(record)
+            return record
+        }
+        return nil
+    }
+
+    private static func swap(
+        _ record: UnsafeMutablePointer<ps_stats_record>, _ from: ps_stats_state, _ to: ps_stats_state
+    ) -> Bool {
+        UnsafeMutableRawPointer(record).assumingMemoryBound(to: Atomic<UInt32>.self).pointee
+            .compareExchange(expected: from.rawValue, desired: to.rawValue, ordering: .acquiringAndReleasing).exchanged
+    }
+}

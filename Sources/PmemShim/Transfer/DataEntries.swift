@@ -1,0 +1,64 @@
+import CShimSys
+import Synchronization
+
+// The engine's side of ps_engine.h: data calls. Each asks what the descriptor is and hands over to the transfer.
+
+@c(ps_engine_pread) @implementation
+public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
+    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return Int64.min }
+    return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
+}
+
+@c(ps_engine_read) @implementation
+public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) -> Int64 {
+    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_READ) else { return Int64.min }
+    return engine.implicitRead(target, PlainRead(buffer: buffer, count: count))
+}
+
+@c(ps_engine_pwrite) @implementation
+public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
+    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
+    return engine.positionedWrite(target, PlainWrite(buffer: buffer, count: count), offset)
+}
+
+@c(ps_engine_write) @implementation
+public func engineWrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int) -> Int64 {
+    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE) else { return Int64.min }
+    return engine.implicitWrite(target, PlainWrite(buffer: buffer, count: count))
+}
+
+@c(ps_engine_readv) @implementation
+public func engineReadv(
+    fd: Int32, vector: UnsafePointer<iovec>?, count: Int32, offset: Int64, flags: Int32, positioned: Bool
+) -> Int64 {
+    let atOffset = positioned && offset != -1
+    guard let engine = Engine.current,
+        let target = engine.target(fd, positioned ? PS_FAMILY_PREADV : PS_FAMILY_READV)
+    else { return Int64.min }
+    guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
+    let buffer = Vector(vector, count)
+    return atOffset ? engine.positionedRead(target, buffer, offset) : engine.implicitRead(target, buffer)
+}
+
+@c(ps_engine_writev) @implementation
+public func engineWritev(
+    fd: Int32, vector: UnsafePointer<iovec>?, count: Int32, offset: Int64, flags: Int32, positioned: Bool
+) -> Int64 {
+    let atOffset = positioned && offset != -1
+    guard let engine = Engine.current,
+        let target = engine.target(fd, positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV)
+    else { return Int64.min }
+    guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
+    let buffer = Vector(vector, count)
+    return atOffset ? engine.positionedWrite(target, buffer, offset) : engine.implicitWrite(target, buffer)
+}
+
+@c(ps_engine_sync) @implementation
+public func engineSync(fd: Int32, family: ps_family) -> Int64 {
+    guard let engine = Engine.current, let descriptor = engine.descriptor(fd),
+        // Asks nothing of an unknown descriptor: one that is only ever synced is not worth classifying.
+        DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.ours),
+        let target = engine.target(fd, family)
+    else { return Int64.min }
+    return engine.sync(target)
+}

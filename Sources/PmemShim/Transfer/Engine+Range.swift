@@ -1,0 +1,111 @@
+import CShimSys
+import Synchronization
+
+/// A descriptor of ours, as one data call found it.
+struct Target {
+    let fd: Int32
+    let descriptor: UnsafeMutablePointer<Descriptor>
+    let word: DescriptorWord
+    let inode: UnsafeMutablePointer<Inode>
+    let geometry: Geometry
+    let thread: CurrentThread
+    let family: ps_family
+}
+
+/// Proved addresses of a range: valid, or faulting, until the thread leaves.
+struct ProvedRange {
+    let start: UInt
+    let probe: UInt
+}
+
+extension Target {
+    /// Whether [offset, offset + count) ends at or before `limit` and its region is hot. Hints only.
+    @inline(__always)
+    func looksServable(_ offset: Int64, _ count: Int, limit: Int64) -> Bool {
+        guard count > 0, offset >= 0, offset <= limit, Int64(count) <= limit &- offset else { return false }
+        return inode.heat(offset, geometry).pointee >= geometry.threshold
+    }
+
+    /// Addresses of the range in the window. To be called between enter and leave.
+    ///
+    /// The order of the loads is the proof: `length` belongs to `base` because `base` is the same before and after, and
+    /// `base` belongs to this descriptor because its word is the same as before. A window taken away later faults, and
+    /// its addresses are not used again before this thread has left.
+    @inline(__always)
+    func prove(_ offset: Int64, _ count: Int) -> ProvedRange? {
+        let base = inode.pointee.base.load(ordering: .acquiring)
+        let length = inode.pointee.length.load(ordering: .acquiring)
+        let probe = geometry.probeOffset(offset &+ Int64(count))
+        guard base != 0, offset >= 0, probe < length, probe > offset,
+            inode.pointee.base.load(ordering: .acquiring) == base,
+            descriptor.pointee.word.load(ordering: .acquiring) == word.bits
+        else { return nil }
+        return ProvedRange(start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(probe)))
+    }
+
+    @inline(__always)
+    func count(_ outcome: ps_outcome) { thread.count(geometry.statistics, family, outcome) }
+}
+
+extension Engine {
+    /// What `fd` is: a target, if it is ours and the calling thread has a record. Otherwise the call passes on.
+    @inline(__always)
+    func target(_ fd: Int32, _ family: ps_family) -> Target? {
+        guard let descriptor = descriptor(fd) else { return nil }
+        var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        if !word.has(DescriptorWord.ours) {
+            guard !word.has(DescriptorWord.known), countUnknown(fd, descriptor, family) else { return nil }
+            word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+            guard word.has(DescriptorWord.ours) else { return nil }
+        }
+        guard let thread = currentThread() else { return nil }
+        let inode = inode(word.inode)
+        return Target(
+            fd: fd, descriptor: descriptor, word: word, inode: inode,
+            geometry: Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)), thread: thread, family: family)
+    }
+
+    /// A data call on a number nothing is known of. True: it has just been classified.
+    @inline(never)
+    private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool {
+        // Raised before anything is learnt: what lies at or above the bound is skipped by range evictions.
+        var bound = root.pointee.descriptorBound.load(ordering: .relaxed)
+        while fd >= bound {
+            let (stored, seen) = root.pointee.descriptorBound.compareExchange(
+                expected: bound, desired: fd &+ 1, ordering: .sequentiallyConsistent)
+            if stored { break }
+            bound = seen
+        }
+        let calls = descriptor.pointee.calls.load(ordering: .relaxed) &+ 1
+        descriptor.pointee.calls.store(calls, ordering: .relaxed)
+        let wanted = Settings.current.pointee.map_after / 3
+        guard calls > wanted else { return false }
+        descriptor.pointee.calls.store(0, ordering: .relaxed)
+        classify(fd)
+        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        guard word.has(DescriptorWord.ours) else { return false }
+        // The calls before this one were this file's, too.
+        if wanted > 0, let thread = currentThread() {
+            let geometry = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed))
+            thread.add(geometry.statistics, family, PS_OUTCOME_COLD, UInt64(wanted))
+            inode(word.inode).pointee.calls.wrappingAdd(wanted, ordering: .relaxed)
+        }
+        return true
+    }
+
+    /// Lets size and holes be learnt again: the copy faulted, or something changed the file.
+    @inline(never)
+    func relearn(_ target: Target) {
+        guard let lock = EngineLock(self) else { return }
+        defer { lock.unlock() }
+        var facts = ps_file_facts()
+        guard target.descriptor.pointee.word.load(ordering: .acquiring) == target.word.bits,
+            ps_sys_facts_of_descriptor(target.fd, &facts) == 0
+        else { return }
+        guard facts.inode == target.inode.pointee.number, facts.device == target.inode.pointee.device else {
+            forget(target.fd)
+            return
+        }
+        refreshSize(target.inode, facts)
+    }
+}

@@ -1,0 +1,174 @@
+import CShimSys
+import Synchronization
+
+/// Below this many bytes an overwrite is the kernel's: small overwrites are the commit points of databases, and the
+/// kernel's copy cannot be torn by kill -9.
+let smallestServedWrite = 512
+
+extension Engine {
+    /// pwrite and pwritev: overwrites [offset, offset + count) in place, or says that the call passes on.
+    @inline(__always)
+    func positionedWrite<Buffer: TransferBuffer>(_ target: Target, _ buffer: Buffer, _ offset: Int64) -> Int64 {
+        var tries = 0
+        while true {
+            let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
+            var outcome: ps_outcome?
+            if buffer.count >= smallestServedWrite, target.looksServable(offset, buffer.count, limit: limit),
+                target.word.has(DescriptorWord.writes)
+            {
+                outcome = isTickTaken(target) ? overwritten(target, buffer, offset) : PS_OUTCOME_TICK
+                if outcome == PS_OUTCOME_SERVED { return Int64(buffer.count) }
+            } else {
+                outcome = whyNotWrite(target, offset, buffer.count, mayMap: tries == 0)
+            }
+            tries &+= 1
+            guard outcome != nil || tries > 1 else { continue }
+            return kernelWrite(target, buffer, offset, outcome ?? PS_OUTCOME_COLD)
+        }
+    }
+
+    /// The copy itself, alone in its stripes.
+    @inline(__always)
+    private func overwritten<Buffer: TransferBuffer>(
+        _ target: Target, _ buffer: Buffer, _ offset: Int64
+    ) -> ps_outcome {
+        target.thread.enter()
+        defer { target.thread.leave() }
+        guard let range = target.prove(offset, buffer.count) else { return PS_OUTCOME_COLD }
+        let stripes = Stripes(offset, buffer.count)
+        guard stripes.claim(target.inode) else { return PS_OUTCOME_BUSY }
+        let faulted = buffer.copyIn(to: range.start) || ps_probe(range.probe) != 0
+        stripes.release(target.inode)
+        if faulted {
+            target.thread.countFault(target.geometry.statistics)
+            return PS_OUTCOME_FAULT
+        }
+        target.thread.served(target.geometry.statistics, target.family, written: buffer.count)
+        return PS_OUTCOME_SERVED
+    }
+
+    /// True: the kernel has stamped this inode in the current clock tick already, for a write of ours.
+    @inline(__always)
+    private func isTickTaken(_ target: Target) -> Bool {
+        target.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now()
+    }
+
+    /// A positioned write that is the kernel's. With one thread the next libc symbol does it; with more it is done
+    /// here, alone in its stripes: natively two writers of one inode never mix, so a copy of ours must not mix with it.
+    private func kernelWrite<Buffer: TransferBuffer>(
+        _ target: Target, _ buffer: Buffer, _ offset: Int64, _ outcome: ps_outcome
+    ) -> Int64 {
+        noteKernelWrite(target)
+        if outcome == PS_OUTCOME_FAULT { relearn(target) }
+        guard !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
+            target.inode.pointee.base.load(ordering: .relaxed) != 0,
+            offset < target.inode.pointee.size.load(ordering: .relaxed)
+        else { return passOn(target, outcome, offset) }
+        let stripes = Stripes(offset, buffer.count)
+        let alone = stripes.claim(target.inode)
+        let result = buffer.kernelWrite(target.fd, at: offset)
+        if alone { stripes.release(target.inode) }
+        target.count(outcome)
+        if result > 0 {
+            target.inode.raiseSize(to: offset &+ Int64(result))
+            target.thread.passed(target.geometry.statistics, written: Int64(result))
+        }
+        return Int64(result)
+    }
+
+    /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime.
+    private func noteKernelWrite(_ target: Target) {
+        target.inode.pointee.lastTick.store(ps_sys_coarse_now(), ordering: .relaxed)
+        guard target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) else {
+            return
+        }
+        target.inode.set(InodeFlag.timesDue)
+        target.inode.pointee.readLimit.store(0, ordering: .relaxed)
+    }
+
+    /// write and writev: as ``implicitRead(_:_:)``.
+    @inline(__always)
+    func implicitWrite<Buffer: TransferBuffer>(_ target: Target, _ buffer: Buffer) -> Int64 {
+        let guess = target.descriptor.pointee.guess.load(ordering: .relaxed)
+        let count = buffer.count
+        let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
+        guard count >= smallestServedWrite, target.looksServable(guess, count, limit: limit),
+            target.word.has(DescriptorWord.writes)
+        else {
+            let outcome = whyNotWrite(target, guess, count, mayMap: true)
+            noteKernelWrite(target)
+            return passOn(target, outcome ?? PS_OUTCOME_COLD, guess)
+        }
+        guard isTickTaken(target) else {
+            noteKernelWrite(target)
+            return passOn(target, PS_OUTCOME_TICK, guess)
+        }
+        target.thread.enter()
+        let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
+        guard end >= Int64(count) else {
+            target.thread.leave()
+            return passOn(target, PS_OUTCOME_OFFSET, -1)
+        }
+        target.thread.leave()
+        let start = end &- Int64(count)
+        var outcome = PS_OUTCOME_OFFSET
+        if start <= limit, Int64(count) <= limit &- start {
+            outcome = overwritten(target, buffer, start)
+            if outcome == PS_OUTCOME_SERVED {
+                target.descriptor.pointee.guess.store(end, ordering: .relaxed)
+                return Int64(count)
+            }
+        }
+        return claimedWrite(target, buffer, start, outcome)
+    }
+
+    @inline(never)
+    private func claimedWrite<Buffer: TransferBuffer>(
+        _ target: Target, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
+    ) -> Int64 {
+        noteKernelWrite(target)
+        if outcome == PS_OUTCOME_FAULT { relearn(target) }
+        let stripes = Stripes(start, buffer.count)
+        let alone = stripes.claim(target.inode)
+        let result = buffer.kernelWrite(target.fd, at: start)
+        if alone { stripes.release(target.inode) }
+        let moved = Int64(max(result, 0))
+        if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
+        target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
+        target.inode.raiseSize(to: start &+ moved)
+        target.count(outcome)
+        target.thread.passed(target.geometry.statistics, written: moved)
+        return Int64(result)
+    }
+
+    /// Why an overwrite is not served now; nothing: something has been mended, try once more.
+    @inline(never)
+    private func whyNotWrite(_ target: Target, _ offset: Int64, _ count: Int, mayMap: Bool) -> ps_outcome? {
+        let inode = target.inode
+        let givenWay = ps_given_way()
+        guard givenWay & GiveWay.stops == 0 else { return PS_OUTCOME_GIVE_WAY }
+        guard givenWay & GiveWay.stopsWrites == 0 else { return PS_OUTCOME_LIMIT }
+        guard !target.word.has(DescriptorWord.appends) else { return PS_OUTCOME_APPEND }
+        guard target.word.has(DescriptorWord.writes) else { return PS_OUTCOME_FLAGS }
+        guard count > 0, offset >= 0, offset < Int64.max &- Int64(count) else { return PS_OUTCOME_ARGUMENT }
+        let end = offset &+ Int64(count)
+        guard target.geometry.probeOffset(end) < inode.pointee.size.load(ordering: .relaxed) else {
+            return PS_OUTCOME_END
+        }
+        guard count >= smallestServedWrite else { return PS_OUTCOME_SMALL }
+        if inode.pointee.base.load(ordering: .relaxed) == 0 {
+            inode.warm(offset)
+            guard isWorthMapping(target) else { return PS_OUTCOME_COLD }
+            return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_COLD
+        }
+        if !inode.has(InodeFlag.writable) {
+            return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_FLAGS
+        }
+        let step = Int64(1) << target.geometry.stepShift
+        if end > inode.pointee.length.load(ordering: .relaxed) &- step {
+            return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_END
+        }
+        inode.warm(offset)
+        return PS_OUTCOME_COLD
+    }
+}

@@ -1,0 +1,113 @@
+import CShimSys
+
+/// The application's side of a data call: one buffer, or several. The engine is generic over it; each call site is
+/// specialised, so the plain forms pay nothing for the vectored ones.
+protocol TransferBuffer {
+    /// Bytes in all; 0 or less: odd arguments, which the kernel judges.
+    var count: Int { get }
+    /// Window to application. True: it faulted.
+    func copyOut(of window: UInt) -> Bool
+    /// Application to window. True: it faulted.
+    func copyIn(to window: UInt) -> Bool
+    /// The whole call by the kernel, at `offset`: bytes moved, or -errno.
+    func kernelRead(_ fd: Int32, at offset: Int64) -> Int
+    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int
+}
+
+/// From this length on overwrites use non-temporal stores (bytes). Measured by `scripts/bench micro`: below it the line
+/// is likelier to be read or written again soon, and the fence costs more than the store saves.
+let nonTemporalFrom = 1_024
+
+/// Copies into a window; what it has written is visible to other CPUs before anything written later.
+@inline(__always)
+private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) -> Bool {
+    let window = UnsafeMutableRawPointer(bitPattern: target)
+    return (count >= nonTemporalFrom ? ps_copy_through(window, source, count) : ps_copy(window, source, count)) != 0
+}
+
+struct PlainRead: TransferBuffer {
+    let buffer: UnsafeMutableRawPointer?
+    let count: Int
+
+    @inline(__always)
+    func copyOut(of window: UInt) -> Bool { ps_copy(buffer, UnsafeRawPointer(bitPattern: window), count) != 0 }
+    func copyIn(to window: UInt) -> Bool { true }
+    func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pread(fd, buffer, count, offset) }
+    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
+}
+
+struct PlainWrite: TransferBuffer {
+    let buffer: UnsafeRawPointer?
+    let count: Int
+
+    func copyOut(of window: UInt) -> Bool { true }
+    @inline(__always)
+    func copyIn(to window: UInt) -> Bool { store(window, buffer, count) }
+    func kernelRead(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
+    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwrite(fd, buffer, count, offset) }
+}
+
+/// An iovec array, checked: `count` is 0 where it is unreadable, longer than ``most``, or adds up to more than a call
+/// may move. It is read once, under guard, and not trusted to stay the same: the copy works from our own.
+struct Vector: TransferBuffer {
+    /// Longest vector served: 512 bytes of stack. PostgreSQL and RocksDB use up to 32 at a time.
+    static let most = 32
+
+    private let entries: InlineArray<64, UInt>
+    private let entryCount: Int
+    private let original: UnsafePointer<iovec>?
+    private let originalCount: Int32
+    let count: Int
+
+    init(_ vector: UnsafePointer<iovec>?, _ vectorCount: Int32) {
+        original = vector
+        originalCount = vectorCount
+        var copied = InlineArray<64, UInt>(repeating: 0)
+        var total = 0
+        var usable = 0
+        if vectorCount > 0, vectorCount <= Int32(Vector.most) {
+            let bytes = Int(vectorCount) &* MemoryLayout<iovec>.size
+            let faulted = withUnsafeMutableBytes(of: &copied) { ps_copy($0.baseAddress, vector, bytes) != 0 }
+            if !faulted {
+                usable = Int(vectorCount)
+                for index in 0..<usable {
+                    let length = Int(bitPattern: copied[unchecked: index &* 2 &+ 1])
+                    // MAX_RW_COUNT: above it the kernel moves less than asked for.
+                    if length < 0 || length > 0x7fff_f000 &- total {
+                        total = 0
+                        usable = 0
+                        break
+                    }
+                    total &+= length
+                }
+            }
+        }
+        entries = copied
+        entryCount = usable
+        count = total
+    }
+
+    func copyOut(of window: UInt) -> Bool {
+        var from = window
+        for index in 0..<entryCount {
+            let length = Int(bitPattern: entries[unchecked: index &* 2 &+ 1])
+            let target = UnsafeMutableRawPointer(bitPattern: entries[unchecked: index &* 2])
+            if ps_copy(target, UnsafeRawPointer(bitPattern: from), length) != 0 { return true }
+            from &+= UInt(bitPattern: length)
+        }
+        return false
+    }
+
+    func copyIn(to window: UInt) -> Bool {
+        var to = window
+        for index in 0..<entryCount {
+            let length = Int(bitPattern: entries[unchecked: index &* 2 &+ 1])
+            if store(to, UnsafeRawPointer(bitPattern: entries[unchecked: index &* 2]), length) { return true }
+            to &+= UInt(bitPattern: length)
+        }
+        return false
+    }
+
+    func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_preadv(fd, original, originalCount, offset) }
+    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwritev(fd, original, originalCount, offset) }
+}

@@ -1,0 +1,54 @@
+import CShimSys
+import Synchronization
+
+/// What the process has learnt of one descriptor number: 32 bytes.
+struct Descriptor: ~Copyable {
+    /// See ``DescriptorWord``; the only thing that decides what the number means.
+    let word: Atomic<UInt64>
+    /// Where the file offset is expected; a hint, corrected by every claim.
+    let guess: Atomic<Int64>
+    /// Data calls seen while unknown.
+    let calls: Atomic<UInt32>
+    /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:fd:)``.
+    let misses: Atomic<UInt32>
+    let reserved: UInt64
+}
+
+/// The meaning of a descriptor number, in one atomic word: either unknown (only a generation), foreign, or ours with
+/// the slot of its inode and the rights of its description.
+///
+/// The generation rises with every eviction. A thread that learns what a number means takes the generation first and
+/// stores its finding only if it is still the same: what it learnt of a number that was closed meanwhile is dropped.
+struct DescriptorWord: Equatable {
+    var bits: UInt64
+
+    static let known: UInt64 = 1 << 16
+    static let ours: UInt64 = 1 << 17
+    /// The description allows reading, and reading may be served.
+    static let reads: UInt64 = 1 << 18
+    /// The description allows writing, and overwriting may be served.
+    static let writes: UInt64 = 1 << 19
+    static let appends: UInt64 = 1 << 20
+    /// Open for reading and writing: a writable window can be mapped from it.
+    static let mapsWritable: UInt64 = 1 << 21
+    /// A window can be mapped from it.
+    static let maps: UInt64 = 1 << 22
+
+    @inline(__always)
+    init(_ bits: UInt64) { self.bits = bits }
+
+    @inline(__always)
+    func has(_ flags: UInt64) -> Bool { bits & flags == flags }
+
+    @inline(__always)
+    var inode: UInt32 { UInt32(truncatingIfNeeded: bits & 0xffff) }
+
+    /// The same number, forgotten.
+    @inline(__always)
+    var evicted: DescriptorWord { DescriptorWord(((bits >> 32) &+ 1) << 32) }
+
+    /// The same number in the same generation, with that meaning.
+    func learnt(_ flags: UInt64, inode: UInt32) -> DescriptorWord {
+        DescriptorWord((bits >> 32) << 32 | flags | DescriptorWord.known | UInt64(inode & 0xffff))
+    }
+}

@@ -1,0 +1,87 @@
+import CShimSys
+import Synchronization
+
+// The engine's side of ps_engine.h: descriptors, files, giving way, life.
+
+@c(ps_engine_evict) @implementation
+public func engineEvict(fd: Int32) {
+    Engine.current?.evict(fd)
+}
+
+@c(ps_engine_evict_range) @implementation
+public func engineEvictRange(first: UInt32, last: UInt32) {
+    Engine.current?.evictRange(first, last)
+}
+
+@c(ps_engine_evict_all) @implementation
+public func engineEvictAll() {
+    Engine.current?.evictAll()
+}
+
+@c(ps_engine_passed_on) @implementation
+public func enginePassedOn(fd: Int32, family: ps_family, result: Int64) {
+    guard result > 0, let engine = Engine.current else { return }
+    engine.passedOn(fd, family, result)
+}
+
+@c(ps_engine_resized) @implementation
+public func engineResized(fd: Int32) {
+    guard let engine = Engine.current, engine.root.pointee.usedInodes > 0 else { return }
+    var facts = ps_file_facts()
+    guard ps_sys_facts_of_descriptor(fd, &facts) == 0 else { return }
+    engine.resized(facts)
+}
+
+@c(ps_engine_resized_path) @implementation
+public func engineResizedPath(path: UnsafePointer<CChar>?) {
+    guard let path, let engine = Engine.current, engine.root.pointee.usedInodes > 0 else { return }
+    var facts = ps_file_facts()
+    guard ps_sys_facts_of_path(path, &facts) == 0 else { return }
+    engine.resized(facts)
+}
+
+@c(ps_engine_count) @implementation
+public func engineCount(fd: Int32, family: ps_family) {
+    guard let engine = Engine.current, let descriptor = engine.descriptor(fd),
+        DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.ours)
+    else { return }
+    engine.target(fd, family)?.count(PS_OUTCOME_KERNEL)
+}
+
+@c(ps_engine_give_way) @implementation
+public func engineGiveWay(reason: ps_give_way) {
+    // Set first: nothing is learnt or mapped anew once the eviction below has passed it.
+    ps_set_given_way(UInt32(reason.rawValue), 0)
+    Engine.current?.evictAll()
+}
+
+@c(ps_engine_resume) @implementation
+public func engineResume(reason: ps_give_way) {
+    ps_set_given_way(0, UInt32(reason.rawValue))
+    Engine.current?.evictAll()
+}
+
+@c(ps_engine_start) @implementation
+public func engineStart(environment: UnsafePointer<UnsafeMutablePointer<CChar>?>?) {
+    guard ps_root() == nil, Settings.read(environment), Layouts.hold else { return }
+    ps_copy_prepare()
+    guard let arena = ps_sys_arena(Arena.length) else { return }
+    ps_set_root(arena)
+}
+
+@c(ps_engine_windows_exist) @implementation
+public func engineWindowsExist() -> Bool {
+    guard let engine = Engine.current else { return false }
+    return engine.root.pointee.windowsExisted.load(ordering: .acquiring) != 0
+}
+
+/// What the arena takes for granted of the compiler's layouts: constants at compile time, so this costs nothing.
+enum Layouts {
+    static var hold: Bool {
+        MemoryLayout<Root>.size <= Arena.descriptorsOffset && MemoryLayout<Descriptor>.stride == 32
+            && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64
+            && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<Mount>.size <= 64
+            && MemoryLayout<ServedTree>.size <= 64
+            && MemoryLayout<ps_stats_counters>.stride == CounterLayout.stride
+    }
+}

@@ -1,0 +1,114 @@
+import CShimSys
+import Synchronization
+
+/// How a passed-on call is counted: the reason and the mount.
+typealias Outcome = ps_outcome
+
+extension Engine {
+    /// Learns what `fd` is. Called after several data calls on an unknown number; afterwards the number's word is
+    /// known, unless something evicted it meanwhile or this process is a stranger to the table (vfork).
+    @inline(never)
+    func classify(_ fd: Int32) {
+        guard let descriptor = descriptor(fd), ps_given_way() & GiveWay.stops == 0, let lock = EngineLock(self) else {
+            return
+        }
+        defer { lock.unlock() }
+        guard isOurProcess() else { return }
+        let before = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        guard !before.has(DescriptorWord.known) else { return }
+        var facts = ps_file_facts()
+        let refused = ps_sys_facts_of_descriptor(fd, &facts) != 0
+        guard !refused, facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(PS_S_IFREG.rawValue) else {
+            learn(fd, before, 0, inode: 0)
+            return
+        }
+        let flags = ps_sys_status_flags(fd)
+        guard flags >= 0, flags & Int(PS_O_PATH.rawValue) == 0 else {
+            learn(fd, before, 0, inode: 0)
+            return
+        }
+        switch place(fd, facts) {
+        case .foreign:
+            learn(fd, before, 0, inode: 0)
+        case .unservable:
+            learn(fd, before, 0, inode: 0)
+            log(fd, "passed on", "this file system is not served (see DIR:pagecache)")
+        case .served(let mount):
+            attachStatistics()
+            guard let index = inodeSlot(facts, mount: mount) else {
+                learn(fd, before, 0, inode: 0)
+                log(fd, "passed on", "too many files")
+                return
+            }
+            let inode = inode(index)
+            refreshSize(inode, facts)
+            inode.pointee.references &+= 1
+            let offset = ps_sys_seek_by(fd, 0)
+            descriptor.pointee.guess.store(Int64(max(offset, 0)), ordering: .relaxed)
+            descriptor.pointee.misses.store(0, ordering: .relaxed)
+            let rights = rights(flags, backing: self.mount(mount).pointee.backing)
+            if !learn(fd, before, rights, inode: index) { release(index) }
+        }
+    }
+
+    /// The rights of a description with those status flags (F_GETFL) on that backing.
+    private func rights(_ flags: Int, backing: UInt32) -> UInt64 {
+        var rights = DescriptorWord.ours
+        let access = flags & Int(PS_O_ACCMODE.rawValue)
+        let pageCache = backing == UInt32(PS_BACKING_PAGECACHE.rawValue)
+        let memory = backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        if access != Int(PS_O_WRONLY.rawValue) { rights |= DescriptorWord.maps }
+        if access == Int(PS_O_RDWR.rawValue) { rights |= DescriptorWord.mapsWritable }
+        // O_DIRECT bypasses the page cache, which is what a window of such a file would show; on tmpfs and DAX it
+        // changes nothing.
+        guard !(pageCache && flags & Int(PS_O_DIRECT.rawValue) != 0) else { return rights }
+        if access != Int(PS_O_WRONLY.rawValue) { rights |= DescriptorWord.reads }
+        if flags & Int(PS_O_APPEND.rawValue) != 0 {
+            rights |= DescriptorWord.appends
+        } else if access != Int(PS_O_RDONLY.rawValue), memory || flags & Int(PS_O_DSYNC.rawValue) == 0 {
+            rights |= DescriptorWord.writes
+        }
+        return rights
+    }
+
+    @discardableResult
+    private func learn(_ fd: Int32, _ before: DescriptorWord, _ flags: UInt64, inode: UInt32) -> Bool {
+        guard let descriptor = descriptor(fd) else { return false }
+        let (stored, _) = descriptor.pointee.word.compareExchange(
+            expected: before.bits, desired: before.learnt(flags, inode: inode).bits, ordering: .sequentiallyConsistent)
+        return stored
+    }
+
+    /// The first slow path of a process makes it the owner of the table. With the engine lock held.
+    func isOurProcess() -> Bool {
+        let process = Int32(truncatingIfNeeded: ps_sys_process())
+        let owner = root.pointee.owner.load(ordering: .relaxed)
+        if owner == process { return true }
+        guard owner == 0 else { return false }
+        root.pointee.owner.store(process, ordering: .relaxed)
+        if ps_sys_address_space_limited() { ps_set_given_way(UInt32(PS_GIVE_WAY_ADDRESS_SPACE.rawValue), 0) }
+        if ps_sys_file_size_limited() { ps_set_given_way(UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue), 0) }
+        return ps_given_way() & GiveWay.stops == 0
+    }
+
+    /// Takes size and holes from `facts`. With the engine lock held.
+    func refreshSize(_ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts) {
+        inode.pointee.size.store(facts.size, ordering: .relaxed)
+        let memory = mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        let wholeBlocks = ((facts.size &+ 4_095) >> 12) &* 8
+        if memory, facts.blocks < wholeBlocks {
+            inode.set(InodeFlag.sparse)
+        } else {
+            inode.clear(InodeFlag.sparse)
+        }
+        inode.updateLimits()
+    }
+}
+
+/// Which reasons for giving way stop everything, and which only writes.
+enum GiveWay {
+    static let stops: UInt32 =
+        UInt32(PS_GIVE_WAY_MLOCKALL.rawValue) | UInt32(PS_GIVE_WAY_SECCOMP.rawValue)
+        | UInt32(PS_GIVE_WAY_UNSHARE_FILES.rawValue) | UInt32(PS_GIVE_WAY_ADDRESS_SPACE.rawValue)
+    static let stopsWrites: UInt32 = UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue)
+}

@@ -1,0 +1,51 @@
+import CShimSys
+import Synchronization
+
+extension Engine {
+    /// A data call that was passed on has moved `result` bytes: hints follow.
+    func passedOn(_ fd: Int32, _ family: ps_family, _ result: Int64) {
+        guard let descriptor = descriptor(fd) else { return }
+        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        guard word.has(DescriptorWord.ours), let thread = currentThread() else { return }
+        let inode = inode(word.inode)
+        let mount = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
+        let start = ps_thread_current().pointee.pending_offset
+        ps_thread_current().pointee.pending_offset = -1
+        let size = inode.pointee.size.load(ordering: .relaxed)
+        let isRead = family.rawValue <= PS_FAMILY_PREADV.rawValue
+        if isRead {
+            thread.passed(mount, read: result)
+        } else {
+            thread.passed(mount, written: result)
+        }
+        // A hint is never raised beyond what one call showed: an absurd start must not overflow.
+        guard start >= 0, start < Int64.max &- result, !(word.has(DescriptorWord.appends) && !isRead) else { return }
+        switch family {
+        case PS_FAMILY_READ, PS_FAMILY_READV, PS_FAMILY_WRITE, PS_FAMILY_WRITEV:
+            descriptor.pointee.guess.store(start &+ result, ordering: .relaxed)
+            if start &+ result > size { relearnOffset(descriptor, fd) }
+            inode.raiseSize(to: descriptor.pointee.guess.load(ordering: .relaxed))
+        default:
+            inode.raiseSize(to: start &+ result)
+        }
+    }
+
+    /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has
+    /// moved its offset by lseek, which we do not see. One lseek tells; it is asked at the first such call and then
+    /// ever more rarely, so that a program that appends for ever pays nothing for it.
+    private func relearnOffset(_ descriptor: UnsafeMutablePointer<Descriptor>, _ fd: Int32) {
+        let misses = descriptor.pointee.misses.wrappingAdd(1, ordering: .relaxed).newValue
+        guard misses & (misses &- 1) == 0 else { return }
+        let offset = Int64(ps_sys_seek_by(fd, 0))
+        guard offset >= 0, offset != descriptor.pointee.guess.load(ordering: .relaxed) else { return }
+        descriptor.pointee.guess.store(offset, ordering: .relaxed)
+        descriptor.pointee.misses.store(0, ordering: .relaxed)
+    }
+
+    /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.
+    func resized(_ facts: ps_file_facts) {
+        guard let lock = EngineLock(self) else { return }
+        if let index = findInode(device: facts.device, number: facts.inode) { refreshSize(inode(index), facts) }
+        lock.unlock()
+    }
+}

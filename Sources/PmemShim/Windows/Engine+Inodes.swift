@@ -1,0 +1,85 @@
+import CShimSys
+import Synchronization
+
+extension Engine {
+    /// The slot of the inode that `facts` names, made if need be; nothing when all are in use. Engine lock held.
+    func inodeSlot(_ facts: ps_file_facts, mount: UInt32) -> UInt32? {
+        if let index = findInode(device: facts.device, number: facts.inode) { return index }
+        guard let index = freeSlot() else { return nil }
+        let inode = inode(index)
+        // A reused slot: every number of the file before it goes. No window, so no served call uses them.
+        inode.pointee.readLimit.store(0, ordering: .relaxed)
+        inode.pointee.writeLimit.store(0, ordering: .relaxed)
+        inode.pointee.lastTick.store(0, ordering: .relaxed)
+        inode.pointee.writers.store(0, ordering: .relaxed)
+        inode.pointee.flags.store(0, ordering: .relaxed)
+        inode.pointee.size.store(0, ordering: .relaxed)
+        inode.pointee.calls.store(0, ordering: .relaxed)
+        inode.pointee.sparseCalls.store(0, ordering: .relaxed)
+        inode.pointee.heat = Heat(words: (0, 0, 0, 0, 0, 0, 0, 0))
+        inode.pointee.references = 0
+        inode.pointee.source = -1
+        inode.pointee.device = facts.device
+        inode.pointee.number = facts.inode
+        inode.pointee.mount = mount
+        inode.pointee.refusals = 0
+        inode.pointee.logged = 0
+        let geometry = Geometry.forFile(
+            size: facts.size, mount: self.mount(mount).pointee, eager: Settings.current.pointee.map_after == 0)
+        inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)
+        let head = heads() + hash(facts.device, facts.inode)
+        inode.pointee.next = head.pointee
+        head.pointee = index &+ 1
+        return index
+    }
+
+    /// The slot of a known inode. Engine lock held.
+    func findInode(device: UInt64, number: UInt64) -> UInt32? {
+        var link = heads()[hash(device, number)]
+        while link != 0 {
+            let candidate = inode(link &- 1)
+            if candidate.pointee.number == number, candidate.pointee.device == device { return link &- 1 }
+            link = candidate.pointee.next
+        }
+        return nil
+    }
+
+    /// One descriptor less; the last one takes window and slot with it. Engine lock held.
+    func release(_ index: UInt32) {
+        let inode = inode(index)
+        inode.pointee.references &-= 1
+        guard inode.pointee.references <= 0 else { return }
+        retireWindow(inode)
+        var link = heads() + hash(inode.pointee.device, inode.pointee.number)
+        while link.pointee != 0 {
+            let candidate = self.inode(link.pointee &- 1)
+            if candidate == inode {
+                link.pointee = inode.pointee.next
+                break
+            }
+            link = nextLink(candidate)
+        }
+        inode.pointee.next = root.pointee.freeInode
+        root.pointee.freeInode = index &+ 1
+    }
+
+    private func nextLink(_ inode: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<UInt32> {
+        withUnsafeMutablePointer(to: &inode.pointee.next) { $0 }
+    }
+
+    private func freeSlot() -> UInt32? {
+        let free = root.pointee.freeInode
+        if free != 0 {
+            root.pointee.freeInode = inode(free &- 1).pointee.next
+            return free &- 1
+        }
+        guard root.pointee.usedInodes < UInt32(Arena.inodes) else { return nil }
+        root.pointee.usedInodes &+= 1
+        return root.pointee.usedInodes &- 1
+    }
+
+    private func hash(_ device: UInt64, _ number: UInt64) -> Int {
+        let mixed = (number ^ device << 17) &* 0x9e37_79b9_7f4a_7c15
+        return Int(mixed >> 52) & (Arena.inodeHeads &- 1)
+    }
+}

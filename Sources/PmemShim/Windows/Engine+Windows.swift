@@ -1,0 +1,154 @@
+import CShimSys
+import Synchronization
+
+extension Engine {
+    /// Windows one process may hold: a quarter of the kernel's default for mappings (vm.max_map_count).
+    static let mostWindows: UInt32 = 16_384
+
+    /// Maps a window for `fd`'s inode, or a longer or writable one in place of what it has. True: try again.
+    @inline(never)
+    func mapWindow(_ fd: Int32, wantsWrite: Bool) -> Bool {
+        guard ps_given_way() & GiveWay.stops == 0, let descriptor = descriptor(fd), let lock = EngineLock(self) else {
+            return false
+        }
+        defer { lock.unlock() }
+        guard isOurProcess() else { return false }
+        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        guard word.has(DescriptorWord.ours | DescriptorWord.maps) else { return false }
+        if wantsWrite, !word.has(DescriptorWord.mapsWritable) { return false }
+        let inode = inode(word.inode)
+        var facts = ps_file_facts()
+        guard ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
+            facts.device == inode.pointee.device
+        else {
+            // The number has another meaning than we learnt: a close we did not see.
+            forget(fd)
+            return false
+        }
+        let writable = word.has(DescriptorWord.mapsWritable)
+        let needed = windowLength(facts.size, inode)
+        if inode.pointee.base.load(ordering: .relaxed) != 0 {
+            let step = Int64(1) << Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).stepShift
+            let fits = inode.pointee.length.load(ordering: .relaxed) &- step >= facts.size
+            if fits, inode.has(InodeFlag.writable) || !wantsWrite {
+                refreshSize(inode, facts)
+                return true
+            }
+            // A read-only descriptor must not take the writable window away for the sake of length.
+            if inode.has(InodeFlag.writable), !writable { return false }
+            retireWindow(inode)
+        }
+        guard root.pointee.windows < Engine.mostWindows, facts.size > 0 else { return false }
+        prepareSignals()
+        guard let base = mapped(needed, writable: writable, fd, inode) else {
+            inode.set(InodeFlag.refused)
+            logOnce(fd, inode, bit: 2, "passed on", "mmap refused")
+            return false
+        }
+        inode.clear(InodeFlag.refused | InodeFlag.writable)
+        if writable { inode.set(InodeFlag.writable) }
+        let eager = Settings.current.pointee.map_after == 0
+        let geometry = Geometry.forFile(
+            size: facts.size, mount: mount(inode.pointee.mount).pointee, eager: eager)
+        inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)
+        inode.pointee.source = fd
+        inode.pointee.length.store(needed, ordering: .releasing)
+        inode.pointee.base.store(base, ordering: .releasing)
+        root.pointee.windows &+= 1
+        countWindow(inode, bytes: needed, mapped: true)
+        refreshSize(inode, facts)
+        logOnce(fd, inode, bit: 1, "served", "")
+        return true
+    }
+
+    /// Room to grow without a new mapping: twice the size, at least 64 MiB more; address space costs nothing.
+    private func windowLength(_ size: Int64, _ inode: UnsafeMutablePointer<Inode>) -> Int64 {
+        let room = max(min(size, 1 << 40), 64 << 20)
+        return ((size &+ room) | ((2 << 20) &- 1)) &+ 1
+    }
+
+    private func mapped(_ length: Int64, writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>) -> UInt? {
+        let bytes = Int(length)
+        var base: UInt = 0
+        if mount(inode.pointee.mount).pointee.stepShift > 12
+            || mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue)
+        {
+            // Huge pages map only where file offset and address agree modulo 2 MiB.
+            let huge = 2 << 20
+            let reserved = ps_sys_reserve(bytes &+ huge)
+            guard reserved > 0 else { return nil }
+            let start = UInt(bitPattern: reserved)
+            let aligned = (start &+ UInt(huge &- 1)) & ~UInt(huge &- 1)
+            let result = ps_sys_map_file(aligned, bytes, writable, fd)
+            guard result > 0 else {
+                _ = ps_sys_unmap(start, bytes &+ huge)
+                return nil
+            }
+            if aligned > start { _ = ps_sys_unmap(start, Int(aligned &- start)) }
+            let end = aligned &+ UInt(bytes)
+            let rest = start &+ UInt(bytes &+ huge) &- end
+            if rest > 0 { _ = ps_sys_unmap(end, Int(rest)) }
+            base = aligned
+        } else {
+            let result = ps_sys_map_file(0, bytes, writable, fd)
+            guard result > 0 else { return nil }
+            base = UInt(bitPattern: result)
+        }
+        ps_sys_private_to_process(base, bytes)
+        return base
+    }
+
+    /// Signals first: from the first window on a copy may fault.
+    private func prepareSignals() {
+        guard root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return }
+        _ = ps_signals_install()
+        root.pointee.windowsExisted.store(1, ordering: .releasing)
+        ps_signals_thread_ready()
+    }
+
+    /// Takes the window of `inode` away. Copies in flight fault and fall back; the struct file is let go before this
+    /// returns. Engine lock held.
+    func retireWindow(_ inode: UnsafeMutablePointer<Inode>) {
+        let base = inode.pointee.base.load(ordering: .relaxed)
+        guard base != 0 else { return }
+        let length = inode.pointee.length.load(ordering: .relaxed)
+        inode.pointee.readLimit.store(0, ordering: .relaxed)
+        inode.pointee.writeLimit.store(0, ordering: .relaxed)
+        inode.pointee.base.store(0, ordering: .sequentiallyConsistent)
+        inode.pointee.source = -1
+        inode.clear(InodeFlag.writable)
+        root.pointee.windows &-= 1
+        countWindow(inode, bytes: length, mapped: false)
+        retire(base, length)
+    }
+
+    /// Puts the window of `inode` onto another descriptor of the same inode, in place, or takes it away: the one it
+    /// was mapped from is about to be closed. Engine lock held.
+    func moveWindow(_ index: UInt32, from fd: Int32) {
+        let inode = inode(index)
+        let base = inode.pointee.base.load(ordering: .relaxed)
+        guard base != 0 else { return }
+        let writable = inode.has(InodeFlag.writable)
+        let needed = DescriptorWord.ours | (writable ? DescriptorWord.mapsWritable : DescriptorWord.maps)
+        let bound = min(root.pointee.descriptorBound.load(ordering: .relaxed), Int32(Arena.descriptors))
+        var candidate: Int32 = 0
+        while candidate < bound {
+            defer { candidate &+= 1 }
+            guard candidate != fd, let other = descriptor(candidate) else { continue }
+            let word = DescriptorWord(other.pointee.word.load(ordering: .acquiring))
+            guard word.has(needed), word.inode == index, isSameInode(candidate, inode) else { continue }
+            let length = inode.pointee.length.load(ordering: .relaxed)
+            guard ps_sys_map_file(base, Int(length), writable, candidate) > 0 else { break }
+            ps_sys_private_to_process(base, Int(length))
+            inode.pointee.source = candidate
+            return
+        }
+        retireWindow(inode)
+    }
+
+    private func isSameInode(_ fd: Int32, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
+        var facts = ps_file_facts()
+        return ps_sys_facts_of_descriptor(fd, &facts) == 0 && facts.inode == inode.pointee.number
+            && facts.device == inode.pointee.device
+    }
+}

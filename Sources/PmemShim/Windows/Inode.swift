@@ -1,0 +1,118 @@
+import CShimSys
+import Synchronization
+
+/// One inode that this process has descriptors of, and its window: 256 bytes, the first 64 for the served path.
+///
+/// Safety rests on `base` and `length` alone, which change only together with the window (`base` is 0 meanwhile, and a
+/// served call checks that `base` and the descriptor's word are what they were after it has read `length`). `size` and
+/// the limits are hints: too low, the kernel does the call; too high, the end probe faults and the kernel does it.
+struct Inode: ~Copyable {
+    /// Address of the window; 0: none.
+    let base: Atomic<UInt>
+    /// Bytes mapped at `base`.
+    let length: Atomic<Int64>
+    /// A read that ends at or before this offset may be served; 0: none.
+    let readLimit: Atomic<Int64>
+    /// The same for overwrites.
+    let writeLimit: Atomic<Int64>
+    /// ``ps_sys_coarse_now()`` before the last write of ours that went through the kernel, ns.
+    let lastTick: Atomic<Int64>
+    /// One bit per stripe of 64 KiB, modulo 64: set while a writer of this process is in it. See ``Engine/claim``.
+    let writers: Atomic<UInt64>
+    /// See ``InodeFlag``.
+    let flags: Atomic<UInt32>
+    /// See ``Geometry``.
+    let geometry: Atomic<UInt32>
+    /// Largest size known, bytes.
+    let size: Atomic<Int64>
+
+    /// Calls per region of the file (64 of them, saturating): a region is served once it is hot.
+    var heat: Heat
+
+    /// Data calls on the inode while it had no window.
+    let calls: Atomic<UInt32>
+    let sparseCalls: Atomic<UInt32>
+    // Guarded by the engine lock.
+    var references: Int32
+    /// Descriptor the window was mapped from; -1: none.
+    var source: Int32
+    var device: UInt64
+    var number: UInt64
+    /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
+    var next: UInt32
+    var mount: UInt32
+    var refusals: UInt32
+    var logged: UInt32
+    let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+}
+
+/// 64 saturating counters. A struct of eight words rather than an array: Embedded Swift has no fixed C arrays, and the
+/// bytes are reached by address.
+struct Heat {
+    var words: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+}
+
+/// Facts that change what may be served, in ``Inode/flags``.
+enum InodeFlag {
+    /// The window is mapped for writing.
+    static let writable: UInt32 = 1
+    /// The file has holes: on tmpfs a mapped read would allocate them.
+    static let sparse: UInt32 = 2
+    /// Our process wrote through the kernel since the last read through it: relatime is due one kernel read.
+    static let timesDue: UInt32 = 4
+    /// Mapping failed: do not try at every call.
+    static let refused: UInt32 = 8
+}
+
+extension UnsafeMutablePointer where Pointee == Inode {
+    @inline(__always)
+    func has(_ flag: UInt32) -> Bool { pointee.flags.load(ordering: .relaxed) & flag != 0 }
+
+    func set(_ flag: UInt32) { pointee.flags.bitwiseOr(flag, ordering: .relaxed) }
+    func clear(_ flag: UInt32) { pointee.flags.bitwiseAnd(~flag, ordering: .relaxed) }
+
+    /// The heat counter of the region `offset` lies in.
+    @inline(__always)
+    func heat(_ offset: Int64, _ geometry: Geometry) -> UnsafeMutablePointer<UInt8> {
+        // 64 is the distance of `heat` from the start; Root+Check proves it at the start.
+        let bytes = UnsafeMutableRawPointer(self).advanced(by: InodeLayout.heat).assumingMemoryBound(to: UInt8.self)
+        return bytes + Int(truncatingIfNeeded: (offset >> geometry.regionShift) & 63)
+    }
+
+    /// Counts a call in the region of `offset` that was passed on.
+    func warm(_ offset: Int64) {
+        let counter = heat(offset, Geometry(bits: pointee.geometry.load(ordering: .relaxed)))
+        if counter.pointee < 255 { counter.pointee &+= 1 }
+    }
+
+    /// Sets the limits anew from what is known.
+    func updateLimits() {
+        let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
+        let size = pointee.size.load(ordering: .relaxed)
+        let flags = pointee.flags.load(ordering: .relaxed)
+        var limit: Int64 = 0
+        if pointee.base.load(ordering: .relaxed) != 0, size > 0 {
+            let step = Int64(1) << geometry.stepShift
+            // The page (step) in which the file ends stays the kernel's: the probe needs a byte after the range.
+            let lastStep = ((size &- 1) >> geometry.stepShift) << geometry.stepShift
+            limit = min(lastStep, pointee.length.load(ordering: .relaxed) &- step)
+        }
+        pointee.readLimit.store(
+            flags & (InodeFlag.sparse | InodeFlag.timesDue) == 0 ? limit : 0, ordering: .relaxed)
+        // RLIMIT_FSIZE refuses overwrites too, and only the kernel sends its signal.
+        let writes = flags & InodeFlag.writable != 0 && ps_given_way() & GiveWay.stopsWrites == 0
+        pointee.writeLimit.store(writes ? limit : 0, ordering: .relaxed)
+    }
+
+    /// The kernel has shown that the file reaches at least to `end`.
+    func raiseSize(to end: Int64) {
+        guard end > pointee.size.load(ordering: .relaxed) else { return }
+        pointee.size.store(end, ordering: .relaxed)
+        updateLimits()
+    }
+}
+
+/// Distances in bytes that are used by address.
+enum InodeLayout {
+    static let heat = 64
+}
