@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,7 +55,8 @@ static double spawn_true(char **environment)
 
 void driver_measure_exec(const struct driver_options *options, unsigned count, FILE *out)
 {
-    char **environments[2] = {driver_environment(options, false), driver_environment(options, true)};
+    char **environments[2] = {
+        driver_environment(options, "exec", false), driver_environment(options, "exec", true)};
     cpu_set_t before, set;
     CPU_ZERO(&set);
     CPU_SET(options->cpu, &set);
@@ -120,6 +122,10 @@ int main(int argc, char **argv)
     if (!options.directory || !options.worker || optind == argc)
         usage();
     make_data(&options);
+    char runtime[4096];
+    snprintf(runtime, sizeof runtime, "%s.runtime", options.directory);
+    if (mkdir(runtime, 0700) != 0 && errno != EEXIST)
+        driver_fail(runtime);
     for (int i = optind; i < argc; i++) {
         const bool all = strcmp(argv[i], "all") == 0;
         const struct micro_row *one = micro_find_row(argv[i]);

@@ -25,8 +25,9 @@ struct driver_worker {
     double ns; // of one operation, at the warm-up
 };
 
-// The environment with or without the preload, made once: everything of ours and LD_PRELOAD taken out first.
-char **driver_environment(const struct driver_options *options, bool preload);
+// The environment with or without the preload: everything of ours and LD_PRELOAD taken out first. The shim's figures
+// of row `id` go to DIRECTORY.runtime/ID.
+char **driver_environment(const struct driver_options *options, const char *id, bool preload);
 
 // Starts a worker pinned to the CPU and waits until it is warm.
 struct driver_worker driver_start(

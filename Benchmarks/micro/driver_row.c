@@ -117,7 +117,8 @@ void driver_measure_row(const struct driver_options *options, const struct micro
     figures.over_limit = room(incarnations * rounds);
     figures.incarnation_speedup = room(incarnations);
     figures.incarnation_over_limit = room(incarnations);
-    char **environments[2] = {driver_environment(options, false), driver_environment(options, true)};
+    char **environments[2] = {
+        driver_environment(options, row->id, false), driver_environment(options, row->id, true)};
     for (size_t i = 0; i < incarnations; i++)
         one_incarnation(options, row, environments, slice_ns, rounds, &figures);
 

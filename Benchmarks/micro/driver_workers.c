@@ -20,7 +20,7 @@ _Noreturn void driver_fail(const char *what)
     exit(1);
 }
 
-char **driver_environment(const struct driver_options *options, bool preload)
+char **driver_environment(const struct driver_options *options, const char *id, bool preload)
 {
     size_t count = 0;
     while (environ[count])
@@ -36,7 +36,7 @@ char **driver_environment(const struct driver_options *options, bool preload)
     if (preload && options->library
         && (asprintf(&result[kept++], "LD_PRELOAD=%s", options->library) < 0
             || asprintf(&result[kept++], "PMEMSHIM_MOUNTS=%s", options->directory) < 0
-            || asprintf(&result[kept++], "PMEMSHIM_RUNTIME_DIR=%s.runtime", options->directory) < 0))
+            || asprintf(&result[kept++], "PMEMSHIM_RUNTIME_DIR=%s.runtime/%s", options->directory, id) < 0))
         driver_fail("asprintf");
     return result;
 }

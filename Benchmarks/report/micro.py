@@ -2,6 +2,7 @@
 """Makes a report of the micro benchmark's lines: table, JSON, Markdown; and says which targets are met.
 
   micro.py collect LINES... --json FILE    read the driver's lines, add machine data, write FILE, print the table
+                                           (LINES.stats/ID.json: what the shim served, from shimctl stats --json)
   micro.py table FILE                      print the table of a report as Markdown
   micro.py publish FILE DOCUMENT...        put that table between the marks in DOCUMENT
 """
@@ -100,6 +101,17 @@ def judge(row):
         add("shim/native", f"<= {wanted:g}", row["cost_ratio"] <= wanted, low and 1 / high < wanted < 1 / low)
 
 
+def served_share(lines, row):
+    """What part of the row's calls the shim served, warm-up included, or None where there are no figures."""
+    try:
+        with open(os.path.join(f"{lines}.stats", row["id"].replace("/", ".") + ".json"), encoding="utf-8") as file:
+            total = json.load(file)["total"]
+    except FileNotFoundError:
+        return None
+    calls = total["served"] + total["passed_on"]
+    return total["served"] / calls if calls else None
+
+
 def number(value, digits=0):
     return "" if value is None else f"{value:,.{digits}f}"
 
@@ -111,7 +123,7 @@ def cells(row):
     )
     if row["kind"] == "exec":
         return [row["title"], number(row["native_ms"] * 1e6), number(row["shim_ms"] * 1e6), "",
-                f"+{row['difference_ms']:.3f} ms", "", verdict]
+                f"{row['difference_ms']:+.3f} ms", "", "", verdict]
     if row["cost"]:
         ratio = f"{row['cost_ratio']:.3f} of native"
         if row["speedup_interval"]:
@@ -121,10 +133,11 @@ def cells(row):
         ratio = f"{row['speedup']:.2f} x"
     title = row["title"] + (f" ({row['id'].split('/')[0]})" if "/" in row["id"] else "")
     return [title, number(row["native_ns"]), number(row["shim_ns"]), number(row.get("memcpy_ns")), ratio,
-            f"{row['over_memcpy']:.2f}" if "over_memcpy" in row else "", verdict]
+            f"{row['over_memcpy']:.2f}" if "over_memcpy" in row else "",
+            "" if row.get("served") is None else f"{100 * row['served']:.2f} %", verdict]
 
 
-HEAD = ["operation", "native ns", "shim ns", "memcpy ns", "native / shim", "shim / memcpy", "target"]
+HEAD = ["operation", "native ns", "shim ns", "memcpy ns", "native / shim", "shim / memcpy", "served", "target"]
 
 
 def plain_table(rows):
@@ -132,14 +145,14 @@ def plain_table(rows):
     widths = [max(len(line[i]) for line in table) for i in range(len(HEAD))]
     text = []
     for line in table:
-        text.append("  ".join(c.ljust(w) if i in (0, 6) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip())
+        text.append("  ".join(c.ljust(w) if i in (0, 7) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip())
     text.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(text)
 
 
 def markdown_table(report):
     m = report["machine"]
-    lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * 5 + "---|"]
+    lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * 6 + "---|"]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in report["rows"]]
     lines += ["", f"{m['cpu']}, {m['cpus']} CPUs{' (virtual)' if m['virtual'] else ''}, Linux {m['kernel']}, {m['libc']}; "
               f"commit {m['commit']}, {m['time'][:10]}. Again: `scripts/bench micro`."]
@@ -150,9 +163,10 @@ def collect(options):
     rows = []
     for name in options.lines:
         with open(name, encoding="utf-8") as lines:
-            rows += [json.loads(line) for line in lines if line.strip()]
-    for row in rows:
-        judge(row)
+            for row in (json.loads(line) for line in lines if line.strip()):
+                judge(row)
+                row["served"] = served_share(name, row)
+                rows.append(row)
     report = {"schema": 1, "machine": machine(), "against": options.against, "rows": rows}
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
