@@ -16,6 +16,9 @@ struct Script: Sendable, CustomTestStringConvertible {
     var interpreter: String
     var arguments: [String]
 
+    /// Reads files of more than one huge page: of smaller ones there, nothing can be served.
+    var hasLargeFiles: Bool { ["dd", "sort", "tar"].contains(name) }
+
     var testDescription: String { name }
 
     private static let directory = "\(Shim.packageRoot)/Tests/ProgramTests/Programs"

@@ -49,7 +49,7 @@ import Testing
         #expect(served.stderr == native.stderr)
         #expect(servedTree.differences(from: nativeTree) == [])
         #expect(served.counts.notes == [])
-        if mapAfter == 0 {
+        if mapAfter == 0, kind != .tmpfsHuge || script.hasLargeFiles {
             // Otherwise this would have compared the kernel with itself.
             let reads = ["read", "pread", "readv", "preadv"].map { served.counts.served($0) }.reduce(0, +)
             #expect(reads > 0)
