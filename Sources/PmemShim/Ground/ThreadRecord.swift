@@ -21,9 +21,11 @@ struct ThreadRecord: ~Copyable {
 struct CurrentThread {
     let record: UnsafeMutablePointer<ThreadRecord>
 
-    /// Announces a served call; loads of windows come after it.
-    @inline(__always)  // two instructions on the hot path
+    /// Announces a served call; loads of windows come after it. The thread's first one unblocks SIGBUS and SIGSEGV:
+    /// blocked, a fault in the copy would kill the process.
+    @inline(__always)  // a few instructions on the hot path
     func enter() {
+        ps_signals_ready()
         let depth = record.pointee.inside.load(ordering: .relaxed)
         record.pointee.inside.store(depth &+ 1, ordering: .relaxed)
         ps_compiler_barrier()
@@ -60,8 +62,6 @@ extension Engine {
         ps_thread_current().pointee.record = UInt(bitPattern: record)
         ps_thread_current().pointee.pending_offset = -1
         assignShard(CurrentThread(record: record))
-        // From here on a copy of this thread may fault: neither signal may be blocked in it.
-        if root.pointee.windowsExisted.load(ordering: .acquiring) != 0 { ps_signals_thread_ready() }
         return CurrentThread(record: record)
     }
 

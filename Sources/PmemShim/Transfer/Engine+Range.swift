@@ -40,6 +40,7 @@ extension Target {
             inode.pointee.base.load(ordering: .acquiring) == base,
             descriptor.pointee.word.load(ordering: .acquiring) == word.bits
         else { return nil }
+        ps_prefetch(base &+ UInt(bitPattern: Int(probe)))
         return ProvedRange(start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(probe)))
     }
 

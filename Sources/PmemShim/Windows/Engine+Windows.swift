@@ -39,8 +39,7 @@ extension Engine {
             retireWindow(inode)
         }
         guard root.pointee.windows < Engine.mostWindows, facts.size > 0 else { return false }
-        prepareSignals()
-        guard let base = mapped(needed, writable: writable, fd, inode) else {
+        guard prepareSignals(), let base = mapped(needed, writable: writable, fd, inode) else {
             inode.set(InodeFlag.refused)
             logOnce(fd, inode, bit: 2, "passed on", "mmap refused")
             return false
@@ -98,12 +97,12 @@ extension Engine {
         return base
     }
 
-    /// Signals first: from the first window on a copy may fault.
-    private func prepareSignals() {
-        guard root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return }
-        _ = ps_signals_install()
+    /// Signals first: from the first window on a copy may fault. False: another thread is installing the handler.
+    private func prepareSignals() -> Bool {
+        guard root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return true }
+        guard ps_signals_install() == 0 else { return false }
         root.pointee.windowsExisted.store(1, ordering: .releasing)
-        ps_signals_thread_ready()
+        return true
     }
 
     /// Takes the window of `inode` away. Copies in flight fault and fall back; the struct file is let go before this
