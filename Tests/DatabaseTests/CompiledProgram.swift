@@ -1,16 +1,27 @@
+import Foundation
 import TestSupport
 
-/// A C program compiled into a directory of its own, removed when forgotten.
-struct CompiledProgram: @unchecked Sendable {
-    // Never changed after init.
-    private let scratch: ScratchDirectory
+#if canImport(Glibc)
+    import Glibc
+#endif
 
-    init(c source: String, libraries: [String]) throws {
-        scratch = try ScratchDirectory()
+/// A C program of this suite, compiled into `.build/test-programs`.
+struct CompiledProgram {
+    let path: String
+
+    /// - Parameters:
+    ///   - source: a C file.
+    ///   - libraries: options for the linker.
+    init(c source: String, name: String, libraries: [String]) throws {
+        let directory = "\(Shim.packageRoot)/.build/test-programs"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        path = "\(directory)/\(name)"
+        // Under a name of its own first: another test process may be running the program.
+        let fresh = "\(path).\(getpid())"
         let strict = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]
-        let compiler = try spawn("/usr/bin/gcc", strict + ["-x", "c", source, "-o", path, "-x", "none"] + libraries)
-        guard compiler.ending == .exited(0) else { throw SetupError("\(source) does not compile:\n\(compiler.stderr)") }
+        let compiler = try spawn("/usr/bin/gcc", strict + ["-x", "c", source, "-o", fresh, "-x", "none"] + libraries)
+        guard compiler.ending == .exited(0), rename(fresh, path) == 0 else {
+            throw SetupError("\(source) does not compile:\n\(compiler.stderr)")
+        }
     }
-
-    var path: String { "\(scratch.path)/program" }
 }

@@ -44,7 +44,8 @@ struct SQLite {
     static var workload: String { get throws { try compiled.get().path } }
 
     private static let compiled: Result<CompiledProgram, any Error> = Result {
-        try CompiledProgram(c: "\(programs)/sqlite-workload.c.txt", libraries: ["-lsqlite3"])
+        try CompiledProgram(
+            c: "\(programs)/sqlite-workload.c.txt", name: "sqlite-workload", libraries: ["-lsqlite3"])
     }
 
     /// Runs a program in the directory `name` of the mount, made where it is missing.

@@ -2,6 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// A program that works on files in its working directory and prints what it saw: `Programs/NAME`.
 struct Script: Sendable, CustomTestStringConvertible {
     /// bash, with everything it starts, and itself the subject of the first.
@@ -25,27 +29,24 @@ struct Script: Sendable, CustomTestStringConvertible {
 
     /// The Swift program, compiled once.
     static func swift() throws -> Script {
-        Script(name: "Swift", interpreter: try compiledSwift.get().path("main"), arguments: [])
+        Script(name: "Swift", interpreter: try compiledSwift.get(), arguments: [])
     }
 
-    private static let compiledSwift: Result<ScratchProgram, any Error> = Result {
-        try ScratchProgram(swift: "\(directory)/files.swift.txt")
-    }
-}
-
-/// A program compiled into a directory of its own, removed when forgotten.
-struct ScratchProgram: @unchecked Sendable {
-    // Never changed after init.
-    private let scratch: ScratchDirectory
-
-    init(swift source: String) throws {
-        scratch = try ScratchDirectory()
+    private static let compiledSwift: Result<String, any Error> = Result {
+        let source = "\(directory)/files.swift.txt"
+        let output = "\(Shim.packageRoot)/.build/test-programs"
+        try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+        let scratch = try ScratchDirectory()
+        defer { scratch.close() }
         try FileManager.default.copyItem(atPath: source, toPath: "\(scratch.path)/main.swift")
         let compiler = try spawn(
             "/usr/bin/env", ["swiftc", "-O", "main.swift", "-o", "main"], workingDirectory: scratch.path,
             timeout: .seconds(300))
         guard compiler.ending == .exited(0) else { throw SetupError("\(source) does not compile:\n\(compiler.stderr)") }
+        // Under a name of its own first: another test process may be running the program.
+        let fresh = "\(output)/files-swift.\(getpid())"
+        try FileManager.default.moveItem(atPath: "\(scratch.path)/main", toPath: fresh)
+        guard rename(fresh, "\(output)/files-swift") == 0 else { throw SetupError("cannot rename \(fresh)") }
+        return "\(output)/files-swift"
     }
-
-    func path(_ name: String) -> String { "\(scratch.path)/\(name)" }
 }
