@@ -13,19 +13,16 @@ extern int _IO_fclose(FILE *stream);
 extern FILE *__setmntent(const char *path, const char *mode);
 extern int __endmntent(FILE *stream);
 
-// The headers promise these pointers to be non-null; libc checks some of them all the same, and so must we.
-#define UNPROMISED(pointer) __asm__("" : "+r"(pointer))
-
 // Not fileno(): that sets errno on a stream without a descriptor (fmemopen), whose number here is negative.
 static inline int number_of(FILE *stream)
 {
-    UNPROMISED(stream);
+    PS_UNPROMISED(stream);
     return stream ? stream->_fileno : -1;
 }
 
 static inline int number_of_directory(DIR *directory)
 {
-    UNPROMISED(directory);
+    PS_UNPROMISED(directory);
     return directory ? dirfd(directory) : -1;
 }
 

@@ -5,6 +5,7 @@
 #include "face.h"
 
 #include "descriptors.h"
+#include "masks.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -155,9 +156,54 @@ static void after(long number, long result, const long argument[6], bool changes
     }
 }
 
+// The same two calls as in signal.c, on the kernel's own layouts.
+static long set_action(entry *next, int number, const struct ps_kernel_action *action, struct ps_kernel_action *old)
+{
+    if (ps_is_ours(number))
+        return ps_signals_action(number, action, old);
+    uint64_t noted = ps_signals_noted(number);
+    struct ps_kernel_action without;
+    if (action) {
+        without = *action;
+        without.mask &= ~PS_SIGNALS_OURS;
+        ps_signals_note(number, action->mask);
+    }
+    long result =
+        next(SYS_rt_sigaction, number, (long)(action ? &without : NULL), (long)old, sizeof(uint64_t), 0, 0);
+    if (result == 0 && old)
+        old->mask |= noted;
+    else if (result != 0 && action)
+        ps_signals_note(number, noted);
+    return result;
+}
+
+static long set_mask(entry *next, int how, const uint64_t *set, uint64_t *old)
+{
+    uint64_t before = ps_signals_blocked(), bits = set ? *set : 0, without = bits & ~PS_SIGNALS_OURS;
+    long result = next(SYS_rt_sigprocmask, how, (long)(set ? &without : NULL), (long)old, sizeof without, 0, 0);
+    if (result != 0)
+        return result;
+    if (old)
+        *old |= before;
+    if (set)
+        ps_signals_set_blocked(how == SIG_BLOCK ? before | bits : how == SIG_UNBLOCK ? before & ~bits : bits);
+    return 0;
+}
+
+static long handle_signals(entry *next, long number, long a, long b, long c, long size)
+{
+    if (!ps_signals_installed() || size != (long)sizeof(uint64_t) || ps_signals_stranger())
+        return next(number, a, b, c, size, 0, 0);
+    if (number == SYS_rt_sigaction)
+        return set_action(next, (int)a, (const void *)b, (void *)c);
+    return set_mask(next, (int)a, (const void *)b, (void *)c);
+}
+
 long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long f)
 {
     entry *next = (entry *)NEXT(syscall);
+    if (number == SYS_rt_sigaction || number == SYS_rt_sigprocmask)
+        return handle_signals(next, number, a, b, c, d);
     int family = family_of(number, d);
     if (family >= 0) {
         int64_t served = serve(number, a, b, c, d, e);

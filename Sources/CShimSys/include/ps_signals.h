@@ -1,0 +1,100 @@
+// SIGBUS and SIGSEGV: ours for the guarded copies (ps_copy.h), and the application's for all else.
+//
+// Once the first window is about to be mapped, our handler is the kernel's action for the two, and neither is ever
+// blocked in a thread that copies: a fault inside a guarded copy resumes at its exit. The application's own actions
+// and the two bits of its signal masks are kept here and obeyed as the kernel would: what it set, it is told; its
+// handlers run for its own faults and for signals sent to it, with its flags, its masks and its stack.
+//
+// Everything here is async-signal-safe, allocates nothing, and leaves errno alone. Results: >= 0, or -errno.
+//
+// Not kept (docs/limitations.md):
+// - A signal of the two that is *sent* (kill, not a fault) while the application believes it blocked is held for the
+//   thread that the kernel chose; without us another thread, which has it unblocked, would have been chosen.
+// - While a handler of another signal runs, whose sa_mask names the two, they are not blocked, nor said to be.
+// - A program started by exec finds the two unblocked, and SIG_IGN for them reset to SIG_DFL.
+// - sigsetjmp and getcontext store a mask without the two: siglongjmp and setcontext make them unblocked.
+// - signalfd never reports the two.
+#ifndef PS_SIGNALS_H
+#define PS_SIGNALS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The kernel's struct sigaction and sigset_t, which are not libc's.
+struct ps_kernel_action {
+    uintptr_t handler;
+    uint64_t flags;
+    uintptr_t restorer;
+    uint64_t mask;
+};
+_Static_assert(sizeof(struct ps_kernel_action) == 32, "rt_sigaction(2), x86-64");
+
+#define PS_SIGNAL_BIT(number) (1ull << ((number)-1))
+#define PS_SIGNALS_OURS (PS_SIGNAL_BIT(SIGBUS) | PS_SIGNAL_BIT(SIGSEGV))
+
+// ---- for the engine ------------------------------------------------------------------------------------------
+
+// Installs the handler; idempotent. 0, or -errno: -EAGAIN while another thread is at it: map nothing yet.
+int ps_signals_install(void);
+// Before a thread's first guarded copy, and again after it may have got a mask from elsewhere: unblocks the two for
+// the calling thread, and remembers that the application believes them blocked.
+void ps_signals_thread_ready(void);
+
+// Initial-exec; read through ps_signals_ready only.
+extern __thread bool ps_signals_thread_is_ready __attribute__((tls_model("initial-exec"), visibility("hidden")));
+// The check for the served path: one load, and thread_ready at a thread's first time.
+static inline void ps_signals_ready(void)
+{
+    if (__builtin_expect(!ps_signals_thread_is_ready, 0))
+        ps_signals_thread_ready();
+}
+
+// ---- for the face --------------------------------------------------------------------------------------------
+
+extern int ps_signals_state __attribute__((visibility("hidden")));
+static inline bool ps_signals_installed(void) { return __atomic_load_n(&ps_signals_state, __ATOMIC_ACQUIRE) == 2; }
+
+// True in a vfork child and its like: a process that runs in its parent's memory, on its parent's thread state. Its
+// actions and masks are its own in the kernel, and must not be noted here.
+bool ps_signals_stranger(void);
+
+// Whether this is our handler's address: a vfork child that asks the kernel would be told it.
+bool ps_signals_is_ours(uintptr_t handler);
+
+// rt_sigaction for SIGBUS and SIGSEGV, on the application's action.
+long ps_signals_action(int number, const struct ps_kernel_action *_Nullable new_action,
+                       struct ps_kernel_action *_Nullable old_action);
+// What of the two the application has in the sa_mask of another signal (the kernel has neither).
+uint64_t ps_signals_noted(int number);
+void ps_signals_note(int number, uint64_t mask);
+// After an action for `number` was set in the kernel by somebody who did not know that the handler was being
+// installed meanwhile: takes it over.
+void ps_signals_adopt(int number);
+
+// Which of the two the application believes blocked in this thread.
+uint64_t ps_signals_blocked(void);
+// Changes it (bits outside the two are ignored), and delivers what was held back and is now unblocked.
+void ps_signals_set_blocked(uint64_t bits);
+// Which of the two have been sent to this thread and are held back.
+uint64_t ps_signals_held(void);
+
+// Around a call that waits with another mask (sigsuspend, ppoll, ...), to which the mask without the two is given.
+// Between them what is held back and `mask` unblocks is pending in the kernel, so that no wakeup is lost. The token
+// goes to the end.
+uint64_t ps_signals_begin_wait(uint64_t mask);
+void ps_signals_end_wait(uint64_t token);
+// Around a call that takes signals of `set` synchronously (sigwait, ...).
+uint64_t ps_signals_begin_take(uint64_t set);
+void ps_signals_end_take(uint64_t token);
+
+// Around pthread_create: the two are blocked in the kernel as the application believes them to be, so that the new
+// thread inherits it and finds it at its first ps_signals_thread_ready.
+uint64_t ps_signals_begin_birth(void);
+void ps_signals_end_birth(uint64_t token);
+
+// A jump out of a handler, or anywhere else, that restores a mask saved by the kernel's word.
+void ps_signals_jump(uint64_t mask);
+
+#endif

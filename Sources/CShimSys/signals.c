@@ -1,0 +1,417 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "ps_signals.h"
+
+#include "ps_copy.h"
+#include "ps_sys.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+
+#define KERNEL_SA_RESTORER 0x04000000ull
+
+// Where a handler returns to. No unwind information, and these very bytes: unwinders (libgcc, gdb) know a signal frame
+// by them, and cancellation and exceptions may have to pass through one.
+void ps_signals_restorer(void) __attribute__((visibility("hidden")));
+__asm__(".text\n"
+        "\tnop\n"
+        "\t.hidden ps_signals_restorer\n"
+        "\t.type ps_signals_restorer, @function\n"
+        "ps_signals_restorer:\n"
+        "\t.byte 0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00\n" // movq $15, %rax: rt_sigreturn
+        "\t.byte 0x0f, 0x05\n"                               // syscall
+        "\t.size ps_signals_restorer, . - ps_signals_restorer\n");
+
+enum { NOT_INSTALLED, INSTALLING, INSTALLED };
+int ps_signals_state;
+
+__thread bool ps_signals_thread_is_ready;
+
+// One thread's view. Only its own thread and the handlers on it touch it.
+static __thread struct {
+    uint64_t blocked;     // which of the two the application believes blocked
+    uint64_t held;        // which have been sent meanwhile
+    long held_by;         // process that holds them: a forked child has none pending
+    siginfo_t details[2]; // of what is held
+} thread __attribute__((tls_model("initial-exec")));
+
+// ---- the application's actions ---------------------------------------------------------------------------------
+
+// The handler reads while another thread writes, and may not wait for it: a write goes to the next of eight places and
+// is then published; a reader that was overtaken by seven writes tries again.
+#define PLACES 8u
+static struct ps_kernel_action places[2][PLACES];
+static unsigned published[2];
+static long writer;                // thread id of the one who writes, or 0
+static uint8_t noted[65];          // bit 0 SIGBUS, bit 1 SIGSEGV, in the sa_mask of other signals
+
+static int index_of(int number) { return number == SIGSEGV; }
+
+static struct ps_kernel_action current(int number)
+{
+    int i = index_of(number);
+    for (;;) {
+        unsigned before = __atomic_load_n(&published[i], __ATOMIC_ACQUIRE);
+        const struct ps_kernel_action *place = &places[i][before % PLACES];
+        struct ps_kernel_action copy = {
+            __atomic_load_n(&place->handler, __ATOMIC_RELAXED), __atomic_load_n(&place->flags, __ATOMIC_RELAXED),
+            __atomic_load_n(&place->restorer, __ATOMIC_RELAXED), __atomic_load_n(&place->mask, __ATOMIC_RELAXED)};
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&published[i], __ATOMIC_RELAXED) - before < PLACES - 1)
+            return copy;
+    }
+}
+
+static void publish(int number, struct ps_kernel_action action)
+{
+    int i = index_of(number);
+    unsigned next = published[i] + 1;
+    struct ps_kernel_action *place = &places[i][next % PLACES];
+    __atomic_store_n(&place->handler, action.handler, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->flags, action.flags, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->restorer, action.restorer, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->mask, action.mask, __ATOMIC_RELAXED);
+    __atomic_store_n(&published[i], next, __ATOMIC_RELEASE);
+}
+
+// With every signal blocked, so that no handler on this thread can want the lock; held for two system calls.
+static uint64_t begin_writing(void)
+{
+    uint64_t mask = ps_sys_block_signals();
+    long self = ps_sys_thread();
+    for (unsigned tries = 1;; tries++) {
+        long holder = 0;
+        if (__atomic_compare_exchange_n(&writer, &holder, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return mask;
+        // Forked while another thread held it: the holder does not exist here.
+        if (tries % 64 == 0 && !ps_sys_thread_exists((int)ps_sys_process(), (int)holder)
+            && __atomic_compare_exchange_n(&writer, &holder, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return mask;
+        ps_sys_yield();
+    }
+}
+
+static void end_writing(uint64_t mask)
+{
+    __atomic_store_n(&writer, 0, __ATOMIC_RELEASE);
+    ps_sys_unblock_signals(mask);
+}
+
+static long kernel_action(int number, const struct ps_kernel_action *new_action, struct ps_kernel_action *old_action)
+{
+    return ps_sys_call4(SYS_rt_sigaction, number, (long)new_action, (long)old_action, sizeof(uint64_t));
+}
+
+static bool is_handler(uintptr_t handler) { return handler != (uintptr_t)SIG_DFL && handler != (uintptr_t)SIG_IGN; }
+
+static void on_signal(int number, siginfo_t *details, void *context);
+
+// Our action in the kernel while the application's is `action`: the kernel itself then blocks what its sa_mask says
+// for the time of the handler, restarts calls and chooses the stack as it would for the application. Without a
+// handler of the application nothing it does may be disturbed: calls are restarted, and ours runs on the alternate
+// stack, where there is one.
+static struct ps_kernel_action installed_for(struct ps_kernel_action action)
+{
+    uint64_t flags = is_handler(action.handler) ? action.flags & (SA_ONSTACK | SA_RESTART) : SA_ONSTACK | SA_RESTART;
+    return (struct ps_kernel_action){
+        .handler = (uintptr_t)on_signal,
+        .flags = flags | SA_SIGINFO | SA_NODEFER | KERNEL_SA_RESTORER,
+        .restorer = (uintptr_t)ps_signals_restorer,
+        .mask = is_handler(action.handler) ? action.mask & ~PS_SIGNALS_OURS : 0,
+    };
+}
+
+bool ps_signals_is_ours(uintptr_t handler) { return handler == (uintptr_t)on_signal; }
+
+static void set_action(int number, struct ps_kernel_action action)
+{
+    publish(number, action);
+    struct ps_kernel_action ours = installed_for(action);
+    kernel_action(number, &ours, NULL);
+}
+
+long ps_signals_action(int number, const struct ps_kernel_action *new_action, struct ps_kernel_action *old_action)
+{
+    struct ps_kernel_action wanted, before;
+    if (new_action)
+        wanted = *new_action; // read before the lock: a bad pointer must not fault under it
+    uint64_t mask = begin_writing();
+    before = current(number);
+    if (new_action) {
+        wanted.mask &= ~(PS_SIGNAL_BIT(SIGKILL) | PS_SIGNAL_BIT(SIGSTOP));
+        set_action(number, wanted);
+        if (wanted.handler == (uintptr_t)SIG_IGN)
+            thread.held &= ~PS_SIGNAL_BIT(number); // the kernel discards what is pending
+    }
+    end_writing(mask);
+    if (old_action)
+        *old_action = before;
+    return 0;
+}
+
+static uint8_t note_of(uint64_t mask)
+{
+    return (uint8_t)((mask & PS_SIGNAL_BIT(SIGBUS) ? 1 : 0) | (mask & PS_SIGNAL_BIT(SIGSEGV) ? 2 : 0));
+}
+
+void ps_signals_note(int number, uint64_t mask)
+{
+    if (number >= 1 && number <= 64)
+        __atomic_store_n(&noted[number], note_of(mask), __ATOMIC_RELAXED);
+}
+
+uint64_t ps_signals_noted(int number)
+{
+    uint8_t note = number >= 1 && number <= 64 ? __atomic_load_n(&noted[number], __ATOMIC_RELAXED) : 0;
+    return (note & 1 ? PS_SIGNAL_BIT(SIGBUS) : 0) | (note & 2 ? PS_SIGNAL_BIT(SIGSEGV) : 0);
+}
+
+// The kernel's action for `number`, set by the application before there was a handler of ours.
+static void take_over(int number)
+{
+    struct ps_kernel_action action;
+    if (kernel_action(number, NULL, &action) < 0)
+        return;
+    if (number == SIGBUS || number == SIGSEGV) {
+        if (action.handler != (uintptr_t)on_signal)
+            set_action(number, action);
+        return;
+    }
+    if (!(action.mask & PS_SIGNALS_OURS) || !is_handler(action.handler))
+        return;
+    ps_signals_note(number, action.mask);
+    action.mask &= ~PS_SIGNALS_OURS;
+    kernel_action(number, &action, NULL);
+}
+
+void ps_signals_adopt(int number)
+{
+    uint64_t mask = begin_writing();
+    take_over(number);
+    end_writing(mask);
+}
+
+int ps_signals_install(void)
+{
+    int state = NOT_INSTALLED;
+    if (!__atomic_compare_exchange_n(&ps_signals_state, &state, INSTALLING, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return state == INSTALLED ? 0 : -EAGAIN;
+    uint64_t mask = begin_writing();
+    // The handlers of other signals may copy too: from now on they run with the two unblocked.
+    for (int number = 1; number <= 64; number++)
+        take_over(number);
+    __atomic_store_n(&ps_signals_state, INSTALLED, __ATOMIC_RELEASE);
+    end_writing(mask);
+    ps_signals_thread_ready();
+    return 0;
+}
+
+// ---- delivery --------------------------------------------------------------------------------------------------
+
+static void queue_to_self(int number, siginfo_t *details)
+{
+    ps_sys_call4(SYS_rt_tgsigqueueinfo, ps_sys_process(), ps_sys_thread(), number, (long)details);
+}
+
+static void change_mask(int how, uint64_t bits)
+{
+    ps_sys_call4(SYS_rt_sigprocmask, how, (long)&bits, 0, sizeof bits);
+}
+
+static uint64_t *mask_of(ucontext_t *context) { return (uint64_t *)(void *)&context->uc_sigmask; }
+
+// What the kernel does without a handler: both end the process, with a core.
+static void default_action(int number, siginfo_t *details, bool fault)
+{
+    const struct ps_kernel_action none = {0};
+    kernel_action(number, &none, NULL);
+    if (fault)
+        return; // the instruction faults again, and the core shows where
+    // Blocked until this handler has returned, so that the core shows the interrupted code and not us.
+    change_mask(SIG_BLOCK, PS_SIGNAL_BIT(number));
+    queue_to_self(number, details);
+}
+
+// What was held back and is no longer blocked comes once more, with the same details.
+static void release(uint64_t bits)
+{
+    for (uint64_t due; (due = thread.held & bits) != 0;) {
+        int number = due & PS_SIGNAL_BIT(SIGBUS) ? SIGBUS : SIGSEGV;
+        siginfo_t details = thread.details[index_of(number)];
+        thread.held &= ~PS_SIGNAL_BIT(number);
+        if (thread.held_by == ps_sys_process())
+            queue_to_self(number, &details);
+    }
+}
+
+static void hold(int number, const siginfo_t *details)
+{
+    long process = ps_sys_process();
+    if (thread.held_by != process)
+        thread.held = 0;
+    if (thread.held & PS_SIGNAL_BIT(number))
+        return; // these two do not queue: the first one counts
+    thread.details[index_of(number)] = *details;
+    thread.held_by = process;
+    thread.held |= PS_SIGNAL_BIT(number);
+}
+
+static struct ps_kernel_action action_to_run(int number)
+{
+    struct ps_kernel_action action = current(number);
+    if (!(action.flags & SA_RESETHAND) || !is_handler(action.handler))
+        return action;
+    uint64_t mask = begin_writing();
+    action = current(number);
+    if (is_handler(action.handler)) {
+        struct ps_kernel_action reset = action;
+        reset.handler = (uintptr_t)SIG_DFL;
+        publish(number, reset); // the kernel's own flags stay: they are those of the handler that runs now
+    }
+    end_writing(mask);
+    return action;
+}
+
+static void forward(int number, siginfo_t *details, ucontext_t *context)
+{
+    const uint64_t bit = PS_SIGNAL_BIT(number);
+    // From the kernel for what this thread did; not BUS_MCEERR_AO, which only tells.
+    bool fault = details->si_code > 0 && !(number == SIGBUS && details->si_code == BUS_MCEERR_AO);
+    bool blocked = (thread.blocked & bit) != 0;
+    if (!fault && blocked)
+        return hold(number, details);
+
+    struct ps_kernel_action action = action_to_run(number);
+    if (action.handler == (uintptr_t)SIG_DFL || (fault && (blocked || action.handler == (uintptr_t)SIG_IGN)))
+        return default_action(number, details, fault);
+    if (action.handler == (uintptr_t)SIG_IGN)
+        return;
+
+    // The handler finds the mask it would find, and may change what comes back.
+    *mask_of(context) = (*mask_of(context) & ~PS_SIGNALS_OURS) | thread.blocked;
+    thread.blocked |= (action.mask & PS_SIGNALS_OURS) | (action.flags & SA_NODEFER ? 0 : bit);
+    ((void (*)(int, siginfo_t *, void *))action.handler)(number, details, context);
+    thread.blocked = *mask_of(context) & PS_SIGNALS_OURS;
+    *mask_of(context) &= ~PS_SIGNALS_OURS;
+    release(~thread.blocked);
+}
+
+static void on_signal(int number, siginfo_t *details, void *context)
+{
+    ucontext_t *interrupted = context;
+    uintptr_t at = (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
+    // Only what the kernel itself raised: a signal that was sent while we copied is the application's.
+    if (details->si_code > 0 && at >= (uintptr_t)ps_guard_begin && at < (uintptr_t)ps_guard_end) {
+        interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_guard_exit;
+        return;
+    }
+    forward(number, details, interrupted);
+}
+
+// ---- masks -----------------------------------------------------------------------------------------------------
+
+void ps_signals_thread_ready(void)
+{
+    uint64_t mask = 0;
+    ps_sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof mask);
+    // First the belief, then the mask: what is pending arrives at once, and must be held back.
+    thread.blocked |= mask & PS_SIGNALS_OURS;
+    ps_signals_thread_is_ready = true;
+    if (mask & PS_SIGNALS_OURS)
+        change_mask(SIG_UNBLOCK, PS_SIGNALS_OURS);
+}
+
+uint64_t ps_signals_blocked(void)
+{
+    ps_signals_ready();
+    return thread.blocked;
+}
+
+void ps_signals_set_blocked(uint64_t bits)
+{
+    ps_signals_ready();
+    thread.blocked = bits & PS_SIGNALS_OURS;
+    release(~thread.blocked);
+}
+
+uint64_t ps_signals_held(void) { return thread.held_by == ps_sys_process() ? thread.held : 0; }
+
+// The token: the belief before, and whether the two are blocked in the kernel between begin and end.
+#define REALLY_BLOCKED 1ull
+
+uint64_t ps_signals_begin_wait(uint64_t mask)
+{
+    uint64_t before = ps_signals_blocked(), token = before;
+    if (before & ~mask) {
+        // The wait unblocks what may have been sent: blocked in earnest until the kernel, in the call itself, takes
+        // the other mask, so that nothing can arrive between our look and its sleep.
+        change_mask(SIG_BLOCK, PS_SIGNALS_OURS);
+        token |= REALLY_BLOCKED;
+        release(~mask);
+    }
+    thread.blocked = mask & PS_SIGNALS_OURS;
+    return token;
+}
+
+void ps_signals_end_wait(uint64_t token)
+{
+    thread.blocked = token & PS_SIGNALS_OURS;
+    if (token & REALLY_BLOCKED)
+        change_mask(SIG_UNBLOCK, PS_SIGNALS_OURS);
+    release(~thread.blocked);
+}
+
+uint64_t ps_signals_begin_take(uint64_t set)
+{
+    uint64_t token = ps_signals_blocked();
+    if (token & set) {
+        change_mask(SIG_BLOCK, PS_SIGNALS_OURS);
+        token |= REALLY_BLOCKED;
+        release(set);
+    }
+    return token;
+}
+
+void ps_signals_end_take(uint64_t token)
+{
+    if (token & REALLY_BLOCKED)
+        change_mask(SIG_UNBLOCK, PS_SIGNALS_OURS);
+}
+
+uint64_t ps_signals_begin_birth(void)
+{
+    uint64_t bits = ps_signals_blocked();
+    if (bits)
+        change_mask(SIG_BLOCK, bits);
+    return bits;
+}
+
+void ps_signals_end_birth(uint64_t token)
+{
+    if (token)
+        change_mask(SIG_UNBLOCK, token);
+}
+
+void ps_signals_jump(uint64_t mask)
+{
+    thread.blocked = mask & PS_SIGNALS_OURS;
+    // The jump puts that mask into the kernel: look again at the next copy.
+    if (mask & PS_SIGNALS_OURS)
+        ps_signals_thread_is_ready = false;
+    release(~thread.blocked);
+}
+
+bool ps_signals_stranger(void)
+{
+    // libc notes the thread's id in its thread state, at pthread_create and in the child of fork; a vfork child runs
+    // on its parent's. The clock id is the kernel's way to name a thread: ~tid << 3, and three bits of kind.
+    clockid_t clock;
+    if (pthread_getcpuclockid(pthread_self(), &clock) != 0)
+        return false;
+    return ~(clock >> 3) != (int)ps_sys_thread();
+}
