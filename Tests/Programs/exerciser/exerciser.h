@@ -273,6 +273,7 @@ bool compare_windows_gone(struct comparison *comparison);
 // Moments of a step, for --times (times.c).
 struct clocks {
     bool known;
+    ino_t inode[2];
     struct timespec modified[2], changed[2], began;
 };
 

@@ -114,6 +114,36 @@ static long crash_readv(int variant, int fd, const struct iovec *vectors, int co
     return got;
 }
 
+// A window outlives the descriptor it was made from.
+static long kept_window_close(int variant, int fd)
+{
+    struct stat status;
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        raw_calls.mmap(0, PAGE, 1 /* PROT_READ */, 1 /* MAP_SHARED */, fd, 0);
+    return real->close(variant, fd);
+}
+
+// So does its open file description, with the locks on it.
+static long kept_description_close(int variant, int fd)
+{
+    if (fd >= 0) raw_calls.fcntl(0, fd, 1030 /* F_DUPFD_CLOEXEC */, 100);
+    return real->close(variant, fd);
+}
+
+// A write leaves the modification time as it was, or (so that it shows however fast the machine) earlier still.
+static long timeless_pwrite(int variant, int fd, const void *buffer, size_t count, off_t offset)
+{
+    struct stat status;
+    bool known = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    long put = real->pwrite(variant, fd, buffer, count, offset);
+    int error = errno;
+    struct timespec times[2] = {{0, UTIME_OMIT}, {0, 0}};
+    if (known) times[1] = status.st_mtim, times[1].tv_sec -= 1;
+    if (known && put > 512) futimens(fd, times);
+    errno = error;
+    return put;
+}
+
 static const struct defect {
     const char *name, *what;
     struct calls wrong;
@@ -125,6 +155,9 @@ static const struct defect {
     {"lost-byte", "pwrite inside the file drops its last byte", {.pwrite = short_pwrite}},
     {"wrong-errno", "read to a bad buffer gives EINVAL", {.read = wrong_errno}},
     {"no-append", "pwrite ignores O_APPEND", {.pwrite = unappended_pwrite}},
+    {"kept-window", "close leaves a mapping of the file", {.close = kept_window_close}},
+    {"kept-lock", "close leaves the open file description", {.close = kept_description_close}},
+    {"lost-time", "pwrite leaves mtime as it was: for --times", {.pwrite = timeless_pwrite}},
     {"crash", "readv at the end of a file of whole pages crashes", {.readv = crash_readv}},
 };
 
@@ -139,6 +172,7 @@ const struct calls *sabotage(const struct calls *calls, const char *name)
         if (wrong->readv != NULL) defective.readv = wrong->readv;
         if (wrong->pread != NULL) defective.pread = wrong->pread;
         if (wrong->pwrite != NULL) defective.pwrite = wrong->pwrite;
+        if (wrong->close != NULL) defective.close = wrong->close;
         if (wrong->dup2 != NULL) defective.dup2 = wrong->dup2;
         return &defective;
     }

@@ -29,6 +29,7 @@ void clocks_before(struct comparison *comparison, const struct op *op, struct cl
     for (int each = 0; each < 2 && clocks->known; each++) {
         struct stat status;
         clocks->known = stat_side(sides[each], op, &status) && S_ISREG(status.st_mode);
+        clocks->inode[each] = status.st_ino;
         clocks->modified[each] = status.st_mtim;
         clocks->changed[each] = status.st_ctim;
     }
@@ -51,8 +52,9 @@ bool clocks_after(struct comparison *comparison, const struct op *op, const stru
 {
     struct stat served, reference;
     if (!clocks->known || !stat_side(comparison->served, op, &served) ||
-        !stat_side(comparison->reference, op, &reference))
-        return true;
+        !stat_side(comparison->reference, op, &reference) || served.st_ino != clocks->inode[0] ||
+        reference.st_ino != clocks->inode[1])
+        return true; // another file by now
     int64_t began = nanoseconds(clocks->began);
     int64_t modified_before[2] = {nanoseconds(clocks->modified[0]), nanoseconds(clocks->modified[1])};
     int64_t modified_after[2] = {nanoseconds(served.st_mtim), nanoseconds(reference.st_mtim)};

@@ -1,0 +1,49 @@
+import TestSupport
+import Testing
+
+/// What every run of the suite exercises. Seeds are fixed, so that a change that breaks one breaks it every time.
+private let plan: [Exercise] = [
+    Exercise(kind: .tmpfs, firstSeed: 1, sequences: 30, length: 3000),
+    Exercise(kind: .tmpfs, firstSeed: 1000, sequences: 6, length: 3000, options: ["--libc-reference"]),
+    Exercise(kind: .tmpfs, firstSeed: 2000, sequences: 6, length: 3000, options: ["--times"]),
+    Exercise(kind: .tmpfs, firstSeed: 3000, sequences: 8, length: 3000, mapAfter: nil),
+    Exercise(kind: .tmpfsHuge, firstSeed: 4000, sequences: 8, length: 3000),
+    Exercise(kind: .tmpfsHuge, firstSeed: 5000, sequences: 8, length: 1000, options: ["--huge"]),
+    Exercise(kind: .ext4, firstSeed: 6000, sequences: 18, length: 3000),
+    Exercise(kind: .ext4, firstSeed: 7000, sequences: 3, length: 3000, options: ["--times"]),
+    Exercise(kind: .ext4, firstSeed: 8000, sequences: 4, length: 1000, mapAfter: nil, options: ["--huge"]),
+]
+
+/// Every run also takes one sequence of each kind that no run took before.
+private let fresh = UInt64.random(in: 1_000_000..<1_000_000_000)
+
+@Suite("Random operations give the same with the shim and without it", .serialized)
+struct DifferenceTests {
+    @Test("step by step, whatever the file system and the mode", arguments: plan)
+    func fixedSeeds(exercise: Exercise) throws {
+        try expectNoDifference(exercise)
+    }
+
+    @Test("also with a seed nobody has tried before", arguments: [ScratchMount.Kind.tmpfs, .tmpfsHuge, .ext4])
+    func freshSeed(kind: ScratchMount.Kind) throws {
+        print("exerciser: fresh seed \(fresh) on \(kind)")
+        try expectNoDifference(Exercise(kind: kind, firstSeed: fresh, sequences: 1, length: 3000))
+    }
+
+    @Test("two hundred thousand operations are planned, those left out not counted")
+    func theyAreMany() {
+        // expectNoDifference holds each exercise to nine tenths of its plan.
+        #expect(plan.reduce(0) { $0 + $1.operations } * 9 / 10 >= 200_000)
+    }
+
+    private func expectNoDifference(_ exercise: Exercise) throws {
+        try skipIfUnavailable(exercise.kind)
+        let exercised = try exercise.perform()
+        #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
+        #expect(exercised.differences == 0)
+        #expect(exercised.operations >= exercise.operations * 9 / 10)
+        // Equal because the kernel did it all would prove nothing.
+        #expect(exercised.run.counts.served("pread") > 0 && exercised.run.counts.served("pwrite") > 0)
+        #expect(exercised.servedShare > 0.2, "\(exercised.run.counts.calls)")
+    }
+}

@@ -1,0 +1,81 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// One call of the exerciser: where, what, and how much of it.
+struct Exercise: Sendable, CustomTestStringConvertible {
+    let kind: ScratchMount.Kind
+    let firstSeed: UInt64
+    let sequences: Int
+    /// Operations in each sequence.
+    let length: Int
+    /// `PMEMSHIM_MAP_AFTER`; nil leaves the shim's own rule.
+    var mapAfter: Int? = 0
+    var options: [String] = []
+
+    var operations: Int { sequences * length }
+
+    var testDescription: String {
+        "\(kind), seeds \(firstSeed)..<\(firstSeed + UInt64(sequences)) of \(length) operations"
+            + (options.isEmpty ? "" : ", \(options.joined(separator: " "))")
+    }
+}
+
+/// What the exerciser said of itself at its end.
+struct Exercised {
+    let run: Run
+    /// Operations done on both sides and compared; those it had to leave out are not among them.
+    let operations: Int
+    let differences: Int
+
+    /// Of all calls on served files, those that were served, 0 to 1.
+    var servedShare: Double {
+        let all = run.counts.served() + run.counts.passedOn
+        return all == 0 ? 0 : Double(run.counts.served()) / Double(all)
+    }
+
+    init(_ run: Run) {
+        self.run = run
+        // seeds 1..3: 3 sequences, 8541 operations (459 skipped), differences 0
+        let summary = run.lines.last { $0.hasPrefix("seeds ") } ?? ""
+        let words = summary.split(whereSeparator: { $0 == " " || $0 == "," })
+        func number(before word: Substring) -> Int? {
+            words.firstIndex(of: word).flatMap { $0 > 0 ? Int(words[$0 - 1]) : nil }
+        }
+        operations = number(before: "operations") ?? 0
+        differences = words.last.flatMap { Int($0) } ?? -1
+    }
+}
+
+extension Exercise {
+    /// Runs it on a mount of its own, in which one directory is served, one is the reference, and one lies outside.
+    /// - Parameters:
+    ///   - preload: under the shim; otherwise both sides are the kernel's.
+    ///   - sabotage: a defect put between the served side and libc (`exerciser --help` lists them).
+    func perform(preload: Bool = true, sabotage: String? = nil, save: String? = nil, load: String? = nil) throws
+        -> Exercised
+    {
+        let mount = try ScratchMount(kind, mebibytes: 256)
+        defer { mount.close() }
+        for name in ["served", "reference", "outside"] {
+            try FileManager.default.createDirectory(atPath: mount.path(name), withIntermediateDirectories: false)
+        }
+        var arguments = [
+            "--served", mount.path("served"), "--reference", mount.path("reference"), "--outside",
+            mount.path("outside"), "--seed", "\(firstSeed)", "--sequences", "\(sequences)", "--ops", "\(length)",
+        ]
+        arguments += options
+        if let save { arguments += ["--save", save] }
+        if let load { arguments += ["--load", load] }
+        let item = kind == .ext4 ? "\(mount.path("served")):pagecache" : mount.path("served")
+        let result = try run(
+            Programs.path("exerciser"), arguments,
+            environment: sabotage.map { ["EXERCISER_SABOTAGE": $0] } ?? [:], preload: preload, mounts: [item],
+            mapAfter: mapAfter, timeout: .seconds(600))
+        return Exercised(result)
+    }
+}
+
+func skipIfUnavailable(_ kind: ScratchMount.Kind) throws {
+    if let reason = kind.unavailability { try Test.cancel(Comment(rawValue: reason)) }
+}
