@@ -22,9 +22,6 @@ int ps_copy_through(void *_Nullable destination, const void *_Nullable source, s
 // Loads one byte: 0: it is there; 1: it faulted.
 int ps_probe(uintptr_t address);
 
-// Asks for the line of the coming probe, so that its miss runs beside the copy instead of after it. Never faults.
-static inline void ps_prefetch(uintptr_t address) { __builtin_prefetch((const void *)address, 0, 0); }
-
 // Finds out which vector registers the CPU and the kernel offer. Until then the copies use what every x86-64 has.
 void ps_copy_prepare(void);
 

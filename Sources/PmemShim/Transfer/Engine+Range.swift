@@ -19,29 +19,34 @@ struct ProvedRange {
 }
 
 extension Target {
-    /// Whether [offset, offset + count) ends at or before `limit` and its region is hot. Hints only.
+    /// Whether [offset, offset + count) is not empty, ends at or before `limit`, and its region is hot. Of these only
+    /// the bounds matter to safety; `limit` itself is a hint.
     @inline(__always)
     func looksServable(_ offset: Int64, _ count: Int, limit: Int64) -> Bool {
         guard count > 0, offset >= 0, offset <= limit, Int64(count) <= limit &- offset else { return false }
         return inode.heat(offset, geometry).pointee >= geometry.threshold
     }
 
-    /// Addresses of the range in the window. To be called between enter and leave.
+    /// Addresses of the range in the window and of the end probe. To be called between enter and leave, with the limit
+    /// the range was found to lie below.
     ///
     /// The order of the loads is the proof: `length` belongs to `base` because `base` is the same before and after, and
     /// `base` belongs to this descriptor because its word is the same as before. A window taken away later faults, and
     /// its addresses are not used again before this thread has left.
+    ///
+    /// The end probe is one byte at the limit, which is the start of the page (step) the file ends in: whatever cuts the
+    /// file short enough to touch the range takes that page away as well. It is the same byte for every call on the
+    /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss at
+    /// random (docs/design.md).
     @inline(__always)
-    func prove(_ offset: Int64, _ count: Int) -> ProvedRange? {
+    func prove(_ offset: Int64, limit: Int64) -> ProvedRange? {
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)
-        let probe = geometry.probeOffset(offset &+ Int64(count))
-        guard base != 0, offset >= 0, probe < length, probe > offset,
+        guard base != 0, limit < length,
             inode.pointee.base.load(ordering: .acquiring) == base,
             descriptor.pointee.word.load(ordering: .acquiring) == word.bits
         else { return nil }
-        ps_prefetch(base &+ UInt(bitPattern: Int(probe)))
-        return ProvedRange(start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(probe)))
+        return ProvedRange(start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)))
     }
 
     @inline(__always)

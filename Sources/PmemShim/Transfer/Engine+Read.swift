@@ -9,7 +9,7 @@ extension Engine {
         while true {
             let limit = target.inode.pointee.readLimit.load(ordering: .relaxed)
             if target.looksServable(offset, buffer.count, limit: limit), target.word.has(DescriptorWord.reads) {
-                if let result = served(target, buffer, offset) { return result }
+                if let result = served(target, buffer, offset, limit) { return result }
             }
             let outcome = whyNotRead(target, offset, buffer.count, mayMap: tries == 0)
             if let outcome { return passOn(target, outcome, offset) }
@@ -20,13 +20,15 @@ extension Engine {
 
     /// The copy itself. Nothing: the range could not be proved. PS_PASS_ON: it faulted.
     @inline(__always)
-    private func served<Buffer: TransferBuffer>(_ target: Target, _ buffer: Buffer, _ offset: Int64) -> Int64? {
+    private func served<Buffer: TransferBuffer>(
+        _ target: Target, _ buffer: Buffer, _ offset: Int64, _ limit: Int64
+    ) -> Int64? {
         target.thread.enter()
-        guard let range = target.prove(offset, buffer.count) else {
+        guard let range = target.prove(offset, limit: limit) else {
             target.thread.leave()
             return nil
         }
-        // The probe comes last: if the file was cut short during the copy, the page after the range is gone by now.
+        // The probe comes last: if the file was cut short during the copy, its page is gone by now.
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
         target.thread.leave()
         if faulted { return faultedRead(target, offset) }
@@ -59,7 +61,7 @@ extension Engine {
         }
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
-        if start <= limit, Int64(count) <= limit &- start, let range = target.prove(start, count) {
+        if start <= limit, Int64(count) <= limit &- start, let range = target.prove(start, limit: limit) {
             if !buffer.copyOut(of: range.start), ps_probe(range.probe) == 0 {
                 target.thread.leave()
                 target.descriptor.pointee.guess.store(end, ordering: .relaxed)

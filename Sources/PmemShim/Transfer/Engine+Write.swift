@@ -16,7 +16,7 @@ extension Engine {
             if buffer.count >= smallestServedWrite, target.looksServable(offset, buffer.count, limit: limit),
                 target.word.has(DescriptorWord.writes)
             {
-                outcome = isTickTaken(target) ? overwritten(target, buffer, offset) : PS_OUTCOME_TICK
+                outcome = isTickTaken(target) ? overwritten(target, buffer, offset, limit) : PS_OUTCOME_TICK
                 if outcome == PS_OUTCOME_SERVED { return Int64(buffer.count) }
             } else {
                 outcome = whyNotWrite(target, offset, buffer.count, mayMap: tries == 0)
@@ -30,11 +30,11 @@ extension Engine {
     /// The copy itself, alone in its stripes.
     @inline(__always)
     private func overwritten<Buffer: TransferBuffer>(
-        _ target: Target, _ buffer: Buffer, _ offset: Int64
+        _ target: Target, _ buffer: Buffer, _ offset: Int64, _ limit: Int64
     ) -> ps_outcome {
         target.thread.enter()
         defer { target.thread.leave() }
-        guard let range = target.prove(offset, buffer.count) else { return PS_OUTCOME_COLD }
+        guard let range = target.prove(offset, limit: limit) else { return PS_OUTCOME_COLD }
         let stripes = Stripes(offset, buffer.count)
         guard stripes.claim(target.inode) else { return PS_OUTCOME_BUSY }
         let faulted = buffer.copyIn(to: range.start) || ps_probe(range.probe) != 0
@@ -103,17 +103,12 @@ extension Engine {
             noteKernelWrite(target)
             return passOn(target, PS_OUTCOME_TICK, guess)
         }
-        target.thread.enter()
         let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
-        guard end >= Int64(count) else {
-            target.thread.leave()
-            return passOn(target, PS_OUTCOME_OFFSET, -1)
-        }
-        target.thread.leave()
+        guard end >= Int64(count) else { return passOn(target, PS_OUTCOME_OFFSET, -1) }
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
         if start <= limit, Int64(count) <= limit &- start {
-            outcome = overwritten(target, buffer, start)
+            outcome = overwritten(target, buffer, start, limit)
             if outcome == PS_OUTCOME_SERVED {
                 target.descriptor.pointee.guess.store(end, ordering: .relaxed)
                 return Int64(count)
