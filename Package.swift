@@ -48,6 +48,7 @@ let package = Package(
         .target(
             name: "ShimC",
             dependencies: ["PmemShimEmbedded", "CShimSys"],
+            exclude: ["entry-points.def", "exports.map"],
             cSettings: strictC,
             linkerSettings: [
                 .unsafeFlags([

@@ -36,8 +36,11 @@ public func engineReadv(
         let target = engine.target(fd, positioned ? PS_FAMILY_PREADV : PS_FAMILY_READV)
     else { return Int64.min }
     guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
-    let buffer = Vector(vector, count)
-    return atOffset ? engine.positionedRead(target, buffer, offset) : engine.implicitRead(target, buffer)
+    var room = Vector.Room(repeating: 0)
+    return withUnsafeMutablePointer(to: &room) { room in
+        let buffer = Vector(vector, count, room: room)
+        return atOffset ? engine.positionedRead(target, buffer, offset) : engine.implicitRead(target, buffer)
+    }
 }
 
 @c(ps_engine_writev) @implementation
@@ -49,8 +52,11 @@ public func engineWritev(
         let target = engine.target(fd, positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV)
     else { return Int64.min }
     guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
-    let buffer = Vector(vector, count)
-    return atOffset ? engine.positionedWrite(target, buffer, offset) : engine.implicitWrite(target, buffer)
+    var room = Vector.Room(repeating: 0)
+    return withUnsafeMutablePointer(to: &room) { room in
+        let buffer = Vector(vector, count, room: room)
+        return atOffset ? engine.positionedWrite(target, buffer, offset) : engine.implicitWrite(target, buffer)
+    }
 }
 
 @c(ps_engine_sync) @implementation

@@ -48,41 +48,41 @@ struct PlainWrite: TransferBuffer {
 }
 
 /// An iovec array, checked: `count` is 0 where it is unreadable, longer than ``most``, or adds up to more than a call
-/// may move. It is read once, under guard, and not trusted to stay the same: the copy works from our own.
+/// may move. It is read once, under guard, and not trusted to stay the same: the copies work from our own.
 struct Vector: TransferBuffer {
     /// Longest vector served: 512 bytes of stack. PostgreSQL and RocksDB use up to 32 at a time.
     static let most = 32
+    /// Room for ``most`` pairs of address and length.
+    typealias Room = InlineArray<64, UInt>
 
-    private let entries: InlineArray<64, UInt>
+    private let entries: UnsafeMutablePointer<UInt>
     private let entryCount: Int
     private let original: UnsafePointer<iovec>?
     private let originalCount: Int32
     let count: Int
 
-    init(_ vector: UnsafePointer<iovec>?, _ vectorCount: Int32) {
+    /// Copies `vector` into `room`, which must stay in place as long as the vector is used.
+    init(_ vector: UnsafePointer<iovec>?, _ vectorCount: Int32, room: UnsafeMutablePointer<Room>) {
         original = vector
         originalCount = vectorCount
-        var copied = InlineArray<64, UInt>(repeating: 0)
+        entries = UnsafeMutableRawPointer(room).assumingMemoryBound(to: UInt.self)
         var total = 0
         var usable = 0
-        if vectorCount > 0, vectorCount <= Int32(Vector.most) {
-            let bytes = Int(vectorCount) &* MemoryLayout<iovec>.size
-            let faulted = withUnsafeMutableBytes(of: &copied) { ps_copy($0.baseAddress, vector, bytes) != 0 }
-            if !faulted {
-                usable = Int(vectorCount)
-                for index in 0..<usable {
-                    let length = Int(bitPattern: copied[unchecked: index &* 2 &+ 1])
-                    // MAX_RW_COUNT: above it the kernel moves less than asked for.
-                    if length < 0 || length > 0x7fff_f000 &- total {
-                        total = 0
-                        usable = 0
-                        break
-                    }
-                    total &+= length
+        if vectorCount > 0, vectorCount <= Int32(Vector.most),
+            ps_copy(entries, vector, Int(vectorCount) &* MemoryLayout<iovec>.size) == 0
+        {
+            usable = Int(vectorCount)
+            for index in 0..<usable {
+                let length = Int(bitPattern: entries[index &* 2 &+ 1])
+                // MAX_RW_COUNT: above it the kernel moves less than asked for.
+                guard length >= 0, length <= 0x7fff_f000 &- total else {
+                    total = 0
+                    usable = 0
+                    break
                 }
+                total &+= length
             }
         }
-        entries = copied
         entryCount = usable
         count = total
     }
@@ -90,8 +90,8 @@ struct Vector: TransferBuffer {
     func copyOut(of window: UInt) -> Bool {
         var from = window
         for index in 0..<entryCount {
-            let length = Int(bitPattern: entries[unchecked: index &* 2 &+ 1])
-            let target = UnsafeMutableRawPointer(bitPattern: entries[unchecked: index &* 2])
+            let length = Int(bitPattern: entries[index &* 2 &+ 1])
+            let target = UnsafeMutableRawPointer(bitPattern: entries[index &* 2])
             if ps_copy(target, UnsafeRawPointer(bitPattern: from), length) != 0 { return true }
             from &+= UInt(bitPattern: length)
         }
@@ -101,8 +101,8 @@ struct Vector: TransferBuffer {
     func copyIn(to window: UInt) -> Bool {
         var to = window
         for index in 0..<entryCount {
-            let length = Int(bitPattern: entries[unchecked: index &* 2 &+ 1])
-            if store(to, UnsafeRawPointer(bitPattern: entries[unchecked: index &* 2]), length) { return true }
+            let length = Int(bitPattern: entries[index &* 2 &+ 1])
+            if store(to, UnsafeRawPointer(bitPattern: entries[index &* 2]), length) { return true }
             to &+= UInt(bitPattern: length)
         }
         return false
