@@ -149,7 +149,8 @@ static long libc_close(int variant, int fd)
     switch (variant % 3) {
     case 0: return close(fd);
     case 1: return __close(fd);
-    default: return fd < 0 ? close(fd) : close_range((unsigned)fd, (unsigned)fd, 0);
+    // A range without an open descriptor is no error; a descriptor that is none is.
+    default: return fcntl(fd, F_GETFD) < 0 ? close(fd) : close_range((unsigned)fd, (unsigned)fd, 0);
     }
 }
 

@@ -69,6 +69,7 @@ enum trait {
     BY_STREAM = 1 << 8,
     UNTIMED = 1 << 9,    // the kernel itself moves times at moments of its own choice (mapped stores, stdio buffers)
     CHECKS = 1 << 10,    // compares everything; always the last step too
+    UNSEEN = 1 << 12,    // may make holes that no shim in this process sees: another process, libc's own writes
     TOUCHES = 1 << 11,   // loads or stores in its buffer itself, which therefore must be good
 };
 
@@ -195,14 +196,17 @@ struct side {
     unsigned char *arena; // ends at a PROT_NONE page
     size_t arena_size;
     int64_t limit; // no file grows past it
-    bool strict;   // ordinary tmpfs: also allocation, holes and bytes past the end of file are well defined
+    bool strict;   // ordinary tmpfs: also bytes past the end of file are well defined
+    bool holes;    // and so are allocation and holes, as long as the shim could see all of them come into being
     bool huge_pages; // tmpfs mounted with huge=
+    bool memory;     // tmpfs of any kind
 };
 
 bool side_prepare(struct side *side, const struct calls *calls, const char *label, const char *directory,
                   const char *outside, bool huge, bool create);
 void side_close_all(struct side *side);
 int side_fd(const struct side *side, unsigned slot);
+int side_flags(const struct side *side, int flags); // as far as they have a defined outcome there
 void side_path(const struct side *side, unsigned name, unsigned variant, char *out, size_t size);
 unsigned char *side_buffer(struct side *side, const struct op *op, size_t length, struct result *result);
 void pattern_fill(unsigned char *bytes, size_t length, uint32_t pattern);

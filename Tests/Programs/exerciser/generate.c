@@ -38,6 +38,8 @@ static bool chance(struct generator *generator, unsigned of_thousand)
 static void choose_weights(struct generator *generator)
 {
     const struct kind *kind;
+    // In a third of the sequences nobody else touches the files, and so holes too can be compared to their end.
+    bool alone = chance(generator, 333);
     static const unsigned leaning[] = {0, 1, 2, 2, 2, 3, 8};
     for (generator->kinds = 0; (kind = kind_at(generator->kinds)) != NULL; generator->kinds++) {
         unsigned factor = leaning[below(generator, sizeof leaning / sizeof *leaning)];
@@ -47,6 +49,7 @@ static void choose_weights(struct generator *generator)
         // Sleeping and synchronising cost more time than they find.
         if (factor > 2 && (kind->fields == 0 || kind->fields == SLOT)) factor = 2;
         if (needed && factor < 2) factor = 2;
+        if (alone && (kind->traits & (OUTSIDE | UNSEEN)) != 0) factor = 0;
         generator->weights[generator->kinds] = (unsigned)kind->weight * factor;
         generator->total += generator->weights[generator->kinds];
     }

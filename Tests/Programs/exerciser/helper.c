@@ -26,7 +26,8 @@ struct reply {
 static bool transfer(int fd, void *bytes, size_t length, bool out)
 {
     for (size_t done = 0; done < length;) {
-        ssize_t moved = out ? write(fd, (char *)bytes + done, length - done) : read(fd, (char *)bytes + done, length - done);
+        char *rest = (char *)bytes + done;
+        ssize_t moved = out ? write(fd, rest, length - done) : read(fd, rest, length - done);
         if (moved < 0 && errno == EINTR) continue;
         if (moved <= 0) return false;
         done += (size_t)moved;

@@ -124,10 +124,13 @@ int main(int argc, char **argv)
     }
     bool complete = options.print || (options.served != NULL && options.reference != NULL);
     if (help || !complete || optind != argc) {
-        if (!help) return fputs("exerciser: --served DIR and --reference DIR are needed; see --help\n", stderr), STATUS_USAGE;
-        fputs(usage, stdout);
-        sabotage_list(stdout);
-        return STATUS_EQUAL;
+        if (help) {
+            fputs(usage, stdout);
+            sabotage_list(stdout);
+            return STATUS_EQUAL;
+        }
+        fputs("exerciser: --served DIR and --reference DIR are needed; see --help\n", stderr);
+        return STATUS_USAGE;
     }
     if (internal) return internal_run(&options);
     return supervise(&options);

@@ -32,7 +32,8 @@ static void run_open(struct side *side, const struct op *op, const struct place 
     size_t prefix = strlen(side->directory) + 1;
     if (op->variant % 5 == 2 && strncmp(path, side->directory, prefix - 1) == 0 && path[prefix - 1] == '/')
         relative = path + prefix;
-    keep(side, op->slot, side->calls->open(op->variant, side->directory_fd, relative, place->value, 0644), result);
+    int flags = side_flags(side, place->value);
+    keep(side, op->slot, side->calls->open(op->variant, side->directory_fd, relative, flags, 0644), result);
 }
 
 static void run_close(struct side *side, const struct op *op, const struct place *place, struct result *result)
@@ -98,7 +99,8 @@ static void run_setfl(struct side *side, const struct op *op, const struct place
 {
     int fd = side_fd(side, op->slot);
     long before = raw_calls.fcntl(0, fd, F_GETFL, 0);
-    result_set(result, side->calls->fcntl(op->variant, fd, F_SETFL, (before < 0 ? 0 : before) ^ place->value));
+    int flags = side_flags(side, (int)(before < 0 ? 0 : before) ^ place->value);
+    result_set(result, side->calls->fcntl(op->variant, fd, F_SETFL, flags));
     result->extra = side->calls->fcntl(op->variant, fd, F_GETFL, 0);
 }
 
@@ -153,7 +155,7 @@ static const struct choice open_flags[] = {
     {"wronly|append", O_WRONLY | O_APPEND, 2}, {"rdwr|trunc", O_RDWR | O_TRUNC | O_CREAT, 3},
     {"wronly|trunc", O_WRONLY | O_TRUNC, 1}, {"rdonly|trunc", O_RDONLY | O_TRUNC, 1},
     {"rdwr|excl", O_RDWR | O_CREAT | O_EXCL, 1}, {"rdwr|direct", O_RDWR | O_DIRECT, 1},
-    {"rdwr|dsync", O_RDWR | O_DSYNC, 1}, {"rdwr|sync", O_RDWR | O_SYNC, 1}, {"rdonly|cloexec", O_RDONLY | O_CLOEXEC, 1},
+    {"rdonly|direct", O_RDONLY | O_DIRECT, 1}, {"rdwr|dsync", O_RDWR | O_DSYNC, 1}, {"rdwr|sync", O_RDWR | O_SYNC, 1}, {"rdonly|cloexec", O_RDONLY | O_CLOEXEC, 1},
     {"rdwr|noatime", O_RDWR | O_NOATIME, 1}, {"rdwr|nofollow", O_RDWR | O_NOFOLLOW, 1}, {NULL, 0, 0},
 };
 

@@ -159,10 +159,10 @@ static const struct choice modes[] = {{"0644", 0644, 1}, {"04755", 04755, 1}, {N
 
 static const struct kind kinds[] = {
     {"out-pread", 12, NAME | OFFSET | LENGTH, AWAY, NULL, out_pread},
-    {"out-pwrite", 14, NAME | OFFSET | LENGTH | BUFFER, AWAY | EXTENDS | FILLS, NULL, out_pwrite},
+    {"out-pwrite", 14, NAME | OFFSET | LENGTH | BUFFER, AWAY | UNSEEN | EXTENDS | FILLS, NULL, out_pwrite},
     {"out-append", 6, NAME | LENGTH | BUFFER, AWAY | EXTENDS | FILLS, NULL, out_append},
-    {"out-truncate", 14, NAME | OFFSET, AWAY, NULL, out_truncate},
-    {"out-allocate", 8, NAME | OFFSET | LENGTH | CHOICE, AWAY | EXTENDS, allocations, out_allocate},
+    {"out-truncate", 14, NAME | OFFSET, AWAY | UNSEEN, NULL, out_truncate},
+    {"out-allocate", 8, NAME | OFFSET | LENGTH | CHOICE, AWAY | UNSEEN | EXTENDS, allocations, out_allocate},
     {"out-unlink", 3, NAME, AWAY, NULL, out_unlink},
     {"out-recreate", 6, NAME | LENGTH | BUFFER | CHOICE, AWAY | EXTENDS | FILLS, ways, out_recreate},
     {"out-rename", 4, NAME | TO, AWAY, NULL, out_rename},

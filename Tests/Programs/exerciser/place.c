@@ -102,7 +102,8 @@ static int64_t writes_at(const struct side *reference, const struct op *op, cons
     bool appends = flags >= 0 && (flags & O_APPEND) != 0;
     bool may_append = strcmp(kind->name, "out-append") == 0 || strcmp(kind->name, "pwritev2") == 0 ||
                       strcmp(kind->name, "fallocate") == 0;
-    if (strcmp(kind->name, "pwritev2") == 0 && place->value < 0) position = current_offset(side_fd(reference, op->slot));
+    if (strcmp(kind->name, "pwritev2") == 0 && place->value < 0)
+        position = current_offset(side_fd(reference, op->slot));
     return (appends || may_append) && place->size > position ? place->size : position;
 }
 

@@ -41,6 +41,7 @@ static bool step(struct comparison *comparison, const struct op *op, bool tracin
         if (tracing) trace(report->step, op, &place, &reference);
         return true;
     }
+    if ((kind->traits & UNSEEN) != 0) comparison->served->holes = comparison->reference->holes = false;
     clocks_before(comparison, op, &clocks);
     if ((kind->traits & OUTSIDE) != 0) {
         if (!step_outside(comparison, op, &place, &served, &reference)) return false;
