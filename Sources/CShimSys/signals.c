@@ -14,6 +14,9 @@
 #include <ucontext.h>
 
 #define KERNEL_SA_RESTORER 0x04000000ull
+#define KERNEL_SA_KNOWN                                                                                                \
+    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND                    \
+     | 0x800 /* SA_EXPOSE_TAGBITS */ | KERNEL_SA_RESTORER)
 
 // Where a handler returns to. No unwind information, and these very bytes: unwinders (libgcc, gdb) know a signal frame
 // by them, and cancellation and exceptions may have to pass through one.
@@ -143,7 +146,9 @@ long ps_signals_action(int number, const struct ps_kernel_action *new_action, st
     uint64_t mask = begin_writing();
     before = current(number);
     if (new_action) {
+        // As the kernel (5.11) does: what cannot be blocked is not in the mask, what it does not know not in the flags.
         wanted.mask &= ~(PS_SIGNAL_BIT(SIGKILL) | PS_SIGNAL_BIT(SIGSTOP));
+        wanted.flags &= KERNEL_SA_KNOWN;
         set_action(number, wanted);
         if (wanted.handler == (uintptr_t)SIG_IGN)
             thread.held &= ~PS_SIGNAL_BIT(number); // the kernel discards what is pending

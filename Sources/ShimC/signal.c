@@ -106,7 +106,7 @@ PS_ENTRY __sighandler_t sysv_signal(int number, __sighandler_t handler)
 {
     if (!virtual_action(number))
         return NEXT(sysv_signal)(number, handler);
-    return set_handler(number, handler, (int)(SA_RESETHAND | SA_NODEFER | SA_INTERRUPT), false);
+    return set_handler(number, handler, (int)(SA_RESETHAND | SA_NODEFER), false);
 }
 PS_ALIAS(__sysv_signal, sysv_signal);
 
