@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The demo's report: `demo.py RESULTS STATS.json...`.
 
-RESULTS has lines "DATABASE<tab>SIDE<tab>time|data<tab>NAME<tab>VALUE". Prints medians and ratios, compares the data of
+RESULTS has lines "DATABASE<tab>SIDE<tab>time|cpu|data<tab>NAME<tab>VALUE". Prints medians and ratios, compares the data of
 all runs, and says how many of the reads of data files the shim served. Exit status 1 when data differ, or when fewer
 than 90 % were served.
 """
@@ -15,31 +15,36 @@ LEAST_SERVED = 0.90
 
 
 def read_results(path):
-    times, data = {}, {}
+    """(kind, database, phase, side) to values, in the order of the lines; and the data: database, name to values."""
+    figures, data = {}, {}
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             database, side, kind, name, value = line.rstrip("\n").split("\t")
-            if kind == "time":
-                times.setdefault(database, {}).setdefault(name, {}).setdefault(side, []).append(float(value))
-            else:
+            if kind == "data":
                 data.setdefault(database, {}).setdefault(name, []).append((side, value))
-    return times, data
+            else:
+                figures.setdefault((database, name), {}).setdefault((kind, side), []).append(float(value))
+    return figures, data
 
 
-def print_times(times):
-    line = "{:<12} {:<14} {:>10} {:>10} {:>8}"
-    print(line.format("database", "phase", "native s", "shim s", "ratio"))
-    for database, phases in times.items():
-        total = {"native": 0.0, "shim": 0.0}
-        for name, sides in phases.items():
-            median = {side: statistics.median(values) for side, values in sides.items()}
-            for side in total:
-                total[side] += median[side]
-            print(line.format(database, name, f"{median['native']:.3f}", f"{median['shim']:.3f}",
-                              f"{median['native'] / median['shim']:.2f} x"))
-        print(line.format(database, "all", f"{total['native']:.3f}", f"{total['shim']:.3f}",
-                          f"{total['native'] / total['shim']:.2f} x"))
-    print("medians of the runs of each side, which took turns; ratio: native / shim\n")
+def print_times(figures):
+    line = "{:<12} {:<14} {:>10} {:>10} {:>8} {:>14} {:>10} {:>8}"
+    print(line.format("database", "phase", "native s", "shim s", "ratio", "native CPU s", "shim CPU s", "ratio"))
+    columns = [("time", "native"), ("time", "shim"), ("cpu", "native"), ("cpu", "shim")]
+
+    def show(database, name, values):
+        ratios = [values[0] / values[1] if values[1] else 0, values[2] / values[3] if values[3] else 0]
+        texts = [f"{value:.3f}" for value in values]
+        print(line.format(database, name, *texts[:2], f"{ratios[0]:.2f} x", *texts[2:], f"{ratios[1]:.2f} x"))
+
+    totals = {}
+    for (database, name), sides in figures.items():
+        medians = [statistics.median(sides[column]) for column in columns]
+        show(database, name, medians)
+        totals[database] = [a + b for a, b in zip(totals.get(database, [0.0] * 4), medians)]
+    for database, values in totals.items():
+        show(database, "all", values)
+    print("medians of the runs of each side, which took turns; ratio: native / shim; CPU: of the program, of the server\n")
 
 
 def print_data(data):
@@ -73,8 +78,8 @@ def reads(document):
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    times, data = read_results(sys.argv[1])
-    print_times(times)
+    figures, data = read_results(sys.argv[1])
+    print_times(figures)
     good = print_data(data)
     print()
     for path in sys.argv[2:]:
