@@ -212,7 +212,7 @@ int ps_signals_install(void)
         take_over(number);
     __atomic_store_n(&ps_signals_state, INSTALLED, __ATOMIC_RELEASE);
     end_writing(mask);
-    ps_signals_thread_ready();
+    // Not this thread's own mask: the engine calls with every signal blocked, which says nothing of the application.
     return 0;
 }
 

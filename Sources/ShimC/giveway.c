@@ -13,6 +13,7 @@
 #include <ulimit.h>
 
 extern int vlimit(int resource, int value);
+extern int __clone(int (*function)(void *), void *stack, int flags, void *argument, ...);
 
 // mlockall is in force: a second one that fails must not lift the first. Inherited by a forked child, whose memory is
 // not locked: it serves nothing, which is only slow.
@@ -166,3 +167,19 @@ PS_ENTRY int unshare(int flags)
     ps_before_unshare(flags);
     return NEXT(unshare)(flags);
 }
+
+// A process that shares our memory, and so our cache, but has descriptors of its own. One that is cloned as vfork does
+// is left out: its parent waits, and it calls little but close, dup2 and exec.
+PS_ENTRY int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
+{
+    va_list list;
+    va_start(list, argument);
+    pid_t *parent = va_arg(list, pid_t *);
+    void *tls = va_arg(list, void *);
+    pid_t *child = va_arg(list, pid_t *);
+    va_end(list);
+    if ((flags & (CLONE_VM | CLONE_FILES | CLONE_VFORK)) == CLONE_VM)
+        ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
+    return NEXT(clone)(function, stack, flags, argument, parent, tls, child);
+}
+PS_ALIAS(__clone, clone);

@@ -36,10 +36,12 @@ _Static_assert(sizeof(struct ps_kernel_action) == 32, "rt_sigaction(2), x86-64")
 
 // ---- for the engine ------------------------------------------------------------------------------------------
 
-// Installs the handler; idempotent. 0, or -errno: -EAGAIN while another thread is at it: map nothing yet.
+// Installs the handler; idempotent. 0, or -errno: -EAGAIN while another thread is at it: map nothing yet. May be called
+// with every signal blocked; the calling thread still needs ps_signals_ready before it copies.
 int ps_signals_install(void);
 // Before a thread's first guarded copy, and again after it may have got a mask from elsewhere: unblocks the two for
-// the calling thread, and remembers that the application believes them blocked.
+// the calling thread, and remembers that the application believes them blocked. The mask in force must be the
+// application's: never call it between ps_sys_block_signals and ps_sys_unblock_signals.
 void ps_signals_thread_ready(void);
 
 // Initial-exec; read through ps_signals_ready only.
