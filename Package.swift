@@ -77,8 +77,10 @@ let package = Package(
         .testTarget(name: "PmemShimTests", dependencies: ["PmemShim", "CShimSys"], swiftSettings: strictSwift),
         .testTarget(name: "InterposeTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
         .testTarget(name: "ExerciserTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
-        .testTarget(name: "ProgramTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
-        .testTarget(name: "DatabaseTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "ProgramTests", dependencies: ["TestSupport"], exclude: ["Programs"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "DatabaseTests", dependencies: ["TestSupport"], exclude: ["Programs"], swiftSettings: strictSwift),
         .testTarget(name: "ShimctlTests", dependencies: ["TestSupport", "CShimSys"], swiftSettings: strictSwift),
     ]
 )

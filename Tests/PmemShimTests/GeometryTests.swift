@@ -1,0 +1,50 @@
+import CShimSys
+import Testing
+
+@testable import PmemShim
+
+@Suite("Geometry: end probe, heat regions, thresholds")
+struct GeometryTests {
+    private func mount(stepShift: UInt32) -> Mount {
+        Mount(
+            identifier: 1, device: 1, tree: 1, backing: UInt32(PS_BACKING_MEMORY.rawValue), stepShift: stepShift,
+            statisticsIndex: 2, pathLength: 0, reserved: 0)
+    }
+
+    @Test func theFourNumbersComeBackAsTheyWentIn() {
+        let geometry = Geometry(stepShift: 21, regionShift: 39, threshold: 64, statistics: 3)
+        #expect(geometry.stepShift == 21)
+        #expect(geometry.regionShift == 39)
+        #expect(geometry.threshold == 64)
+        #expect(geometry.statistics == 3)
+    }
+
+    @Test func theProbeLiesAtTheNextStep() {
+        let small = Geometry.forFile(size: 1 << 20, mount: mount(stepShift: 12), eager: false)
+        #expect(small.probeOffset(1) == 4_096)
+        #expect(small.probeOffset(4_096) == 4_096)
+        #expect(small.probeOffset(4_097) == 8_192)
+        let huge = Geometry.forFile(size: 1 << 30, mount: mount(stepShift: 21), eager: false)
+        #expect(huge.probeOffset(1) == 2 << 20)
+    }
+
+    @Test func sixtyFourRegionsCoverTheFile() {
+        for shift in Int64(12)...44 {
+            let size = (Int64(1) << shift) &- 1
+            let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false)
+            #expect((size - 1) >> geometry.regionShift < 64 || geometry.regionShift == 40)
+        }
+    }
+
+    @Test func smallFilesAreHotSooner() {
+        let small = Geometry.forFile(size: 16 << 10, mount: mount(stepShift: 12), eager: false)
+        let large = Geometry.forFile(size: 1 << 30, mount: mount(stepShift: 12), eager: false)
+        #expect(small.threshold < large.threshold)
+        #expect(small.threshold >= 2)
+        #expect(large.threshold == 64)
+    }
+
+    @Test func eagerMeansHotAtOnce() {
+        #expect(Geometry.forFile(size: 1 << 30, mount: mount(stepShift: 12), eager: true).threshold == 0)
+    }
+}

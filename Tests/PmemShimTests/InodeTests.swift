@@ -1,0 +1,144 @@
+import CShimSys
+import Synchronization
+import Testing
+
+@testable import PmemShim
+
+/// An inode slot in zeroed memory, as in the arena.
+private func withInode(_ body: (UnsafeMutablePointer<Inode>) -> Void) {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 256, alignment: 64)
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: 256)
+    body(memory.assumingMemoryBound(to: Inode.self))
+    memory.deallocate()
+}
+
+private func mapped(_ inode: UnsafeMutablePointer<Inode>, size: Int64, length: Int64, stepShift: UInt32 = 12) {
+    inode.pointee.base.store(1 << 21, ordering: .relaxed)
+    inode.pointee.length.store(length, ordering: .relaxed)
+    inode.pointee.size.store(size, ordering: .relaxed)
+    let geometry = Geometry(stepShift: stepShift, regionShift: 21, threshold: 0, statistics: 0)
+    inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)
+    inode.set(InodeFlag.writable)
+    inode.updateLimits()
+}
+
+@Suite("What of a file may be served", .serialized)
+struct InodeTests {
+    @Test func heatLiesWhereTheAddressArithmeticTakesIt() {
+        withInode { inode in
+            let distance = withUnsafeMutablePointer(to: &inode.pointee.heat) {
+                UnsafeMutableRawPointer($0) - UnsafeMutableRawPointer(inode)
+            }
+            #expect(distance == InodeLayout.heat)
+        }
+    }
+
+    @Test func thePageTheFileEndsInIsTheKernels() {
+        withInode { inode in
+            for (size, limit) in [(0, 0), (1, 0), (4_096, 0), (4_097, 4_096), (8_192, 4_096), (12_289, 12_288)] {
+                mapped(inode, size: Int64(size), length: 1 << 30)
+                #expect(inode.pointee.readLimit.load(ordering: .relaxed) == Int64(limit), "size \(size)")
+            }
+        }
+    }
+
+    @Test func onHugePagesTheLastTwoMegabytesAreTheKernels() {
+        withInode { inode in
+            mapped(inode, size: 2 << 20, length: 1 << 30, stepShift: 21)
+            #expect(inode.pointee.readLimit.load(ordering: .relaxed) == 0)
+            mapped(inode, size: (2 << 20) + 1, length: 1 << 30, stepShift: 21)
+            #expect(inode.pointee.readLimit.load(ordering: .relaxed) == 2 << 20)
+        }
+    }
+
+    @Test func nothingBeyondTheWindowIsServed() {
+        withInode { inode in
+            mapped(inode, size: 1 << 30, length: 1 << 21)
+            #expect(inode.pointee.readLimit.load(ordering: .relaxed) < 1 << 21)
+        }
+    }
+
+    @Test func withoutAWindowNothingIsServedWhateverTheSize() {
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            inode.pointee.base.store(0, ordering: .relaxed)
+            inode.raiseSize(to: 1 << 21)
+            #expect(inode.pointee.readLimit.load(ordering: .relaxed) == 0)
+            #expect(inode.pointee.writeLimit.load(ordering: .relaxed) == 0)
+        }
+    }
+
+    @Test func readsOfASparseFileAreTheKernelsAndWritesAreNot() {
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            inode.set(InodeFlag.sparse)
+            inode.updateLimits()
+            #expect(inode.pointee.readLimit.load(ordering: .relaxed) == 0)
+            #expect(inode.pointee.writeLimit.load(ordering: .relaxed) > 0)
+        }
+    }
+
+    @Test func aReadOnlyWindowServesNoWrites() {
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            inode.clear(InodeFlag.writable)
+            inode.updateLimits()
+            #expect(inode.pointee.readLimit.load(ordering: .relaxed) > 0)
+            #expect(inode.pointee.writeLimit.load(ordering: .relaxed) == 0)
+        }
+    }
+
+    @Test func sizeHintsOnlyRise() {
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            inode.raiseSize(to: 4_096)
+            #expect(inode.pointee.size.load(ordering: .relaxed) == 1 << 20)
+        }
+    }
+
+    @Test func heatSaturates() {
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            for _ in 0..<1_000 { inode.warm(0) }
+            #expect(inode.heat(0, Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))).pointee == 255)
+        }
+    }
+}
+
+@Suite("Writers of one inode keep out of each other's stripes")
+struct StripesTests {
+    @Test func overlappingRangesExcludeEachOther() {
+        withInode { inode in
+            let first = Stripes(0, 4_096)
+            #expect(first.claim(inode))
+            #expect(!Stripes(4_000, 8_192).claim(inode))
+            first.release(inode)
+            #expect(Stripes(4_000, 8_192).claim(inode))
+        }
+    }
+
+    @Test func distantRangesDoNot() {
+        withInode { inode in
+            #expect(Stripes(0, 4_096).claim(inode))
+            #expect(Stripes(1 << 16, 4_096).claim(inode))
+            #expect(Stripes(63 << 16, 4_096).claim(inode))
+        }
+    }
+
+    @Test func aRangeAcrossTheWrapTakesBothEnds() {
+        withInode { inode in
+            let wrapping = Stripes(63 << 16, 2 << 16)  // stripes 63 and 64, which is 0
+            #expect(wrapping.claim(inode))
+            #expect(inode.pointee.writers.load(ordering: .relaxed) == UInt64(1) << 63 | 1)
+            wrapping.release(inode)
+            #expect(inode.pointee.writers.load(ordering: .relaxed) == 0)
+        }
+    }
+
+    @Test func aLongRangeTakesThemAll() {
+        withInode { inode in
+            #expect(Stripes(1 << 16, 64 << 16).claim(inode))
+            #expect(inode.pointee.writers.load(ordering: .relaxed) == UInt64.max)
+        }
+    }
+}
