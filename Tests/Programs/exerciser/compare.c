@@ -22,7 +22,28 @@ static const char *error_name(int64_t ret, int error)
     return ret < 0 ? strerrorname_np(error) : "no error";
 }
 
-static bool compare_result(struct comparison *comparison, const struct result *served, const struct result *reference)
+// The buffers, of `length` bytes between their margins.
+static bool compare_bytes(struct comparison *comparison, const struct result *served, const struct result *reference,
+                          size_t length)
+{
+    for (size_t index = 0; index < served->bytes_length; index++) {
+        if (served->bytes[index] == reference->bytes[index]) continue;
+        int64_t place = (int64_t)index - MARGIN;
+        // Where another process cut the file short, a served read has copied more than it then says: bytes behind
+        // those it returned, inside the buffer (docs/limitations.md).
+        bool inside = place >= 0 && place < (int64_t)length;
+        // A direct read that fails has sometimes moved a part of its bytes before: the kernel alone differs from run to
+        // run there (ext4, Linux 6.18).
+        if (inside && served->ret < 0 && !comparison->served->memory) continue;
+        if (comparison->unseen && served->ret >= 0 && inside && place >= served->ret) continue;
+        return differs(comparison, "buffer differs at byte %lld (returned %lld): 0x%02x, reference 0x%02x",
+                       (long long)place, (long long)served->ret, served->bytes[index], reference->bytes[index]);
+    }
+    return true;
+}
+
+static bool compare_result(struct comparison *comparison, const struct result *served, const struct result *reference,
+                           size_t length)
 {
     if (served->signal != reference->signal)
         return differs(comparison, "signal %d, reference %d", served->signal, reference->signal);
@@ -37,14 +58,8 @@ static bool compare_result(struct comparison *comparison, const struct result *s
         return differs(comparison, "the second process got other bytes (or another lock) than on the reference side");
     if (served->bytes_length != reference->bytes_length)
         return differs(comparison, "buffers of different length: mistake in the exerciser");
-    if (served->bytes == NULL || memcmp(served->bytes, reference->bytes, served->bytes_length) == 0) return true;
-    size_t first = 0, last = served->bytes_length - 1;
-    while (served->bytes[first] == reference->bytes[first]) first++;
-    while (served->bytes[last] == reference->bytes[last]) last--;
-    // The margin of 64 bytes before the buffer counts as negative.
-    return differs(comparison, "buffer differs from byte %lld to byte %lld (returned %lld): 0x%02x, reference 0x%02x",
-                   (long long)first - 64, (long long)last - 64, (long long)served->ret, served->bytes[first],
-                   reference->bytes[first]);
+    return served->bytes == NULL || memcmp(served->bytes, reference->bytes, served->bytes_length) == 0 ||
+           compare_bytes(comparison, served, reference, length);
 }
 
 static bool compare_slot(struct comparison *comparison, unsigned slot)
@@ -99,7 +114,7 @@ static bool compare_range(struct comparison *comparison, unsigned slot, int64_t 
 bool compare_step(struct comparison *comparison, const struct op *op, const struct place *place,
                   const struct result *served, const struct result *reference)
 {
-    if (!compare_result(comparison, served, reference)) return false;
+    if (!compare_result(comparison, served, reference, place->length)) return false;
     for (unsigned slot = 0; slot < SLOTS; slot++)
         if (!compare_slot(comparison, slot)) return false;
     if (place->position < 0 || op->slot >= SLOTS || !regular_readable(comparison->served, op->slot)) return true;

@@ -26,6 +26,7 @@
 #define SLOT_MINUS_ONE SLOTS         // a slot that always means descriptor -1
 #define SLOT_UNUSED (SLOTS + 1)      // a slot that always means a descriptor number nobody has opened
 #define PAGE 4096
+#define MARGIN 64  // bytes around a buffer that must stay as they were
 #define MAX_KINDS 128
 
 // ---- operations as data
@@ -266,6 +267,7 @@ struct comparison {
     struct helper *helper;
     struct report *report;
     bool times;
+    bool unseen; // another process has been at the files
 };
 
 bool differs(struct comparison *comparison, const char *format, ...) __attribute__((format(printf, 2, 3)));

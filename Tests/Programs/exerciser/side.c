@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define TMPFS_MAGIC_NUMBER 0x01021994
-#define MARGIN 64 // bytes around a buffer that must stay as they were
 
 static bool make_tree(const struct side *side)
 {
