@@ -15,7 +15,7 @@ let strictC: [CSetting] = [
         "-fvisibility=hidden",
         // Our read is called `read`: gcc and clang must not assume they know what it does.
         "-fno-builtin",
-    ])
+    ]),
 ]
 
 let strictSwift: [SwiftSetting] = [.treatAllWarnings(as: .error)]

@@ -50,7 +50,8 @@ struct MountInfoTests {
     }
 
     @Test(arguments: [
-        "", "\n", "21\n", "21 1 254:0 / / rw,relatime -\n", "21 1 254:0 / / rw - ext4\n", "x 1 254:0 / / rw - ext4 a b\n",
+        "", "\n", "21\n", "21 1 254:0 / / rw,relatime -\n", "21 1 254:0 / / rw - ext4\n",
+        "x 1 254:0 / / rw - ext4 a b\n",
         "21 1 254:0 / / rw - ext4 /dev/vda rw",
     ])
     func aBrokenOrUnfinishedLineIsNotFound(line: String) {

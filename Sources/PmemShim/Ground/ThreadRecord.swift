@@ -56,12 +56,16 @@ extension Engine {
     func claimThread() -> CurrentThread? {
         let me = Int32(truncatingIfNeeded: ps_sys_thread())
         guard let record = deadThread(me) ?? freshThread(me) else { return nil }
-        record.pointee.shared.store(1, ordering: .relaxed)
-        record.pointee.shard.store(unreadShard, ordering: .relaxed)
         record.pointee.inside.store(0, ordering: .relaxed)
         ps_thread_current().pointee.record = UInt(bitPattern: record)
         ps_thread_current().pointee.pending_offset = -1
-        assignShard(CurrentThread(record: record))
+        let shard = record.pointee.shard.load(ordering: .relaxed)
+        // A dead thread's counters are taken over with its record.
+        if shard == 0 || shard == unreadShard {
+            record.pointee.shared.store(1, ordering: .relaxed)
+            record.pointee.shard.store(unreadShard, ordering: .relaxed)
+            assignShard(CurrentThread(record: record))
+        }
         return CurrentThread(record: record)
     }
 

@@ -43,7 +43,8 @@ extension Engine {
         return nil
     }
 
-    private func isInside(_ path: UnsafePointer<UInt8>, _ count: Int, _ tree: UnsafeMutablePointer<ServedTree>) -> Bool {
+    private func isInside(_ path: UnsafePointer<UInt8>, _ count: Int, _ tree: UnsafeMutablePointer<ServedTree>) -> Bool
+    {
         let length = Int(tree.pointee.pathLength)
         guard length > 0, length < count else { return false }
         for index in 0..<length where path[index] != tree.path[index] { return false }
@@ -102,6 +103,7 @@ extension Engine {
             stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0, reserved: 0)
         describe(entry, tree: tree)
         root.pointee.mounts &+= 1
+        publishMount(index)
         return backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
     }
 

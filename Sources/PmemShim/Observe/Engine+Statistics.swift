@@ -40,7 +40,9 @@ extension Engine {
             target.pointee.backing = source.pointee.backing
             withUnsafeMutablePointer(to: &target.pointee.path) { path in
                 let text = UnsafeMutableRawPointer(path).assumingMemoryBound(to: UInt8.self)
-                for at in 0..<Int(min(source.pointee.pathLength, UInt32(PS_STATS_PATH) &- 1)) { text[at] = source.path[at] }
+                for at in 0..<Int(min(source.pointee.pathLength, UInt32(PS_STATS_PATH) &- 1)) {
+                    text[at] = source.path[at]
+                }
             }
         }
         record.pointee.mount_count = max(record.pointee.mount_count, index &+ 1)

@@ -119,28 +119,37 @@ enum StatisticsFile {
         return size
     }
 
+    /// Records looked at beyond the first that could be had, for one that this process left before an exec.
+    private static let neighbourhood = 8
+
     /// A record for this process: a free one, or that of an ended process, whose figures are folded first.
+    ///
+    /// The search starts where the pid says, so that it usually ends at the first look, and a process finds the record
+    /// it had before an exec.
     static func claim(
         _ file: UnsafeMutablePointer<ps_stats_file>, _ me: Int32, _ identity: ProcessIdentity
     ) -> UnsafeMutablePointer<ps_stats_record>? {
         let records = withUnsafeMutablePointer(to: &file.pointee.records) {
             UnsafeMutableRawPointer($0).assumingMemoryBound(to: ps_stats_record.self)
         }
+        let count = Int(PS_STATS_RECORDS)
         var claimed: UnsafeMutablePointer<ps_stats_record>?
-        for index in 0..<Int(PS_STATS_RECORDS) {
-            let record = records + index
-            if record.pointee.state == UInt32(PS_STATS_LIVE.rawValue), record.pointee.pid == me {
-                // The same process before its last exec, or a namesake that is gone.
-                record.pointee.superseded = 1
-            } else if claimed == nil, record.pointee.state == UInt32(PS_STATS_FREE.rawValue),
-                swap(record, PS_STATS_FREE, PS_STATS_FOLDING)
-            {
+        var step = 0
+        while step < count, claimed == nil || step < neighbourhood {
+            let record = records + Int((UInt(bitPattern: Int(me)) &+ UInt(bitPattern: step)) % UInt(count))
+            step &+= 1
+            if record.pointee.state == UInt32(PS_STATS_FREE.rawValue) {
+                if claimed == nil, swap(record, PS_STATS_FREE, PS_STATS_FOLDING) { claimed = record }
+            } else if record.pointee.state == UInt32(PS_STATS_LIVE.rawValue), hasEnded(record, me) {
+                guard claimed == nil, swap(record, PS_STATS_LIVE, PS_STATS_FOLDING) else {
+                    if record.pointee.pid == me { record.pointee.superseded = 1 }
+                    continue
+                }
+                EndedFigures.add(record, to: file)
+                EndedFigures.clear(record)
                 claimed = record
             }
-            // Records are handed out in order: behind a free one there is nothing of ours, at most a hole.
-            if claimed != nil, record.pointee.state == UInt32(PS_STATS_FREE.rawValue) { break }
         }
-        if claimed == nil { claimed = fold(file, records) }
         guard let record = claimed else { return nil }
         record.pointee.pid = me
         record.pointee.start_time = identity.startTime
@@ -154,22 +163,10 @@ enum StatisticsFile {
         return record
     }
 
-    /// Takes over the record of an ended process; its counters go into `ended`.
-    private static func fold(
-        _ file: UnsafeMutablePointer<ps_stats_file>, _ records: UnsafeMutablePointer<ps_stats_record>
-    ) -> UnsafeMutablePointer<ps_stats_record>? {
-        for index in 0..<Int(PS_STATS_RECORDS) {
-            let record = records + index
-            let pid = record.pointee.pid
-            guard record.pointee.state == UInt32(PS_STATS_LIVE.rawValue),
-                record.pointee.superseded == 1 || !ps_sys_process_exists(pid),
-                swap(record, PS_STATS_LIVE, PS_STATS_FOLDING)
-            else { continue }
-            EndedFigures.add(record, to: file)
-            EndedFigures.clear(record)
-            return record
-        }
-        return nil
+    /// Whether nobody counts in that live record any more. One with the caller's own pid is from before an exec, or a
+    /// namesake's that is gone: this process has only just come to claim.
+    private static func hasEnded(_ record: UnsafeMutablePointer<ps_stats_record>, _ me: Int32) -> Bool {
+        record.pointee.pid == me || record.pointee.superseded == 1 || !ps_sys_process_exists(record.pointee.pid)
     }
 
     private static func swap(

@@ -73,7 +73,8 @@ extension Engine {
 
     /// A data call on a number nothing is known of. True: it has just been classified.
     @inline(never)
-    private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool {
+    private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool
+    {
         // Raised before anything is learnt: what lies at or above the bound is skipped by range evictions.
         var bound = root.pointee.descriptorBound.load(ordering: .relaxed)
         while fd >= bound {

@@ -58,7 +58,7 @@ extension Engine {
     private func kernelWrite<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ outcome: ps_outcome
     ) -> Int64 {
-        noteKernelWrite(target)
+        noteKernelWrite(target, outcome)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         guard !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
@@ -76,9 +76,12 @@ extension Engine {
         return Int64(result)
     }
 
-    /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime.
-    private func noteKernelWrite(_ target: Target) {
-        target.inode.pointee.lastTick.store(ps_sys_coarse_now(), ordering: .relaxed)
+    /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime. Extending writes
+    /// do not look at the clock: whoever appends rarely overwrites in the same tick, and it is not to cost him anything.
+    private func noteKernelWrite(_ target: Target, _ outcome: ps_outcome) {
+        if outcome != PS_OUTCOME_END, outcome != PS_OUTCOME_APPEND {
+            target.inode.pointee.lastTick.store(ps_sys_coarse_now(), ordering: .relaxed)
+        }
         guard target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) else {
             return
         }
@@ -95,12 +98,12 @@ extension Engine {
         guard count >= smallestServedWrite, target.looksServable(guess, count, limit: limit),
             target.word.has(DescriptorWord.writes)
         else {
-            let outcome = whyNotWrite(target, guess, count, mayMap: true)
-            noteKernelWrite(target)
-            return passOn(target, outcome ?? PS_OUTCOME_COLD, guess)
+            let outcome = whyNotWrite(target, guess, count, mayMap: true) ?? PS_OUTCOME_COLD
+            noteKernelWrite(target, outcome)
+            return passOn(target, outcome, guess)
         }
         guard isTickTaken(target) else {
-            noteKernelWrite(target)
+            noteKernelWrite(target, PS_OUTCOME_TICK)
             return passOn(target, PS_OUTCOME_TICK, guess)
         }
         let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
@@ -121,7 +124,7 @@ extension Engine {
     private func claimedWrite<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
     ) -> Int64 {
-        noteKernelWrite(target)
+        noteKernelWrite(target, outcome)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         let stripes = Stripes(start, buffer.count)
         let alone = stripes.claim(target.inode)

@@ -28,6 +28,14 @@ extension Engine {
         default:
             inode.raiseSize(to: start &+ result)
         }
+        // Beyond the end as we knew it: the write has left a hole, unless another process had filled it.
+        if !isRead, start > size { resized(of: fd) }
+    }
+
+    /// Learns size and holes of the file behind `fd` again.
+    func resized(of fd: Int32) {
+        var facts = ps_file_facts()
+        if ps_sys_facts_of_descriptor(fd, &facts) == 0 { resized(facts) }
     }
 
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has

@@ -46,4 +46,3 @@ struct Geometry {
             statistics: mount.statisticsIndex)
     }
 }
-
