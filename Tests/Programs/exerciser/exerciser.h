@@ -198,7 +198,8 @@ struct side {
     size_t arena_size;
     int64_t limit; // no file grows past it
     bool strict;   // ordinary tmpfs: also bytes past the end of file are well defined
-    bool holes;    // and so are allocation and holes, as long as the shim could see all of them come into being
+    bool holes;    // and so are allocated blocks, as long as the shim could see every hole come into being
+    bool seeks;    // and so are SEEK_DATA and SEEK_HOLE, as long as nothing was set aside unwritten
     bool huge_pages; // tmpfs mounted with huge=
     bool memory;     // tmpfs of any kind
 };

@@ -155,9 +155,10 @@ static void run_lseek(struct side *side, const struct op *op, const struct place
     if (place->value == SEEK_CUR) offset -= place->offset2; // offset2: the current one
     if (place->value == SEEK_END) offset -= place->size;
     result_set(result, side->calls->lseek(op->variant, fd, offset, place->value));
-    if ((place->value == SEEK_DATA || place->value == SEEK_HOLE) && !side->holes) {
+    if ((place->value == SEEK_DATA || place->value == SEEK_HOLE) && !side->seeks) {
         // Elsewhere than on tmpfs they depend on what the kernel has cached and written back; on tmpfs a served read
-        // fills those that the shim does not know of (docs/limitations.md). Only go on from the same place.
+        // fills those that the shim does not know of, and space set aside is a hole until it is read through a mapping
+        // (docs/limitations.md). Only go on from the same place.
         result->ret = result->err = 0;
         side->calls->lseek(op->variant, fd, offset < 0 ? 0 : offset, SEEK_SET);
     }

@@ -30,13 +30,14 @@ static bool step_outside(struct comparison *comparison, const struct op *op, con
            differs(comparison, "the second process is gone");
 }
 
-// From here on the shim can no longer know the holes of a file: by number of blocks alone, space set aside behind the
-// end makes up for them (docs/limitations.md).
-static bool hides_holes(const struct kind *kind, const struct place *place)
+// What the shim cannot know of holes from here on. By the number of blocks, space set aside behind the end makes up for
+// holes before it; and space set aside is a hole until it is read through a mapping (docs/limitations.md).
+static void note_holes(struct side *side, const struct kind *kind, const struct place *place)
 {
-    bool keeps = strcmp(kind->name, "fallocate") == 0 && (place->value & FALLOC_FL_KEEP_SIZE) != 0 &&
-                 (place->value & FALLOC_FL_PUNCH_HOLE) == 0;
-    return keeps || (kind->traits & UNSEEN) != 0;
+    bool allocates = strcmp(kind->name, "fallocate") == 0 && (place->value & FALLOC_FL_PUNCH_HOLE) == 0;
+    bool keeps = allocates && (place->value & FALLOC_FL_KEEP_SIZE) != 0;
+    if (keeps || (kind->traits & UNSEEN) != 0) side->holes = side->seeks = false;
+    if (allocates || strcmp(kind->name, "posix_fallocate") == 0) side->seeks = false;
 }
 
 static bool step(struct comparison *comparison, const struct op *op, bool tracing)
@@ -52,7 +53,8 @@ static bool step(struct comparison *comparison, const struct op *op, bool tracin
         return true;
     }
     if ((kind->traits & OUTSIDE) != 0) comparison->unseen = true;
-    if (hides_holes(kind, &place)) comparison->served->holes = comparison->reference->holes = false;
+    note_holes(comparison->served, kind, &place);
+    note_holes(comparison->reference, kind, &place);
     clocks_before(comparison, op, &clocks);
     if ((kind->traits & OUTSIDE) != 0) {
         if (!step_outside(comparison, op, &place, &served, &reference)) return false;

@@ -52,7 +52,7 @@ bool side_prepare(struct side *side, const struct calls *calls, const char *labe
     side->huge_pages = fstat(side->directory_fd, &status) == 0 && mounted_huge(status.st_dev);
     side->memory = fstatfs(side->directory_fd, &system) == 0 && system.f_type == TMPFS_MAGIC_NUMBER;
     side->strict = side->memory && !side->huge_pages;
-    side->holes = side->strict;
+    side->holes = side->seeks = side->strict;
     side->arena_size = (size_t)side->limit + 16 * PAGE;
     unsigned char *memory = mmap(NULL, side->arena_size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                                  -1, 0);
