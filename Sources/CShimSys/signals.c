@@ -138,22 +138,34 @@ static void set_action(int number, struct ps_kernel_action action)
     kernel_action(number, &ours, NULL);
 }
 
+// Setting SIG_IGN discards what is pending. Taken from the kernel rather than by its SIG_IGN, which would for a moment
+// make a fault in another thread's copy fatal. Every signal is blocked here.
+static void discard(int number)
+{
+    const uint64_t set = PS_SIGNAL_BIT(number);
+    const struct timespec at_once = {0};
+    thread.held &= ~set;
+    while (ps_sys_call4(SYS_rt_sigtimedwait, (long)&set, 0, (long)&at_once, sizeof set) > 0)
+        continue;
+}
+
 long ps_signals_action(int number, const struct ps_kernel_action *new_action, struct ps_kernel_action *old_action)
 {
-    struct ps_kernel_action wanted, before;
-    if (new_action)
-        wanted = *new_action; // read before the lock: a bad pointer must not fault under it
-    uint64_t mask = begin_writing();
-    before = current(number);
+    struct ps_kernel_action before;
     if (new_action) {
+        struct ps_kernel_action wanted = *new_action; // before the lock: a bad pointer must not fault under it
         // As the kernel (5.11) does: what cannot be blocked is not in the mask, what it does not know not in the flags.
         wanted.mask &= ~(PS_SIGNAL_BIT(SIGKILL) | PS_SIGNAL_BIT(SIGSTOP));
         wanted.flags &= KERNEL_SA_KNOWN;
+        uint64_t mask = begin_writing();
+        before = current(number);
         set_action(number, wanted);
         if (wanted.handler == (uintptr_t)SIG_IGN)
-            thread.held &= ~PS_SIGNAL_BIT(number); // the kernel discards what is pending
+            discard(number);
+        end_writing(mask);
+    } else {
+        before = current(number);
     }
-    end_writing(mask);
     if (old_action)
         *old_action = before;
     return 0;
@@ -285,9 +297,17 @@ static struct ps_kernel_action action_to_run(int number)
 static void forward(int number, siginfo_t *details, ucontext_t *context)
 {
     const uint64_t bit = PS_SIGNAL_BIT(number);
+    const bool was_kept = ps_signals_thread_is_ready;
+    if (!was_kept) {
+        // What the thread had blocked in the kernel comes back with this frame; from here on it is kept by us.
+        thread.blocked = *mask_of(context) & PS_SIGNALS_OURS;
+        ps_signals_thread_is_ready = true;
+        change_mask(SIG_UNBLOCK, PS_SIGNALS_OURS);
+    }
     // From the kernel for what this thread did; not BUS_MCEERR_AO, which only tells.
     bool fault = details->si_code > 0 && !(number == SIGBUS && details->si_code == BUS_MCEERR_AO);
-    bool blocked = (thread.blocked & bit) != 0;
+    // In sigsuspend and its like the frame has the mask that comes back: that the kernel delivered says unblocked.
+    bool blocked = was_kept && (thread.blocked & bit) != 0;
     if (!fault && blocked)
         return hold(number, details);
 
@@ -325,26 +345,25 @@ void ps_signals_thread_ready(void)
     uint64_t mask = 0;
     ps_sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof mask);
     // First the belief, then the mask: what is pending arrives at once, and must be held back.
-    thread.blocked |= mask & PS_SIGNALS_OURS;
+    thread.blocked = mask & PS_SIGNALS_OURS;
     ps_signals_thread_is_ready = true;
     if (mask & PS_SIGNALS_OURS)
         change_mask(SIG_UNBLOCK, PS_SIGNALS_OURS);
+    release(~thread.blocked);
 }
 
-uint64_t ps_signals_blocked(void)
-{
-    ps_signals_ready();
-    return thread.blocked;
-}
+uint64_t ps_signals_blocked(void) { return thread.blocked; }
 
 void ps_signals_set_blocked(uint64_t bits)
 {
-    ps_signals_ready();
     thread.blocked = bits & PS_SIGNALS_OURS;
     release(~thread.blocked);
 }
 
-uint64_t ps_signals_held(void) { return thread.held_by == ps_sys_process() ? thread.held : 0; }
+uint64_t ps_signals_held(void)
+{
+    return thread.held && thread.held_by == ps_sys_process() ? thread.held : 0; // a forked child has none pending
+}
 
 // The token: the belief before, and whether the two are blocked in the kernel between begin and end.
 #define REALLY_BLOCKED 1ull
@@ -404,11 +423,13 @@ void ps_signals_end_birth(uint64_t token)
 
 void ps_signals_jump(uint64_t mask)
 {
-    thread.blocked = mask & PS_SIGNALS_OURS;
-    // The jump puts that mask into the kernel: look again at the next copy.
-    if (mask & PS_SIGNALS_OURS)
+    if (mask & PS_SIGNALS_OURS) {
+        // Saved before this thread copied: the kernel's again, until the next copy looks.
+        thread.blocked = 0;
         ps_signals_thread_is_ready = false;
-    release(~thread.blocked);
+    } else {
+        ps_signals_set_blocked(0);
+    }
 }
 
 bool ps_signals_stranger(void)

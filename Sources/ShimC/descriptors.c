@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -35,6 +36,9 @@ PS_ENTRY int fanotify_init(unsigned flags, unsigned event_flags)
     return ps_fresh(NEXT(fanotify_init)(flags, event_flags));
 }
 PS_ENTRY int memfd_create(const char *name, unsigned flags) { return ps_fresh(NEXT(memfd_create)(name, flags)); }
+
+// SIGBUS and SIGSEGV may stay in the mask: it blocks nothing, and they are just never pending in a thread that copies.
+PS_ENTRY int signalfd(int fd, const sigset_t *mask, int flags) { return ps_fresh(NEXT(signalfd)(fd, mask, flags)); }
 
 PS_ENTRY int pidfd_open(pid_t process, unsigned flags) { return ps_fresh(NEXT(pidfd_open)(process, flags)); }
 PS_ENTRY int pidfd_getfd(int process, int fd, unsigned flags)

@@ -7,7 +7,6 @@
 
 #include <setjmp.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <threads.h>
 #include <ucontext.h>
 
@@ -142,15 +141,13 @@ PS_ENTRY __sighandler_t sigset(int number, __sighandler_t disposition)
         return SIG_ERR;
     }
     struct sigaction old;
-    bool held = (ps_signals_blocked() & PS_SIGNAL_BIT(number)) != 0;
     sigaction(number, NULL, &old);
-    if (disposition == SIG_HOLD) {
-        ps_signals_set_blocked(ps_signals_blocked() | PS_SIGNAL_BIT(number));
-    } else {
+    if (disposition != SIG_HOLD)
         set_handler(number, disposition, 0, false);
-        ps_signals_set_blocked(ps_signals_blocked() & ~PS_SIGNAL_BIT(number));
-    }
-    return held ? SIG_HOLD : old.sa_handler;
+    sigset_t just_this, before;
+    ps_set_bits(&just_this, PS_SIGNAL_BIT(number));
+    sigprocmask(disposition == SIG_HOLD ? SIG_BLOCK : SIG_UNBLOCK, &just_this, &before);
+    return ps_bits_of(&before) & PS_SIGNAL_BIT(number) ? SIG_HOLD : old.sa_handler;
 }
 
 // ---- masks of the thread ----
@@ -159,9 +156,11 @@ typedef int change_mask(int how, const sigset_t *restrict set, sigset_t *restric
 
 static int change(change_mask *next, int how, const sigset_t *set, sigset_t *old)
 {
-    if (!ps_signals_installed())
+    if (!ps_signals_keep_mask())
         return next(how, set, old);
     uint64_t before = ps_signals_blocked(), bits = 0;
+    if (!before && !(set && (ps_bits_of(set) & PS_SIGNALS_OURS)))
+        return next(how, set, old);
     if (ps_signals_stranger()) {
         int result = next(how, set, old);
         if (result == 0 && old)
@@ -206,15 +205,15 @@ static int change_bsd(int how, const unsigned *mask)
 
 PS_ENTRY int sigblock(int mask)
 {
-    return ps_signals_installed() ? change_bsd(SIG_BLOCK, &(unsigned){(unsigned)mask}) : NEXT(sigblock)(mask);
+    return ps_signals_keep_mask() ? change_bsd(SIG_BLOCK, &(unsigned){(unsigned)mask}) : NEXT(sigblock)(mask);
 }
 PS_ENTRY int sigsetmask(int mask)
 {
-    return ps_signals_installed() ? change_bsd(SIG_SETMASK, &(unsigned){(unsigned)mask}) : NEXT(sigsetmask)(mask);
+    return ps_signals_keep_mask() ? change_bsd(SIG_SETMASK, &(unsigned){(unsigned)mask}) : NEXT(sigsetmask)(mask);
 }
 PS_ENTRY int siggetmask(void)
 {
-    return ps_signals_installed() ? change_bsd(SIG_BLOCK, NULL) : NEXT(siggetmask)();
+    return ps_signals_keep_mask() ? change_bsd(SIG_BLOCK, NULL) : NEXT(siggetmask)();
 }
 
 static int change_one(int how, int number)
@@ -226,17 +225,17 @@ static int change_one(int how, int number)
 
 PS_ENTRY int sighold(int number)
 {
-    return virtual_action(number) ? change_one(SIG_BLOCK, number) : NEXT(sighold)(number);
+    return ps_is_ours(number) && ps_signals_keep_mask() ? change_one(SIG_BLOCK, number) : NEXT(sighold)(number);
 }
 PS_ENTRY int sigrelse(int number)
 {
-    return virtual_action(number) ? change_one(SIG_UNBLOCK, number) : NEXT(sigrelse)(number);
+    return ps_is_ours(number) && ps_signals_keep_mask() ? change_one(SIG_UNBLOCK, number) : NEXT(sigrelse)(number);
 }
 
 PS_ENTRY int sigpending(sigset_t *set)
 {
     int result = NEXT(sigpending)(set);
-    if (result == 0 && ps_signals_installed())
+    if (result == 0 && ps_signals_keep_mask())
         ps_set_bits(set, ps_bits_of(set) | ps_signals_held());
     return result;
 }
@@ -248,7 +247,7 @@ PS_ENTRY int sigpending(sigset_t *set)
 PS_ENTRY int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
                             void *(*start)(void *), void *restrict argument)
 {
-    if (!ps_signals_installed() || !ps_signals_blocked())
+    if (!ps_signals_keep_mask() || !ps_signals_blocked())
         return NEXT(pthread_create)(thread, attributes, start, argument);
     uint64_t token = ps_signals_begin_birth();
     int result = NEXT(pthread_create)(thread, attributes, start, argument);
@@ -258,7 +257,7 @@ PS_ENTRY int pthread_create(pthread_t *restrict thread, const pthread_attr_t *re
 
 PS_ENTRY int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 {
-    if (!ps_signals_installed() || !ps_signals_blocked())
+    if (!ps_signals_keep_mask() || !ps_signals_blocked())
         return NEXT(thrd_create)(thread, start, argument);
     uint64_t token = ps_signals_begin_birth();
     int result = NEXT(thrd_create)(thread, start, argument);
@@ -266,8 +265,8 @@ PS_ENTRY int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
     return result;
 }
 
-// The mask that comes into force is the one in the context or the jump buffer. One from before the handler was
-// installed may have the two blocked: taken out of a context; a jump buffer is left alone, and the thread looks again.
+// The mask that comes into force is the one in the context or the jump buffer. One from before this thread copied may
+// have the two blocked: taken out of a context; a jump buffer is left alone, and the thread looks again.
 static uint64_t take_from(ucontext_t *context)
 {
     uint64_t bits = ps_bits_of(&context->uc_sigmask);
@@ -278,7 +277,7 @@ static uint64_t take_from(ucontext_t *context)
 
 PS_ENTRY int setcontext(const ucontext_t *context)
 {
-    if (ps_signals_installed())
+    if (ps_signals_keep_mask())
         ps_signals_set_blocked(take_from((ucontext_t *)context));
     return NEXT(setcontext)(context);
 }
@@ -294,8 +293,8 @@ static __attribute__((noinline)) int swap_and_restore(ucontext_t *old, ucontext_
 
 PS_ENTRY int swapcontext(ucontext_t *restrict old, const ucontext_t *restrict context)
 {
-    uint64_t before = ps_signals_installed() ? ps_signals_blocked() : 0;
-    if (before || (ps_signals_installed() && (ps_bits_of(&context->uc_sigmask) & PS_SIGNALS_OURS)))
+    uint64_t before = ps_signals_keep_mask() ? ps_signals_blocked() : 0;
+    if (before || (ps_signals_keep_mask() && (ps_bits_of(&context->uc_sigmask) & PS_SIGNALS_OURS)))
         return swap_and_restore(old, (ucontext_t *)context, before);
     __attribute__((musttail)) return NEXT(swapcontext)(old, context);
 }
@@ -304,7 +303,7 @@ extern void __longjmp_chk(jmp_buf buffer, int value) __attribute__((noreturn));
 
 static inline void before_jump(const struct __jmp_buf_tag *buffer)
 {
-    if (buffer->__mask_was_saved && ps_signals_installed())
+    if (buffer->__mask_was_saved && ps_signals_keep_mask())
         ps_signals_jump(ps_bits_of(&buffer->__saved_mask));
 }
 
@@ -322,16 +321,4 @@ PS_ENTRY void __longjmp_chk(jmp_buf buffer, int value)
     before_jump(buffer);
     NEXT(__longjmp_chk)(buffer, value); // aborts where the buffer's frame is gone
     __builtin_unreachable();
-}
-
-// The two are never pending in the kernel, so that a descriptor that waits for them would only mislead poll.
-PS_ENTRY int signalfd(int fd, const sigset_t *mask, int flags)
-{
-    const sigset_t *set = mask;
-    PS_UNPROMISED(set);
-    if (!ps_signals_installed() || !set || !(ps_bits_of(set) & PS_SIGNALS_OURS))
-        return ps_fresh(NEXT(signalfd)(fd, set, flags));
-    sigset_t without = *set;
-    ps_set_bits(&without, ps_bits_of(set) & ~PS_SIGNALS_OURS);
-    return ps_fresh(NEXT(signalfd)(fd, &without, flags));
 }

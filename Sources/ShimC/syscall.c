@@ -192,7 +192,8 @@ static long set_mask(entry *next, int how, const uint64_t *set, uint64_t *old)
 
 static long handle_signals(entry *next, long number, long a, long b, long c, long size)
 {
-    if (!ps_signals_installed() || size != (long)sizeof(uint64_t) || ps_signals_stranger())
+    bool kept = number == SYS_rt_sigaction ? ps_signals_installed() : ps_signals_keep_mask();
+    if (!kept || size != (long)sizeof(uint64_t) || ps_signals_stranger())
         return next(number, a, b, c, size, 0, 0);
     if (number == SYS_rt_sigaction)
         return set_action(next, (int)a, (const void *)b, (void *)c);

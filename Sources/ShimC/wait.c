@@ -18,7 +18,7 @@ extern int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct timesp
 // True where the mask would block one of the two in the kernel, or unblock one that is held back.
 static inline bool concerns_us(const sigset_t *mask)
 {
-    return ps_signals_installed() && mask && ((ps_bits_of(mask) & PS_SIGNALS_OURS) || ps_signals_blocked())
+    return ps_signals_keep_mask() && mask && ((ps_bits_of(mask) & PS_SIGNALS_OURS) || ps_signals_blocked())
         && !ps_signals_stranger();
 }
 
@@ -103,21 +103,21 @@ static int pause_for(int number)
 extern int ps_entry_sigpause(int mask) __asm__("sigpause");
 PS_ENTRY int ps_entry_sigpause(int mask)
 {
-    if (!ps_signals_installed())
+    if (!ps_signals_keep_mask())
         return ((__typeof__(&ps_entry_sigpause))ps_next(PS_NEXT_sigpause))(mask);
     return suspend_with((unsigned)mask);
 }
 
 PS_ENTRY int __sigpause(int number_or_mask, int is_number)
 {
-    if (!ps_signals_installed())
+    if (!ps_signals_keep_mask())
         return NEXT(__sigpause)(number_or_mask, is_number);
     return is_number ? pause_for(number_or_mask) : suspend_with((unsigned)number_or_mask);
 }
 
 PS_ENTRY int __xpg_sigpause(int number)
 {
-    return ps_signals_installed() ? pause_for(number) : NEXT(__xpg_sigpause)(number);
+    return ps_signals_keep_mask() ? pause_for(number) : NEXT(__xpg_sigpause)(number);
 }
 
 // ---- taking ----
@@ -125,7 +125,7 @@ PS_ENTRY int __xpg_sigpause(int number)
 // True where one of the two is asked for that is held back, or may be.
 static inline bool takes_ours(const sigset_t *set)
 {
-    return ps_signals_installed() && set && (ps_bits_of(set) & ps_signals_blocked()) && !ps_signals_stranger();
+    return ps_signals_keep_mask() && set && (ps_bits_of(set) & ps_signals_blocked()) && !ps_signals_stranger();
 }
 
 #define TAKING(set, call)                                                                                              \

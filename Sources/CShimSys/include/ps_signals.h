@@ -1,9 +1,10 @@
 // SIGBUS and SIGSEGV: ours for the guarded copies (ps_copy.h), and the application's for all else.
 //
-// Once the first window is about to be mapped, our handler is the kernel's action for the two, and neither is ever
-// blocked in a thread that copies: a fault inside a guarded copy resumes at its exit. The application's own actions
+// Once the first window is about to be mapped, our handler is the kernel's action for the two: a fault inside a guarded
+// copy resumes at its exit. From a thread's first copy on, neither is ever blocked in it. The application's own actions
 // and the two bits of its signal masks are kept here and obeyed as the kernel would: what it set, it is told; its
-// handlers run for its own faults and for signals sent to it, with its flags, its masks and its stack.
+// handlers run for its own faults and for signals sent to it, with its flags, its masks and its stack. The masks of
+// threads that never copy stay the kernel's.
 //
 // Everything here is async-signal-safe, allocates nothing, and leaves errno alone. Results: >= 0, or -errno.
 //
@@ -13,7 +14,8 @@
 // - While a handler of another signal runs, whose sa_mask names the two, they are not blocked, nor said to be.
 // - A program started by exec finds the two unblocked, and SIG_IGN for them reset to SIG_DFL.
 // - sigsetjmp and getcontext store a mask without the two: siglongjmp and setcontext make them unblocked.
-// - signalfd never reports the two.
+// - signalfd does not report the two to a thread that copies.
+// - A wait during which the application believes one of the two blocked may end with EINTR when that one is sent.
 #ifndef PS_SIGNALS_H
 #define PS_SIGNALS_H
 
@@ -75,6 +77,11 @@ void ps_signals_note(int number, uint64_t mask);
 // installed meanwhile: takes it over.
 void ps_signals_adopt(int number);
 
+// True where this thread's masks are kept here: its handler is installed, and it has copied.
+static inline bool ps_signals_keep_mask(void) { return ps_signals_thread_is_ready && ps_signals_installed(); }
+
+// The following are for threads of which ps_signals_keep_mask is true.
+
 // Which of the two the application believes blocked in this thread.
 uint64_t ps_signals_blocked(void);
 // Changes it (bits outside the two are ignored), and delivers what was held back and is now unblocked.
@@ -96,7 +103,7 @@ void ps_signals_end_take(uint64_t token);
 uint64_t ps_signals_begin_birth(void);
 void ps_signals_end_birth(uint64_t token);
 
-// A jump out of a handler, or anywhere else, that restores a mask saved by the kernel's word.
+// Before a jump, out of a handler or anywhere else, that puts `mask` into the kernel.
 void ps_signals_jump(uint64_t mask);
 
 #endif
