@@ -156,24 +156,29 @@ extension EntryPoints {
         ENTRY siggetmask signal SIGNAL
         ENTRY sighold signal SIGNAL
         ENTRY sigrelse signal SIGNAL
-        ENTRY sigpause signal SIGNAL
-        ENTRY __sigpause signal SIGNAL
-        ENTRY __xpg_sigpause signal SIGNAL
-        ENTRY sigsuspend signal SIGNAL
-        ENTRY __sigsuspend signal SIGNAL
-        ENTRY pselect signal SIGNAL
-        ENTRY ppoll signal SIGNAL
-        ENTRY __ppoll_chk signal SIGNAL
-        ENTRY epoll_pwait signal SIGNAL
-        ENTRY epoll_pwait2 signal SIGNAL
         ENTRY sigpending signal SIGNAL
-        ENTRY sigwait signal SIGNAL
-        ENTRY sigwaitinfo signal SIGNAL
-        ENTRY sigtimedwait signal SIGNAL
         ENTRY signalfd signal NEW
         ENTRY setcontext signal SIGNAL
         ENTRY swapcontext signal SIGNAL
+        ENTRY longjmp signal SIGNAL
+        ENTRY _longjmp signal SIGNAL
+        ENTRY siglongjmp signal SIGNAL
+        ENTRY __longjmp_chk signal SIGNAL
         ENTRY pthread_create signal SIGNAL
+        ENTRY thrd_create signal SIGNAL
+        ENTRY sigpause wait SIGNAL
+        ENTRY __sigpause wait SIGNAL
+        ENTRY __xpg_sigpause wait SIGNAL
+        ENTRY sigsuspend wait SIGNAL
+        ENTRY __sigsuspend wait SIGNAL
+        ENTRY pselect wait SIGNAL
+        ENTRY ppoll wait SIGNAL
+        ENTRY __ppoll_chk wait SIGNAL
+        ENTRY epoll_pwait wait SIGNAL
+        ENTRY epoll_pwait2 wait SIGNAL
+        ENTRY sigwait wait SIGNAL
+        ENTRY sigwaitinfo wait SIGNAL
+        ENTRY sigtimedwait wait SIGNAL
         ENTRY mlockall giveway GIVE_WAY
         ENTRY munlockall giveway GIVE_WAY
         ENTRY prctl giveway GIVE_WAY
@@ -184,6 +189,8 @@ extension EntryPoints {
         ENTRY ulimit giveway GIVE_WAY
         ENTRY vlimit giveway GIVE_WAY
         ENTRY unshare giveway GIVE_WAY
+        ENTRY clone giveway GIVE_WAY
+        ENTRY __clone giveway GIVE_WAY
         ENTRY dlopen loading LOAD
         ENTRY dlmopen loading LOAD
         ENTRY syscall loading LOAD

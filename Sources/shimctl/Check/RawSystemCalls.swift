@@ -12,19 +12,28 @@ struct RawSystemCalls {
     mutating func scan(_ code: UnsafeRawBufferPointer) {
         var offset = 0
         var number: UInt32?
+        // Instructions since `number` was set, and since the last byte that was none.
         var age = 0
+        var run = 0
         while offset < code.count {
             guard let instruction = InstructionLength.decode(code, at: offset) else {
                 // Data, or an instruction we do not know: try the next byte.
                 offset += 1
                 number = nil
+                run = 0
                 continue
             }
+            offset += instruction.length
+            run += 1
             if instruction.isSystemCall {
-                // A number beyond the table is a sign of data.
-                if let number, age < 32 { numbers[number, default: 0] += 1 } else { unknown += 1 }
+                if let number, age < 32 {
+                    numbers[number, default: 0] += 1
+                } else if run > 64, Self.isCode(code, at: offset) {
+                    unknown += 1
+                }
                 number = nil
             } else if let constant = instruction.constantInEAX {
+                // A number beyond the table is none.
                 number = constant < 1024 ? constant : nil
                 age = 0
             } else if instruction.changesEAX {
@@ -32,8 +41,17 @@ struct RawSystemCalls {
             } else {
                 age += 1
             }
+        }
+    }
+
+    /// Tables between functions hold 0f 05 as well, but seldom many instructions in a row.
+    private static func isCode(_ code: UnsafeRawBufferPointer, at start: Int) -> Bool {
+        var offset = start
+        for _ in 0..<16 where offset < code.count {
+            guard let instruction = InstructionLength.decode(code, at: offset) else { return false }
             offset += instruction.length
         }
+        return true
     }
 }
 

@@ -5,7 +5,8 @@ import SystemPackage
 struct FileSystemInfo {
     /// As the kernel names it: `tmpfs`, `ext4`, `fuse.sshfs`.
     let type: String
-    /// Mounted with `dax` or `dax=always`.
+    /// Mounted with `dax`, `dax=always` or `dax=inode`: all files, or those with the attribute, are found by the shim
+    /// without being named.
     let isDAX: Bool
 
     /// Can the shim map files of this file system, and may it?
@@ -19,8 +20,9 @@ struct FileSystemInfo {
     }
 
     var servability: Servability {
-        if isDAX || type == "tmpfs" || type == "devtmpfs" { return .served }
+        if isDAX || ["tmpfs", "devtmpfs", "ramfs"].contains(type) { return .served }
         if type == "hugetlbfs" { return .never("it has no write(2)") }
+        if type == "overlay" { return .never("a write can put another file behind a name") }
         if Self.pseudo.contains(type) { return .never("its files are made up by the kernel and have no pages") }
         if Self.remote.contains(where: { type == $0 || type.hasPrefix($0 + ".") }) {
             return .never("its files can change without this machine's kernel being told")
@@ -68,6 +70,7 @@ extension FileSystemInfo {
         let fields = line.split(separator: " ")
         guard let hyphen = fields.dropFirst(6).firstIndex(of: "-"), hyphen + 3 < fields.count else { return nil }
         type = String(fields[hyphen + 1])
-        isDAX = fields[hyphen + 3].split(separator: ",").contains { $0 == "dax" || $0 == "dax=always" }
+        isDAX = fields[hyphen + 3].split(separator: ",")
+            .contains { $0 == "dax" || $0 == "dax=always" || $0 == "dax=inode" }
     }
 }

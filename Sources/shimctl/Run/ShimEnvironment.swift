@@ -13,6 +13,18 @@ struct ShimEnvironment {
         case runtimeDirectory = "PMEMSHIM_RUNTIME_DIR"
         /// Read by shimctl only.
         case library = "PMEMSHIM_LIBRARY"
+        /// Read by this package's own tests and scripts only, which export them.
+        case shimctl = "PMEMSHIM_SHIMCTL"
+        case programs = "PMEMSHIM_PROGRAMS"
+    }
+
+    /// What the engine takes; beyond, it would leave values out.
+    enum Limit {
+        /// Directories of PMEMSHIM_MOUNTS.
+        static let mounts = 16
+        /// Bytes of PMEMSHIM_MOUNTS; all values together have 8 KiB.
+        static let mountsLength = 4096
+        static let mapAfter: UInt32 = 1_000_000
     }
 
     /// What has to be set before the exec; nothing means: unset.
@@ -49,11 +61,11 @@ struct ShimEnvironment {
         }
         if let value = values[.mapAfter] {
             guard value.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-                UInt32(value) != nil
+                let calls = UInt32(value), calls <= Limit.mapAfter
             else {
                 throw Complaint(
                     .usage,
-                    "PMEMSHIM_MAP_AFTER: \"\(value.printable)\" is not a number of calls from 0 to \(UInt32.max)")
+                    "PMEMSHIM_MAP_AFTER: \"\(value.printable)\" is not a number of calls from 0 to \(Limit.mapAfter)")
             }
         }
         if let value = values[.runtimeDirectory] { try Self.checkRuntimeDirectory(value) }
@@ -74,6 +86,12 @@ struct ShimEnvironment {
                 mounts.append(item)
             }
         }
+        guard mounts.count <= Limit.mounts else {
+            throw Complaint(.usage, "\(mounts.count) directories are to be served; \(Limit.mounts) are possible")
+        }
+        guard mounts.reduce(0, { $0 + $1.description.utf8.count + 1 }) <= Limit.mountsLength else {
+            throw Complaint(.usage, "the paths of all mounts are longer than \(Limit.mountsLength) bytes together")
+        }
         if !mounts.isEmpty { changes.append((.mounts, mounts.map(\.description).joined(separator: ":"))) }
     }
 }
@@ -85,7 +103,7 @@ extension ShimEnvironment {
         throw Complaint(
             .usage,
             "\(unknown.printable) is set, but there is no such variable (known: "
-                + Name.allCases.map(\.rawValue).joined(separator: ", ") + ")")
+                + Name.allCases.dropLast(2).map(\.rawValue).joined(separator: ", ") + ")")
     }
 
     /// The absolute path of a log file that can be written.
@@ -123,8 +141,8 @@ extension ShimEnvironment {
             return
         }
         guard stat.type == .directory else { throw Complaint(.usage, "\(name) is not a directory") }
-        guard stat.rawValue.st_uid == geteuid(), stat.rawValue.st_mode & 0o022 == 0 else {
-            throw Complaint(.usage, "\(name) belongs to another user or can be written by others")
+        guard stat.rawValue.st_uid == geteuid(), stat.rawValue.st_mode & 0o077 == 0 else {
+            throw Complaint(.usage, "\(name) belongs to another user or is open to others (its mode must be 0700)")
         }
     }
 

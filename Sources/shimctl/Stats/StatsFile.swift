@@ -30,7 +30,7 @@ struct StatsFile {
             throw Complaint(.failure, "\(directory.string.printable): \(error)")
         }
         defer { try? folder.close() }
-        try checkOwner(of: try Stat(folder), named: directory.string, forbidden: 0o022)
+        try checkOwner(of: try Stat(folder), named: directory.string, forbidden: 0o077)
 
         let path = directory.appending(PS_STATS_FILE_NAME)
         // O_NONBLOCK: somebody may have put a FIFO there.

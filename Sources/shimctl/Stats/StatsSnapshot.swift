@@ -73,7 +73,11 @@ struct StatsSnapshot {
         for process in processes {
             for mount in process.mounts {
                 update(mount.path, mount.backing) {
-                    if process.isLive { $0.liveProcesses += 1 } else { $0.endedProcesses += 1 }
+                    if process.isLive {
+                        $0.liveProcesses = $0.liveProcesses.saturatingAdd(1)
+                    } else {
+                        $0.endedProcesses = $0.endedProcesses.saturatingAdd(1)
+                    }
                     $0.windows = $0.windows.saturatingAdd(mount.windows)
                     $0.mappedBytes = $0.mappedBytes.saturatingAdd(mount.mappedBytes)
                     $0.counters += mount.counters
