@@ -155,7 +155,8 @@ static const struct choice open_flags[] = {
     {"wronly|append", O_WRONLY | O_APPEND, 2}, {"rdwr|trunc", O_RDWR | O_TRUNC | O_CREAT, 3},
     {"wronly|trunc", O_WRONLY | O_TRUNC, 1}, {"rdonly|trunc", O_RDONLY | O_TRUNC, 1},
     {"rdwr|excl", O_RDWR | O_CREAT | O_EXCL, 1}, {"rdwr|direct", O_RDWR | O_DIRECT, 1},
-    {"rdonly|direct", O_RDONLY | O_DIRECT, 1}, {"rdwr|dsync", O_RDWR | O_DSYNC, 1}, {"rdwr|sync", O_RDWR | O_SYNC, 1}, {"rdonly|cloexec", O_RDONLY | O_CLOEXEC, 1},
+    {"rdonly|direct", O_RDONLY | O_DIRECT, 1},
+    {"rdwr|dsync", O_RDWR | O_DSYNC, 1}, {"rdwr|sync", O_RDWR | O_SYNC, 1}, {"rdonly|cloexec", O_RDONLY | O_CLOEXEC, 1},
     {"rdwr|noatime", O_RDWR | O_NOATIME, 1}, {"rdwr|nofollow", O_RDWR | O_NOFOLLOW, 1}, {NULL, 0, 0},
 };
 
