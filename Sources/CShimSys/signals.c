@@ -432,12 +432,17 @@ void ps_signals_jump(uint64_t mask)
     }
 }
 
+__thread bool ps_thread_may_be_shared;
+
 bool ps_signals_stranger(void)
 {
+    if (__builtin_expect(!ps_thread_may_be_shared, 1))
+        return false;
     // libc notes the thread's id in its thread state, at pthread_create and in the child of fork; a vfork child runs
     // on its parent's. The clock id is the kernel's way to name a thread: ~tid << 3, and three bits of kind.
     clockid_t clock;
-    if (pthread_getcpuclockid(pthread_self(), &clock) != 0)
-        return false;
-    return ~(clock >> 3) != (int)ps_sys_thread();
+    if (pthread_getcpuclockid(pthread_self(), &clock) == 0 && ~(clock >> 3) != (int)ps_sys_thread())
+        return true;
+    ps_thread_may_be_shared = false;
+    return false;
 }

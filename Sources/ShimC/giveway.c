@@ -3,6 +3,7 @@
 #include "face.h"
 
 #include "descriptors.h"
+#include "ps_signals.h"
 
 #include <sched.h>
 #include <stdarg.h>
@@ -180,6 +181,8 @@ PS_ENTRY int clone(int (*function)(void *), void *stack, int flags, void *argume
     va_end(list);
     if ((flags & (CLONE_VM | CLONE_FILES | CLONE_VFORK)) == CLONE_VM)
         ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
+    if (flags & CLONE_VM)
+        ps_thread_may_be_shared = true;
     return NEXT(clone)(function, stack, flags, argument, parent, tls, child);
 }
 PS_ALIAS(__clone, clone);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <threads.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 extern int __sigaction(int number, const struct sigaction *restrict action, struct sigaction *restrict old);
 extern __sighandler_t bsd_signal(int number, __sighandler_t handler);
@@ -240,7 +241,16 @@ PS_ENTRY int sigpending(sigset_t *set)
     return result;
 }
 
-// ---- threads and jumps ----
+// ---- threads, children and jumps ----
+
+extern pid_t __vfork(void);
+
+// The child returns from here first, on the parent's stack: nothing of ours may be on it.
+PS_ENTRY __attribute__((naked)) pid_t vfork(void)
+{
+    __asm__(PS_NOTE_SHARED PS_JUMP_TO_NEXT ::PS_NEXT_OPERANDS(PS_NEXT_vfork));
+}
+PS_ALIAS(__vfork, vfork);
 
 // A thread inherits its mask from the kernel: blocked there for the time of its birth, the two are found by the
 // thread's first look (ps_signals_thread_ready).

@@ -22,12 +22,26 @@ typedef long entry(long number, long a, long b, long c, long d, long e, long f);
 PS_ENTRY entry ps_entry_syscall __asm__("syscall");
 __attribute__((visibility("hidden"))) entry ps_syscall_handle;
 
+enum { HANDLED = 1, FORKS = 2 };
+enum {
+    KIND_SERVE = HANDLED,
+    KIND_SYNC = HANDLED,
+    KIND_COUNT = HANDLED,
+    KIND_CLOSE = HANDLED,
+    KIND_NEW = HANDLED,
+    KIND_FLAGS = HANDLED,
+    KIND_RESIZE = HANDLED,
+    KIND_SIGNAL = HANDLED,
+    KIND_GIVE_WAY = HANDLED,
+    KIND_FORK = FORKS,
+};
+
 extern const uint8_t ps_syscall_numbers[512] __attribute__((visibility("hidden")));
 const uint8_t ps_syscall_numbers[512] = {
 #define FAMILY(family, about)
 #define ENTRY(name, treatment, owes)
 #define ENTRY_SINCE(major, minor, name, treatment, owes)
-#define SYSTEM_CALL(name, treatment, owes) [SYS_##name] = 1,
+#define SYSTEM_CALL(name, treatment, owes) [SYS_##name] = KIND_##treatment,
 #include "entry-points.def"
 };
 
@@ -221,34 +235,15 @@ long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long
     return result;
 }
 
-// A jump, whatever the compiler's settings. The registers pushed are those of the six arguments, at the first use only.
+// A jump, whatever the compiler's settings.
 __attribute__((naked)) long ps_entry_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
     __asm__("cmpq $511, %%rdi\n\t"
-            "ja 1f\n\t"
+            "ja 2f\n\t"
             "leaq ps_syscall_numbers(%%rip), %%rax\n\t"
-            "cmpb $0, (%%rax,%%rdi)\n\t"
-            "jne ps_syscall_handle\n"
-            "1:\tmovq ps_next_slots+%c0(%%rip), %%rax\n\t"
-            "testq %%rax, %%rax\n\t"
-            "je 2f\n\t"
-            "jmpq *%%rax\n"
-            "2:\tpushq %%rdi\n\t.cfi_adjust_cfa_offset 8\n\t"
-            "pushq %%rsi\n\t.cfi_adjust_cfa_offset 8\n\t"
-            "pushq %%rdx\n\t.cfi_adjust_cfa_offset 8\n\t"
-            "pushq %%rcx\n\t.cfi_adjust_cfa_offset 8\n\t"
-            "pushq %%r8\n\t.cfi_adjust_cfa_offset 8\n\t"
-            "pushq %%r9\n\t.cfi_adjust_cfa_offset 8\n\t"
-            "subq $8, %%rsp\n\t.cfi_adjust_cfa_offset 8\n\t"
-            "movl $%c1, %%edi\n\t"
-            "call ps_next_find\n\t"
-            "addq $8, %%rsp\n\t.cfi_adjust_cfa_offset -8\n\t"
-            "popq %%r9\n\t.cfi_adjust_cfa_offset -8\n\t"
-            "popq %%r8\n\t.cfi_adjust_cfa_offset -8\n\t"
-            "popq %%rcx\n\t.cfi_adjust_cfa_offset -8\n\t"
-            "popq %%rdx\n\t.cfi_adjust_cfa_offset -8\n\t"
-            "popq %%rsi\n\t.cfi_adjust_cfa_offset -8\n\t"
-            "popq %%rdi\n\t.cfi_adjust_cfa_offset -8\n\t"
-            "jmpq *%%rax" ::"i"(PS_NEXT_syscall * sizeof(void *)),
-            "i"(PS_NEXT_syscall));
+            "cmpb $1, (%%rax,%%rdi)\n\t" // HANDLED
+            "je ps_syscall_handle\n\t"
+            "jb 2f\n\t" // else FORKS
+            PS_NOTE_SHARED "\n"
+            "2:\t" PS_JUMP_TO_NEXT ::PS_NEXT_OPERANDS(PS_NEXT_syscall));
 }

@@ -62,7 +62,12 @@ static inline bool ps_signals_installed(void) { return __atomic_load_n(&ps_signa
 
 // True in a vfork child and its like: a process that runs in its parent's memory, on its parent's thread state. Its
 // actions and masks are its own in the kernel, and must not be noted here.
+// No system call, but after a vfork or clone that came through the face.
 bool ps_signals_stranger(void);
+
+// Set by the face before a thread forks in a way that may share its state with the child; cleared by
+// ps_signals_stranger when it finds itself in the parent.
+extern __thread bool ps_thread_may_be_shared __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 // Whether this is our handler's address: a vfork child that asks the kernel would be told it.
 bool ps_signals_is_ours(uintptr_t handler);
