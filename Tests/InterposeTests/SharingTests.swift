@@ -55,11 +55,6 @@ struct SharingTests {
         try expectSameAsNative("sharing", "append-set-on-a-duplicate", on: kind, serving: ["pread"])
     }
 
-    @Test("O_APPEND switched by a child process holds", arguments: Kind.served)
-    func appendSetByAChild(kind: Kind) throws {
-        try expectSameAsNative("sharing", "append-set-by-a-child", on: kind, serving: ["pread"])
-    }
-
     @Test("stdio streams and raw calls on one file", arguments: Kind.served)
     func streamsAndRawCalls(kind: Kind) throws {
         try expectSameAsNative("sharing", "streams-and-raw-calls", on: kind, serving: ["pread"])

@@ -336,7 +336,7 @@ static bool over;
 static void *resizer(void *unused)
 {
     (void)unused;
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < 100; i++) {
         raw(SYS_ftruncate, racing, i % 2 ? FILE_SIZE : 100 + i * 1000, 0, 0, 0, 0);
         for (int j = 0; j < 20; j++)
             sched_yield();

@@ -476,7 +476,7 @@ static void swapped_while_read(void)
         if (pthread_create(&threads[i], NULL, keep_reading, NULL) != 0)
             die("pthread_create");
     unsigned char bytes[PAGE];
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 4000; i++) {
         dup2(sources[i % 2], swapped);
         for (int j = 0; j < 3; j++)
             if (pread(swapped, bytes, PAGE, AT) != PAGE || origin(bytes) != 1 + i % 2)
@@ -495,7 +495,7 @@ static void *own_file(void *argument)
     char name[8];
     snprintf(name, sizeof name, "own%d", tag);
     unsigned char bytes[PAGE];
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 500; i++) {
         int fd = open(name, O_RDWR | O_CLOEXEC);
         for (int j = 0; j < 6; j++) {
             long at = (i * 31 + j * 7) % 1000 * PAGE;

@@ -249,18 +249,6 @@ static void append_set_on_a_duplicate(void)
     }
 }
 
-static void append_set_by_a_child(void)
-{
-    int fd = open_file("file", 1, O_RDWR);
-    fill(buffer, 2, 0, 8192);
-    CALL(pwrite(fd, buffer, 4096, 8192));
-    IN_CHILD(CALL(fcntl(fd, F_SETFL, O_APPEND)));
-    CALL(fcntl(fd, F_GETFL) & O_APPEND);
-    CALL(pwrite(fd, buffer, 4096, 8192));
-    OFFSET(fd);
-    truth("file");
-}
-
 static void streams_and_raw_calls(void)
 {
     int fd = open_file("file", 1, O_RDWR);
@@ -301,5 +289,4 @@ PROGRAM({"duplicates", duplicates}, {"separate-opens", separate_opens}, {"forked
         {"forked-readers-at-once", forked_readers_at_once}, {"vforked-child", vforked_child},
         {"cloned-child", cloned_child}, {"spawned-child", spawned_child}, {"over-exec", over_exec},
         {"after-exec", after_exec}, {"passed-by-message", passed_by_message},
-        {"append-set-on-a-duplicate", append_set_on_a_duplicate}, {"append-set-by-a-child", append_set_by_a_child},
-        {"streams-and-raw-calls", streams_and_raw_calls})
+        {"append-set-on-a-duplicate", append_set_on_a_duplicate}, {"streams-and-raw-calls", streams_and_raw_calls})
