@@ -32,8 +32,8 @@
 // `name` is `base` by another name: same code, and the next symbol of `base`.
 #define PS_ALIAS(name, base) extern __typeof__(base) name __attribute__((alias(#base), visibility("default")))
 
-// libc's headers promise a pointer to be non-null, where libc or the kernel checks it all the same; then so must we, and
-// the compiler must not take the promise for a proof.
+// libc's headers promise a pointer to be non-null, where libc or the kernel checks it all the same; then so must we,
+// and the compiler must not take the promise for a proof.
 #define PS_UNPROMISED(pointer) __asm__("" : "+r"(pointer))
 
 static inline void ps_cancellation_point(void)

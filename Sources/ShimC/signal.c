@@ -74,7 +74,10 @@ PS_ENTRY int sigaction(int number, const struct sigaction *restrict action, stru
 PS_ALIAS(__sigaction, sigaction);
 
 // signal() and its kin say how through flags; libc sets them by calls of its own, which do not come by here.
-static bool virtual_action(int number) { return ps_is_ours(number) && ps_signals_installed() && !ps_signals_stranger(); }
+static bool virtual_action(int number)
+{
+    return ps_is_ours(number) && ps_signals_installed() && !ps_signals_stranger();
+}
 
 static __sighandler_t set_handler(int number, __sighandler_t handler, int flags, bool block_itself)
 {
