@@ -97,6 +97,7 @@ extension EntryPoints {
         ENTRY epoll_create1 descriptors NEW
         ENTRY eventfd descriptors NEW
         ENTRY timerfd_create descriptors NEW
+        ENTRY signalfd descriptors NEW
         ENTRY inotify_init descriptors NEW
         ENTRY inotify_init1 descriptors NEW
         ENTRY fanotify_init descriptors NEW
@@ -157,13 +158,14 @@ extension EntryPoints {
         ENTRY sighold signal SIGNAL
         ENTRY sigrelse signal SIGNAL
         ENTRY sigpending signal SIGNAL
-        ENTRY signalfd signal NEW
         ENTRY setcontext signal SIGNAL
         ENTRY swapcontext signal SIGNAL
         ENTRY longjmp signal SIGNAL
         ENTRY _longjmp signal SIGNAL
         ENTRY siglongjmp signal SIGNAL
         ENTRY __longjmp_chk signal SIGNAL
+        ENTRY vfork signal FORK
+        ENTRY __vfork signal FORK
         ENTRY pthread_create signal SIGNAL
         ENTRY thrd_create signal SIGNAL
         ENTRY sigpause wait SIGNAL
@@ -258,6 +260,9 @@ extension EntryPoints {
         SYSTEM_CALL sendfile loading RESIZE
         SYSTEM_CALL rt_sigaction loading SIGNAL
         SYSTEM_CALL rt_sigprocmask loading SIGNAL
+        SYSTEM_CALL vfork loading FORK
+        SYSTEM_CALL clone loading FORK
+        SYSTEM_CALL clone3 loading FORK
         SYSTEM_CALL mlockall loading GIVE_WAY
         SYSTEM_CALL munlockall loading GIVE_WAY
         SYSTEM_CALL seccomp loading GIVE_WAY

@@ -32,9 +32,9 @@ struct StatsRates {
         let clock = Date(timeIntervalSince1970: Double(time) / 1e9).formatted(.iso8601)
         guard !mounts.isEmpty else { return "\(clock)  no figures yet" }
         var table = Table(
-            .text("Mount"), .text("Backing"), .number("Calls/s"), .number("Served %"), .number("Read/s"),
-            .number("by kernel"), .number("Written/s"), .number("by kernel"), .number("Windows"), .number("Mapped"),
-            .number("Faults"))
+            .text("Mount"), .text("Backing"), .number("Calls/s"), .number("Served %"), .number("Read/s by shim"),
+            .number("by kernel"), .number("Written/s by shim"), .number("by kernel"), .number("Windows"),
+            .number("Mapped"), .number("Faults"))
         for mount in mounts {
             let counters = mount.counters
             table.add(

@@ -27,8 +27,8 @@ struct StatsReport {
     private var mountTable: String {
         var table = Table(
             .text("Mount"), .text("Backing"), .number("Live"), .number("Ended"), .number("Calls"), .number("Served %"),
-            .number("Read"), .number("by kernel"), .number("Written"), .number("by kernel"), .number("Windows"),
-            .number("Mapped"), .number("Faults"))
+            .number("Read by shim"), .number("by kernel"), .number("Written by shim"), .number("by kernel"),
+            .number("Windows"), .number("Mapped"), .number("Faults"))
         for mount in snapshot.mounts {
             let counters = mount.counters
             table.add(
