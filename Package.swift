@@ -54,6 +54,9 @@ let package = Package(
                 .unsafeFlags([
                     // Without it on the link line the driver links the ordinary Swift runtime.
                     "-enable-experimental-feature", "Embedded", "-wmo",
+                    // Bound at load: the first use of a libc name may be in a signal handler, where the loader's lazy
+                    // binding does not belong.
+                    "-Xlinker", "-z", "-Xlinker", "now",
                     // A missing symbol must fail here, not in a user's program at load time.
                     "-Xlinker", "-z", "-Xlinker", "defs",
                     "-Xlinker", "--version-script=\(exportsMap)",

@@ -12,15 +12,11 @@
 #error "needs a compiler that guarantees tail calls: clang 13, gcc 15"
 #endif
 
-// Provided by the engine: one line in PMEMSHIM_LOG, the first time only.
-extern void ps_log_once(const char *message) __attribute__((weak));
-
 static int without_deep_binding(int mode)
 {
     if (mode < 0 || !(mode & RTLD_DEEPBIND))
         return mode;
-    if (ps_log_once)
-        ps_log_once("dlopen: RTLD_DEEPBIND cleared: it would bind the library past the shim");
+    ps_engine_log_once(0, "dlopen: RTLD_DEEPBIND cleared: it would bind the library past the shim");
     return mode & ~RTLD_DEEPBIND;
 }
 

@@ -80,6 +80,11 @@ void ps_engine_give_way(enum ps_give_way reason)
 void ps_engine_resume(enum ps_give_way reason)
     PS_NAMED("engineResume(reason:)");
 
+// ---- log -----------------------------------------------------------------------------------------------------
+// One line to PMEMSHIM_LOG, if asked for: each `bit` (below 32) once per process.
+void ps_engine_log_once(unsigned bit, const char *_Nonnull text)
+    PS_NAMED("engineLogOnce(bit:text:)");
+
 // ---- life ----------------------------------------------------------------------------------------------------
 // From ShimC's constructor, once, with the environment block as it is then.
 void ps_engine_start(char *_Nullable const *_Nullable environment)

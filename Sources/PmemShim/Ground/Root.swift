@@ -33,7 +33,9 @@ struct Root: ~Copyable {
     var statistics: UInt
     var statisticsRecord: UInt
     var nextShard: UInt32
+    /// Lines written to the log, and which of the once-only ones.
     var logged: UInt32
+    var saidOnce: UInt32
 }
 
 /// Where things lie in the arena, in bytes from its start. Address space only: pages are touched as they are used.

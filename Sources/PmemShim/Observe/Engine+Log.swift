@@ -10,14 +10,8 @@ extension Engine {
     /// The file is opened for this line and closed again: a descriptor kept open would be one more that the program
     /// does not expect.
     func log(_ fd: Int32, _ verdict: StaticString, _ reason: StaticString) {
-        guard let path = Settings.text(Settings.current.pointee.log), root.pointee.logged < Engine.mostLines else {
-            return
-        }
-        root.pointee.logged &+= 1
-        var line = PathText(scratch, capacity: 8_192)
-        line.append("pmemshim[")
-        line.append(UInt64(max(ps_sys_process(), 0)))
-        line.append("] ")
+        guard isLogging() else { return }
+        var line = beginLine()
         line.append(verdict)
         line.append(" ")
         let name = UnsafeMutablePointer<CChar>(OpaquePointer(scratch + 16_384))
@@ -32,6 +26,32 @@ extension Engine {
             line.append(": ")
             line.append(reason)
         }
+        write(&line)
+    }
+
+    /// A line that is about no file. Engine lock held.
+    func log(_ text: UnsafePointer<UInt8>) {
+        guard isLogging() else { return }
+        var line = beginLine()
+        line.append(text)
+        write(&line)
+    }
+
+    private func isLogging() -> Bool {
+        Settings.current.pointee.log != 0 && root.pointee.logged < Engine.mostLines
+    }
+
+    private func beginLine() -> PathText {
+        var line = PathText(scratch, capacity: 8_192)
+        line.append("pmemshim[")
+        line.append(UInt64(max(ps_sys_process(), 0)))
+        line.append("] ")
+        return line
+    }
+
+    private func write(_ line: inout PathText) {
+        guard let path = Settings.text(Settings.current.pointee.log) else { return }
+        root.pointee.logged &+= 1
         line.append("\n")
         let flags = PS_O_WRONLY.rawValue | PS_O_CREAT.rawValue | PS_O_APPEND.rawValue | PS_O_NOFOLLOW.rawValue
         let log = ps_sys_open(
@@ -49,4 +69,14 @@ extension Engine {
         inode.pointee.logged |= bit
         log(fd, verdict, reason)
     }
+}
+
+@c(ps_engine_log_once) @implementation
+public func engineLogOnce(bit: UInt32, text: UnsafePointer<CChar>) {
+    guard let engine = Engine.current, Settings.current.pointee.log != 0, let lock = EngineLock(engine) else { return }
+    defer { lock.unlock() }
+    let mask = UInt32(1) << (bit & 31)
+    guard engine.root.pointee.saidOnce & mask == 0 else { return }
+    engine.root.pointee.saidOnce |= mask
+    engine.log(UnsafePointer(OpaquePointer(text)))
 }
