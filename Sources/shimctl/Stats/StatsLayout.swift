@@ -1,8 +1,7 @@
 import CShimSys
 
-/// Offsets and sizes in the statistics file, from ps_stats.h. Its over-aligned structs are not imported into Swift, so
-/// they are laid out here by C's rules from the parts that are; a file made by the C compiler holds this to the truth
-/// in the tests, and the sizes in the file's own header at run time.
+/// Offsets and sizes in the statistics file, from ps_stats.h. The structs are never loaded as such: they are large, and
+/// their content is not trusted.
 enum StatsLayout {
     static let families = Int(PS_FAMILY_COUNT.rawValue)
     static let outcomes = Int(PS_OUTCOME_COUNT.rawValue)
@@ -12,50 +11,51 @@ enum StatsLayout {
     static let endedCount = Int(PS_STATS_ENDED)
     static let pathSize = Int(PS_STATS_PATH)
 
-    static let headerSize = 4096
+    static let headerSize = MemoryLayout<ps_stats_header>.size
     static let countersSize = MemoryLayout<ps_stats_counters>.size
     static let mountSize = MemoryLayout<ps_stats_mount>.size
-    static let shardSize = aligned(countersSize * mountsPerProcess, to: 64)
+    static let shardSize = MemoryLayout<ps_stats_shard>.size
+    static let fileSize = MemoryLayout<ps_stats_file>.size
+
+    static let ended = offset(\ps_stats_file.ended)
+    static let records = offset(\ps_stats_file.records)
 
     /// struct ps_stats_ended.
     enum Ended {
-        static let path = 0
-        static let backing = pathSize
-        static let processes = pathSize + 8
-        static let counters = pathSize + 64
-        static let size = aligned(counters + countersSize, to: 64)
+        static let size = MemoryLayout<ps_stats_ended>.size
+        static let path = offset(\ps_stats_ended.path)
+        static let backing = offset(\ps_stats_ended.backing)
+        static let processes = offset(\ps_stats_ended.processes)
+        static let counters = offset(\ps_stats_ended.counters)
     }
 
     /// struct ps_stats_record.
     enum Record {
-        static let state = 0
-        static let pid = 4
-        static let startTime = 8
-        static let claimed = 16
-        static let superseded = 24
-        static let mountCount = 28
-        static let command = 32..<48
-        static let note = 48..<176
-        static let mounts = 256
-        static let shards = aligned(mounts + mountSize * mountsPerProcess, to: 64)
-        static let size = aligned(shards + shardSize * shardsPerRecord, to: 4096)
+        static let size = MemoryLayout<ps_stats_record>.size
+        static let state = offset(\ps_stats_record.state)
+        static let pid = offset(\ps_stats_record.pid)
+        static let startTime = offset(\ps_stats_record.start_time)
+        static let claimed = offset(\ps_stats_record.claimed_ns)
+        static let superseded = offset(\ps_stats_record.superseded)
+        static let mountCount = offset(\ps_stats_record.mount_count)
+        static let command = offset(\ps_stats_record.command)..<offset(\ps_stats_record.note)
+        static let note = offset(\ps_stats_record.note)..<offset(\ps_stats_record.reserved)
+        static let mounts = offset(\ps_stats_record.mounts)
+        static let shards = offset(\ps_stats_record.shards)
     }
 
     /// struct ps_stats_mount.
     enum Mount {
-        static let path = 0
-        static let backing = pathSize
-        static let windows = pathSize + 8
-        static let mappedBytes = pathSize + 16
-        static let windowsTotal = pathSize + 24
+        static let path = offset(\ps_stats_mount.path)
+        static let backing = offset(\ps_stats_mount.backing)
+        static let windows = offset(\ps_stats_mount.windows)
+        static let mappedBytes = offset(\ps_stats_mount.mapped_bytes)
+        static let windowsTotal = offset(\ps_stats_mount.windows_total)
     }
 
-    static let ended = headerSize
-    static let records = aligned(ended + Ended.size * endedCount, to: 4096)
-    static let fileSize = records + Record.size * recordCount
-
-    private static func aligned(_ size: Int, to alignment: Int) -> Int {
-        (size + alignment - 1) / alignment * alignment
+    /// Fields of a C struct are stored and have an offset; one that had none would read as nothing.
+    private static func offset<Root>(_ field: PartialKeyPath<Root>) -> Int {
+        MemoryLayout<Root>.offset(of: field) ?? 1 << 40
     }
 }
 
