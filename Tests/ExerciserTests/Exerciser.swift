@@ -12,6 +12,8 @@ struct Exercise: Sendable, CustomTestStringConvertible {
     /// `PMEMSHIM_MAP_AFTER`; nil leaves the shim's own rule.
     var mapAfter: Int? = 0
     var options: [String] = []
+    /// Whether a substantial part of the calls must have been served.
+    var isServed = true
 
     var operations: Int { sequences * length }
 

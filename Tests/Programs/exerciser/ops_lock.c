@@ -87,7 +87,7 @@ static const struct choice limits[] = {{"none", -1, 5}, {"64K", 65536, 1}, {"pag
 static const struct kind process_kinds[] = {
     {"limit", 4, VARIANT | CHOICE, ONCE, limits, run_limit},
     {"tick", 3, 0, ONCE, NULL, run_tick},
-    {"check", 16, 0, ONCE | CHECKS, NULL, run_check},
+    {"check", 16, VARIANT, ONCE | CHECKS, NULL, run_check},
 };
 
 const struct group process_group = {"process", process_kinds, sizeof process_kinds / sizeof *process_kinds};
