@@ -34,15 +34,4 @@ struct DescriptorReuseTests {
     func closedirAndFriends(kind: Kind) throws {
         try expectSameAsNative("descriptor-reuse", "closedir-and-friends", on: kind, serving: ["pread"])
     }
-
-    @Test("swapped by dup2 while other threads read it", arguments: Kind.served)
-    func swappedWhileRead(kind: Kind) throws {
-        try expectSameAsNative("descriptor-reuse", "swapped-while-read", on: kind, serving: ["pread"])
-    }
-
-    @Test("opened and closed by several threads at once", arguments: Kind.served)
-    func numbersWanderBetweenThreads(kind: Kind) throws {
-        try expectSameAsNative(
-            "descriptor-reuse", "numbers-wander-between-threads", on: kind, serving: ["pread", "pwrite"])
-    }
 }

@@ -98,21 +98,21 @@ struct WriteLimitTests {
 
     @Test("RLIMIT_FSIZE refuses and cuts writes while it is set, by whichever call", arguments: Kind.served)
     func fileSizeLimit(kind: Kind) throws {
-        try expectSameAsNative("write-family", "file-size-limit", on: kind, serving: ["pwrite"])
+        try expectSameAsNative("write-limits", "file-size-limit", on: kind, serving: ["pwrite"])
     }
 
     @Test("RLIMIT_FSIZE is inherited over fork and exec", arguments: Kind.served)
     func fileSizeLimitInherited(kind: Kind) throws {
-        try expectSameAsNative("write-family", "file-size-limit-inherited", on: kind, serving: ["pread"])
+        try expectSameAsNative("write-limits", "file-size-limit-inherited", on: kind, serving: ["pread"])
     }
 
     @Test("a write beyond RLIMIT_FSIZE kills by SIGXFSZ", arguments: Kind.served)
     func fileSizeLimitKills(kind: Kind) throws {
-        try expectSameAsNative("write-family", "file-size-limit-kills", on: kind, serving: ["pread"])
+        try expectSameAsNative("write-limits", "file-size-limit-kills", on: kind, serving: ["pread"])
     }
 
     @Test("on a full file system overwrites succeed and holes give ENOSPC", arguments: Kind.served)
     func noSpace(kind: Kind) throws {
-        try expectSameAsNative("write-family", "no-space", on: kind, serving: ["pread"], mebibytes: 20)
+        try expectSameAsNative("write-limits", "no-space", on: kind, serving: ["pread"], mebibytes: 20)
     }
 }

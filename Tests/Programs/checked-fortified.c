@@ -28,7 +28,10 @@ static void opens(void)
         int one = open("one", flags);
         warm(one);
         raw(SYS_close, one, 0, 0, 0, 0, 0); // hidden: open must say that the number is new
-        int two = i == 0 ? open("two", flags) : i == 1 ? open64("two", flags) : i == 2 ? openat(AT_FDCWD, "two", flags) : openat64(AT_FDCWD, "two", flags);
+        int two = i == 0   ? open("two", flags)
+                  : i == 1 ? open64("two", flags)
+                  : i == 2 ? openat(AT_FDCWD, "two", flags)
+                           : openat64(AT_FDCWD, "two", flags);
         say("the same number: %d", one == two);
         say_origin("two", buffer, CALL(pread(two, buffer, 8192, 8192)), 8192);
         CALL(close(two));

@@ -97,9 +97,9 @@ static const struct {
     const char *name;
     void (*close)(int fd);
 } closers[] = {
-    {"close", by_close},           {"close_range", by_close_range},           {"closefrom", by_closefrom},
-    {"fclose", by_fclose},         {"syscall(SYS_close)", by_syscall},        {"syscall(SYS_close_range)", by_syscall_range},
-    {"mq_close", by_mq_close},     {"dup2 and close", by_dup2_and_close},     {"close in a thread", by_close_in_a_thread},
+    {"close", by_close},       {"close_range", by_close_range},       {"closefrom", by_closefrom},
+    {"fclose", by_fclose},     {"syscall(SYS_close)", by_syscall},    {"syscall(SYS_close_range)", by_syscall_range},
+    {"mq_close", by_mq_close}, {"dup2 and close", by_dup2_and_close}, {"close in a thread", by_close_in_a_thread},
 };
 
 static void closed_and_opened_again(void)
@@ -125,7 +125,8 @@ static void replaced(void)
     make_both();
     int two = open_two();
     for (int way = 0; way < 8; way++) {
-        static const char *const names[] = {"dup2", "dup3", "syscall(SYS_dup2)", "syscall(SYS_dup3)", "freopen", "dup2 of itself", "__dup2 of another one", "freopen64"};
+        static const char *const names[] = {"dup2",    "dup3",           "syscall(SYS_dup2)",     "syscall(SYS_dup3)",
+                                            "freopen", "dup2 of itself", "__dup2 of another one", "freopen64"};
         say("-- %s", names[way]);
         int fd = served_one();
         FILE *stream = NULL;
@@ -136,7 +137,12 @@ static void replaced(void)
         case 3: syscall(SYS_dup3, two, fd, O_CLOEXEC); break;
         case 4: stream = freopen("two", "r+", fdopen(fd, "r+")); break;
         case 5: dup2(fd, fd); break;
-        case 6: dup2(two, fd); warm(fd); close(fd); fd = served_one(); break;
+        case 6:
+            dup2(two, fd);
+            warm(fd);
+            close(fd);
+            fd = served_one();
+            break;
         case 7: stream = freopen64("two", "r+", fdopen(fd, "r+")); break;
         }
         if (stream != NULL)
@@ -237,7 +243,8 @@ static int by_dupfd(void) { return fcntl(source, F_DUPFD, 0); }
 static int by_dupfd_cloexec(void) { return fcntl(source, F_DUPFD_CLOEXEC, 0); }
 static int by_pidfd_getfd(void)
 {
-    int pidfd = (int)raw(SYS_pidfd_open, getpid(), 0, 0, 0, 0, 0), high = (int)raw(SYS_fcntl, pidfd, F_DUPFD, 200, 0, 0, 0);
+    int pidfd = (int)raw(SYS_pidfd_open, getpid(), 0, 0, 0, 0, 0),
+        high = (int)raw(SYS_fcntl, pidfd, F_DUPFD, 200, 0, 0, 0);
     raw(SYS_close, pidfd, 0, 0, 0, 0, 0);
     spare = high;
     return pidfd_getfd(high, source, 0);
@@ -251,7 +258,8 @@ static int by_message(bool many)
 {
     char byte = 'x';
     struct iovec vector = {&byte, 1};
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
     memcpy(CMSG_DATA(header), &source, sizeof source);
@@ -288,14 +296,12 @@ static const struct {
     const char *name;
     int (*open)(void);
 } openers[] = {
-    WAY(by_open),    WAY(by_open64),    WAY(by_openat),        WAY(by_openat64),     WAY(by_creat),
-    WAY(by_open_syscall), WAY(by_tmpfile), WAY(by_fopen),      WAY(by_fopen64),      WAY(by_popen),
-    WAY(by_opendir), WAY(by_mkstemp),   WAY(by_mkostemps),     WAY(by_shm_open),     WAY(by_memfd),
-    WAY(by_pipe),    WAY(by_pipe2),     WAY(by_socket),        WAY(by_socketpair),   WAY(by_eventfd),
-    WAY(by_timerfd), WAY(by_signalfd),  WAY(by_epoll),         WAY(by_epoll1),       WAY(by_inotify),
-    WAY(by_inotify1), WAY(by_pidfd),    WAY(by_dup),           WAY(by_dupfd),        WAY(by_dupfd_cloexec),
-    WAY(by_pidfd_getfd), WAY(by_ptsname), WAY(by_recvmsg),     WAY(by_recvmmsg),     WAY(by_accept),
-    WAY(by_accept4),
+    WAY(by_open),        WAY(by_open64),   WAY(by_openat),  WAY(by_openat64), WAY(by_creat),   WAY(by_open_syscall),
+    WAY(by_tmpfile),     WAY(by_fopen),    WAY(by_fopen64), WAY(by_popen),    WAY(by_opendir), WAY(by_mkstemp),
+    WAY(by_mkostemps),   WAY(by_shm_open), WAY(by_memfd),   WAY(by_pipe),     WAY(by_pipe2),   WAY(by_socket),
+    WAY(by_socketpair),  WAY(by_eventfd),  WAY(by_timerfd), WAY(by_signalfd), WAY(by_epoll),   WAY(by_epoll1),
+    WAY(by_inotify),     WAY(by_inotify1), WAY(by_pidfd),   WAY(by_dup),      WAY(by_dupfd),   WAY(by_dupfd_cloexec),
+    WAY(by_pidfd_getfd), WAY(by_ptsname),  WAY(by_recvmsg), WAY(by_recvmmsg), WAY(by_accept),  WAY(by_accept4),
 };
 
 static int out_of_the_way(int fd)
@@ -312,8 +318,8 @@ static void reused_by_every_way(void)
     make_both();
     source = out_of_the_way(open("two", O_RDWR));
     listener = out_of_the_way(socket(AF_UNIX, SOCK_STREAM, 0));
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, message_ends) != 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(listener, 5) != 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, message_ends) != 0 ||
+        bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 5) != 0)
         die("socket");
     message_ends[0] = out_of_the_way(message_ends[0]);
     message_ends[1] = out_of_the_way(message_ends[1]);
@@ -338,7 +344,8 @@ static void closed_in_hiding(void)
 {
     make_both();
     source = out_of_the_way(open("two", O_RDWR));
-    static int (*const ways[])(void) = {by_open, by_openat, by_creat, by_memfd, by_dup, by_dupfd, by_dupfd_cloexec, by_pipe, by_socketpair, by_eventfd, by_fopen, by_mkstemp};
+    static int (*const ways[])(void) = {by_open,          by_openat, by_creat,      by_memfd,   by_dup,   by_dupfd,
+                                        by_dupfd_cloexec, by_pipe,   by_socketpair, by_eventfd, by_fopen, by_mkstemp};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         int fd = served_one();
         raw(SYS_close, fd, 0, 0, 0, 0, 0);
@@ -437,99 +444,6 @@ static void closedir_and_friends(void)
     probe(one);
 }
 
-// ---- while another thread reads --------------------------------------------------------------------------------
-static int swapped;
-static bool done;
-static long wrong, wrong_after;
-
-static int origin(const unsigned char *bytes)
-{
-    for (int tag = 1; tag <= 2; tag++) {
-        long i = 0;
-        while (i < PAGE && bytes[i] == pattern(tag, AT + i))
-            i++;
-        if (i == PAGE)
-            return tag;
-    }
-    return 0;
-}
-
-static void *keep_reading(void *unused)
-{
-    (void)unused;
-    unsigned char bytes[PAGE];
-    while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE))
-        if (pread(swapped, bytes, PAGE, AT) != PAGE || origin(bytes) == 0)
-            __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
-    return NULL;
-}
-
-static void swapped_while_read(void)
-{
-    make_both();
-    swapped = served_one();
-    int sources[] = {open("one", O_RDWR), open("two", O_RDWR)};
-    warm(sources[0]);
-    warm(sources[1]);
-    pthread_t threads[2];
-    for (int i = 0; i < 2; i++)
-        if (pthread_create(&threads[i], NULL, keep_reading, NULL) != 0)
-            die("pthread_create");
-    unsigned char bytes[PAGE];
-    for (int i = 0; i < 4000; i++) {
-        dup2(sources[i % 2], swapped);
-        for (int j = 0; j < 3; j++)
-            if (pread(swapped, bytes, PAGE, AT) != PAGE || origin(bytes) != 1 + i % 2)
-                wrong_after++;
-    }
-    __atomic_store_n(&done, true, __ATOMIC_RELEASE);
-    for (int i = 0; i < 2; i++)
-        pthread_join(threads[i], NULL);
-    say("%ld reads beside the change were of neither file, %ld after it of the wrong one", wrong, wrong_after);
-}
-
-// Opened and closed over and over by several threads, each its own file: numbers wander between them.
-static void *own_file(void *argument)
-{
-    int tag = (int)(long)argument;
-    char name[8];
-    snprintf(name, sizeof name, "own%d", tag);
-    unsigned char bytes[PAGE];
-    for (int i = 0; i < 500; i++) {
-        int fd = open(name, O_RDWR | O_CLOEXEC);
-        for (int j = 0; j < 6; j++) {
-            long at = (i * 31 + j * 7) % 1000 * PAGE;
-            bool good = pread(fd, bytes, PAGE, at) == PAGE;
-            for (long k = 0; good && k < PAGE; k++)
-                good = bytes[k] == pattern(tag, at + k);
-            if (!good || pwrite(fd, bytes, PAGE, at) != PAGE)
-                __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
-        }
-        close(fd);
-    }
-    return NULL;
-}
-
-static void numbers_wander_between_threads(void)
-{
-    pthread_t threads[4];
-    for (long i = 0; i < 4; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "own%ld", i + 1);
-        make_file(name, (int)i + 1, FILE_SIZE);
-        if (pthread_create(&threads[i], NULL, own_file, (void *)(i + 1)) != 0)
-            die("pthread_create");
-    }
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
-    say("%ld reads and writes of the wrong file", wrong);
-    truth("own1");
-    truth("own2");
-    truth("own3");
-    truth("own4");
-}
-
 PROGRAM({"closed-and-opened-again", closed_and_opened_again}, {"replaced", replaced},
         {"reused-by-every-way", reused_by_every_way}, {"closed-in-hiding", closed_in_hiding},
-        {"standard-streams", standard_streams}, {"closedir-and-friends", closedir_and_friends},
-        {"swapped-while-read", swapped_while_read}, {"numbers-wander-between-threads", numbers_wander_between_threads})
+        {"standard-streams", standard_streams}, {"closedir-and-friends", closedir_and_friends})

@@ -17,8 +17,8 @@ static void *function(const char *name)
 
 #define EACH(names, type)                                                                                              \
     for (size_t i_ = 0; i_ < sizeof(names) / sizeof *(names); i_++)                                                    \
-        for (__typeof__(type) call = (__typeof__(type))function((names)[i_]); call != NULL; call = NULL)                                       \
-            for (int round = 0; round < 4; round++)
+        for (__typeof__(type) call = (__typeof__(type))function((names)[i_]); call != NULL; call = NULL)               \
+            for (int round = 0; round < 8; round++)
 
 #define CHECK_READ(label, position) say_origin(label, buffer, result, position)
 
@@ -28,45 +28,39 @@ static void reading_names(void)
     long result;
     struct iovec vector[] = {{buffer, 1000}, {buffer + 1000, 7001}};
     static const char *const reads[] = {"read", "__read"}, *const preads[] = {"pread", "pread64", "__pread64"};
-    static const char *const readvs[] = {"readv"}, *const preadvs[] = {"preadv", "preadv64"}, *const preadv2s[] = {"preadv2", "preadv64v2"};
+    static const char *const readvs[] = {"readv"}, *const preadvs[] = {"preadv", "preadv64"},
+                             *const preadv2s[] = {"preadv2", "preadv64v2"};
     static const char *const read_chks[] = {"__read_chk"}, *const pread_chks[] = {"__pread_chk", "__pread64_chk"};
     CALL(lseek(fd, 5, SEEK_SET));
     long offset = 5;
-    EACH(reads, ssize_t(*)(int, void *, size_t))
-    {
+    EACH (reads, ssize_t (*)(int, void *, size_t)) {
         result = call(fd, buffer, 8001);
         CHECK_READ("read", offset);
         offset += 8001;
     }
-    EACH(read_chks, ssize_t(*)(int, void *, size_t, size_t))
-    {
+    EACH (read_chks, ssize_t (*)(int, void *, size_t, size_t)) {
         result = call(fd, buffer, 8001, sizeof buffer);
         CHECK_READ("read", offset);
         offset += 8001;
     }
-    EACH(readvs, ssize_t(*)(int, const struct iovec *, int))
-    {
+    EACH (readvs, ssize_t (*)(int, const struct iovec *, int)) {
         result = call(fd, vector, 2);
         CHECK_READ("readv", offset);
         offset += 8001;
     }
-    EACH(preads, ssize_t(*)(int, void *, size_t, off_t))
-    {
+    EACH (preads, ssize_t (*)(int, void *, size_t, off_t)) {
         result = call(fd, buffer, 8001, 777777 * round);
         CHECK_READ("pread", 777777 * round);
     }
-    EACH(pread_chks, ssize_t(*)(int, void *, size_t, off_t, size_t))
-    {
+    EACH (pread_chks, ssize_t (*)(int, void *, size_t, off_t, size_t)) {
         result = call(fd, buffer, 8001, 777777 * round, 8001);
         CHECK_READ("pread", 777777 * round);
     }
-    EACH(preadvs, ssize_t(*)(int, const struct iovec *, int, off_t))
-    {
+    EACH (preadvs, ssize_t (*)(int, const struct iovec *, int, off_t)) {
         result = call(fd, vector, 2, 777777 * round);
         CHECK_READ("preadv", 777777 * round);
     }
-    EACH(preadv2s, ssize_t(*)(int, const struct iovec *, int, off_t, int))
-    {
+    EACH (preadv2s, ssize_t (*)(int, const struct iovec *, int, off_t, int)) {
         result = call(fd, vector, 2, 777777 * round, 0);
         CHECK_READ("preadv2", 777777 * round);
         result = call(fd, vector, 2, -1, 0);
@@ -81,39 +75,40 @@ static void writing_names(void)
     fd = open_file("file", 1, O_RDWR);
     struct iovec vector[] = {{buffer, 1000}, {buffer + 1000, 7001}};
     static const char *const writes[] = {"write", "__write"}, *const pwrites[] = {"pwrite", "pwrite64", "__pwrite64"};
-    static const char *const writevs[] = {"writev"}, *const pwritevs[] = {"pwritev", "pwritev64"}, *const pwritev2s[] = {"pwritev2", "pwritev64v2"};
+    static const char *const writevs[] = {"writev"}, *const pwritevs[] = {"pwritev", "pwritev64"},
+                             *const pwritev2s[] = {"pwritev2", "pwritev64v2"};
     int tag = 2;
-    EACH(writes, ssize_t(*)(int, const void *, size_t))
-    {
+    EACH (writes, ssize_t (*)(int, const void *, size_t)) {
         fill(buffer, tag++, 0, sizeof buffer);
         say("%zd", call(fd, buffer, 8001));
         OFFSET(fd);
-        truth("file");
+        if (round == 7)
+            truth("file");
     }
-    EACH(writevs, ssize_t(*)(int, const struct iovec *, int))
-    {
+    EACH (writevs, ssize_t (*)(int, const struct iovec *, int)) {
         fill(buffer, tag++, 0, sizeof buffer);
         say("%zd", call(fd, vector, 2));
         OFFSET(fd);
-        truth("file");
+        if (round == 7)
+            truth("file");
     }
-    EACH(pwrites, ssize_t(*)(int, const void *, size_t, off_t))
-    {
+    EACH (pwrites, ssize_t (*)(int, const void *, size_t, off_t)) {
         fill(buffer, tag++, 0, sizeof buffer);
         say("%zd", call(fd, buffer, 8001, 777777 * round));
-        truth("file");
+        if (round == 7)
+            truth("file");
     }
-    EACH(pwritevs, ssize_t(*)(int, const struct iovec *, int, off_t))
-    {
+    EACH (pwritevs, ssize_t (*)(int, const struct iovec *, int, off_t)) {
         fill(buffer, tag++, 0, sizeof buffer);
         say("%zd", call(fd, vector, 2, 777777 * round));
-        truth("file");
+        if (round == 7)
+            truth("file");
     }
-    EACH(pwritev2s, ssize_t(*)(int, const struct iovec *, int, off_t, int))
-    {
+    EACH (pwritev2s, ssize_t (*)(int, const struct iovec *, int, off_t, int)) {
         fill(buffer, tag++, 0, sizeof buffer);
         say("%zd %zd", call(fd, vector, 2, 777777 * round, 0), call(fd, vector, 2, -1, 0));
-        truth("file");
+        if (round == 7)
+            truth("file");
     }
     OFFSET(fd);
 }
@@ -170,5 +165,5 @@ static void through_syscall(void)
     CALL(syscall(SYS_read, fd, buffer, 100));
 }
 
-PROGRAM({"reading-names", reading_names}, {"writing-names", writing_names}, {"checked-twins-check", checked_twins_check},
-        {"through-syscall", through_syscall})
+PROGRAM({"reading-names", reading_names}, {"writing-names", writing_names},
+        {"checked-twins-check", checked_twins_check}, {"through-syscall", through_syscall})

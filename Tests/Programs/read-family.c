@@ -13,8 +13,8 @@ static unsigned char buffer[(2 << 20) + 64];
 
 #define PREAD(fd, count, position) say_bytes("pread", buffer, CALL(pread(fd, buffer, count, position)))
 
-static const long lengths[] = {1,    7,    8,    63,   64,    65,    100,    511,     512,
-                               513,  1000, 4095, 4096, 4097,  8191,  10000,  65536,   1 << 20};
+static const long lengths[] = {1,   7,    8,    63,   64,   65,   100,   511,   512,
+                               513, 1000, 4095, 4096, 4097, 8191, 10000, 65536, 1 << 20};
 #define LENGTHS (sizeof lengths / sizeof *lengths)
 
 static void sequential(void)
@@ -50,7 +50,8 @@ static void positioned(void)
 static void at_end_of_file(void)
 {
     int fd = open_file("file", 1, O_RDONLY);
-    static const long around[] = {-(2 << 20) - 1, -(2 << 20), -8193, -8192, -4097, -4096, -4095, -778, -777, -776, -1, 0, 1, 4096};
+    static const long around[] = {-(2 << 20) - 1, -(2 << 20), -8193, -8192, -4097, -4096, -4095,
+                                  -778,           -777,       -776,  -1,    0,     1,     4096};
     for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
         long position = FILE_SIZE + around[i];
         PREAD(fd, 4096, position);
@@ -197,7 +198,8 @@ static void vectored(void)
     int fd = open_file("file", 1, O_RDONLY);
     struct iovec one[] = {{buffer, 4096}};
     struct iovec three[] = {{buffer + 1, 100}, {buffer + 5000, 4096}, {buffer + 10000, 9999}};
-    struct iovec gaps[] = {{NULL, 0}, {buffer, 512}, {(void *)1, 0}, {buffer + 600, 1}, {buffer + 700, 0}, {buffer + 800, 3000}};
+    struct iovec gaps[] = {{NULL, 0},         {buffer, 512},     {(void *)1, 0},
+                           {buffer + 600, 1}, {buffer + 700, 0}, {buffer + 800, 3000}};
     struct iovec overlapping[] = {{buffer, 4096}, {buffer + 2048, 4096}};
     READV(one, 1);
     READV(three, 3);
@@ -233,7 +235,8 @@ static void bad_vectors(void)
     READV(overflow, 2);
     READV(sum, 3);
     READV(negative, 2);
-    struct iovec bad_first[] = {{NULL, 100}, {buffer, 100}}, bad_middle[] = {{buffer, 5000}, {(void *)4096, 100}, {buffer, 100}};
+    struct iovec bad_first[] = {{NULL, 100}, {buffer, 100}},
+                 bad_middle[] = {{buffer, 5000}, {(void *)4096, 100}, {buffer, 100}};
     READV(bad_first, 2);
     READV(bad_middle, 3);
     // The vector itself reaches into a page that may not be read.
@@ -248,7 +251,8 @@ static void preadv2_flags(void)
 {
     int fd = open_file("file", 1, O_RDONLY);
     struct iovec vector[] = {{buffer, 1000}, {buffer + 1000, 7000}};
-    static const int flags[] = {0, RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_HIPRI | RWF_NOWAIT, 1 << 20, INT_MIN, -1};
+    static const int flags[] = {0,       RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_HIPRI | RWF_NOWAIT,
+                                1 << 20, INT_MIN,   -1};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         say("-- flags %#x", (unsigned)flags[i]);
         memset(buffer, 0, 8000);
@@ -312,7 +316,13 @@ static void threads_share_an_offset(void)
 static void access_modes(void)
 {
     make_file("file", 1, FILE_SIZE);
-    static const int modes[] = {O_RDONLY, O_RDWR, O_RDONLY | O_NOATIME, O_RDWR | O_SYNC, O_RDWR | O_DSYNC, O_RDWR | O_APPEND, O_RDONLY | O_NONBLOCK};
+    static const int modes[] = {O_RDONLY,
+                                O_RDWR,
+                                O_RDONLY | O_NOATIME,
+                                O_RDWR | O_SYNC,
+                                O_RDWR | O_DSYNC,
+                                O_RDWR | O_APPEND,
+                                O_RDONLY | O_NONBLOCK};
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         int fd = OPEN(open("file", modes[i] | O_CLOEXEC));
         for (int j = 0; j < 6; j++) {
@@ -343,5 +353,6 @@ static void small_and_empty_files(void)
 PROGRAM({"sequential", sequential}, {"positioned", positioned}, {"at-end-of-file", at_end_of_file},
         {"negative-offsets", negative_offsets}, {"bad-descriptors", bad_descriptors}, {"bad-buffers", bad_buffers},
         {"counts", counts}, {"vectored", vectored}, {"bad-vectors", bad_vectors}, {"preadv2-flags", preadv2_flags},
-        {"into-a-mapping-of-the-file", into_a_mapping_of_the_file}, {"threads-share-an-offset", threads_share_an_offset},
-        {"access-modes", access_modes}, {"small-and-empty-files", small_and_empty_files})
+        {"into-a-mapping-of-the-file", into_a_mapping_of_the_file},
+        {"threads-share-an-offset", threads_share_an_offset}, {"access-modes", access_modes},
+        {"small-and-empty-files", small_and_empty_files})

@@ -17,20 +17,29 @@
 #include "ps_stats.h"
 
 static const char *const families[PS_FAMILY_COUNT] = {
-    [PS_FAMILY_READ] = "read",     [PS_FAMILY_PREAD] = "pread",           [PS_FAMILY_READV] = "readv",
-    [PS_FAMILY_PREADV] = "preadv", [PS_FAMILY_WRITE] = "write",           [PS_FAMILY_PWRITE] = "pwrite",
-    [PS_FAMILY_WRITEV] = "writev", [PS_FAMILY_PWRITEV] = "pwritev",       [PS_FAMILY_FSYNC] = "fsync",
-    [PS_FAMILY_FDATASYNC] = "fdatasync", [PS_FAMILY_SYNC_FILE_RANGE] = "sync_file_range",
-    [PS_FAMILY_MSYNC] = "msync",   [PS_FAMILY_MMAP] = "mmap",             [PS_FAMILY_COPY] = "copy",
+    [PS_FAMILY_READ] = "read",
+    [PS_FAMILY_PREAD] = "pread",
+    [PS_FAMILY_READV] = "readv",
+    [PS_FAMILY_PREADV] = "preadv",
+    [PS_FAMILY_WRITE] = "write",
+    [PS_FAMILY_PWRITE] = "pwrite",
+    [PS_FAMILY_WRITEV] = "writev",
+    [PS_FAMILY_PWRITEV] = "pwritev",
+    [PS_FAMILY_FSYNC] = "fsync",
+    [PS_FAMILY_FDATASYNC] = "fdatasync",
+    [PS_FAMILY_SYNC_FILE_RANGE] = "sync_file_range",
+    [PS_FAMILY_MSYNC] = "msync",
+    [PS_FAMILY_MMAP] = "mmap",
+    [PS_FAMILY_COPY] = "copy",
     [PS_FAMILY_RESIZE] = "resize",
 };
 
 static const char *const outcomes[PS_OUTCOME_COUNT] = {
-    [PS_OUTCOME_SERVED] = "served",     [PS_OUTCOME_COLD] = "cold",         [PS_OUTCOME_END] = "end",
-    [PS_OUTCOME_SMALL] = "small",       [PS_OUTCOME_TICK] = "tick",         [PS_OUTCOME_APPEND] = "append",
-    [PS_OUTCOME_OFFSET] = "offset",     [PS_OUTCOME_FLAGS] = "flags",       [PS_OUTCOME_SPARSE] = "sparse",
-    [PS_OUTCOME_FAULT] = "fault",       [PS_OUTCOME_LIMIT] = "limit",       [PS_OUTCOME_BUSY] = "busy",
-    [PS_OUTCOME_BACKING] = "backing",   [PS_OUTCOME_ARGUMENT] = "argument", [PS_OUTCOME_GIVE_WAY] = "give_way",
+    [PS_OUTCOME_SERVED] = "served",   [PS_OUTCOME_COLD] = "cold",         [PS_OUTCOME_END] = "end",
+    [PS_OUTCOME_SMALL] = "small",     [PS_OUTCOME_TICK] = "tick",         [PS_OUTCOME_APPEND] = "append",
+    [PS_OUTCOME_OFFSET] = "offset",   [PS_OUTCOME_FLAGS] = "flags",       [PS_OUTCOME_SPARSE] = "sparse",
+    [PS_OUTCOME_FAULT] = "fault",     [PS_OUTCOME_LIMIT] = "limit",       [PS_OUTCOME_BUSY] = "busy",
+    [PS_OUTCOME_BACKING] = "backing", [PS_OUTCOME_ARGUMENT] = "argument", [PS_OUTCOME_GIVE_WAY] = "give_way",
     [PS_OUTCOME_KERNEL] = "kernel",
 };
 

@@ -19,7 +19,8 @@ static unsigned char buffer[1 << 20];
 static void duplicates(void)
 {
     int fd = open_file("file", 1, O_RDWR);
-    int copies[] = {OPEN(dup(fd)), OPEN(dup2(fd, 500)), OPEN(dup3(fd, 501, O_CLOEXEC)), OPEN(fcntl(fd, F_DUPFD, 100)), OPEN(fcntl(fd, F_DUPFD_CLOEXEC, 100))};
+    int copies[] = {OPEN(dup(fd)), OPEN(dup2(fd, 500)), OPEN(dup3(fd, 501, O_CLOEXEC)), OPEN(fcntl(fd, F_DUPFD, 100)),
+                    OPEN(fcntl(fd, F_DUPFD_CLOEXEC, 100))};
     for (int round = 0; round < 10; round++)
         for (int i = 0; i < 5; i++) {
             STEP(copies[i]);
@@ -37,7 +38,8 @@ static void duplicates(void)
 
 static void separate_opens(void)
 {
-    int first = open_file("file", 1, O_RDWR), second = OPEN(open("file", O_RDWR)), reader = OPEN(open("file", O_RDONLY));
+    int first = open_file("file", 1, O_RDWR), second = OPEN(open("file", O_RDWR)),
+        reader = OPEN(open("file", O_RDONLY));
     warm(second);
     warm(reader);
     for (int i = 0; i < 20; i++) {
@@ -201,11 +203,13 @@ static int passed(int fd)
     int ends[2], received = -1;
     char byte = 'x', control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec vector = {&byte, 1};
-    struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
     memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || sendmsg(ends[0], &message, 0) != 1 || recvmsg(ends[1], &message, 0) != 1)
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || sendmsg(ends[0], &message, 0) != 1 ||
+        recvmsg(ends[1], &message, 0) != 1)
         die("SCM_RIGHTS");
     memcpy(&received, CMSG_DATA(header), sizeof received);
     close(ends[0]);

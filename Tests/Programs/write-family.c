@@ -1,7 +1,5 @@
 // write, pwrite, writev, pwritev, pwritev2: results, offsets, bytes of the file as the kernel has them, and errors.
 #include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "transcript.h"
@@ -275,7 +273,8 @@ static void pwritev2_flags(void)
     int fd = open_file("file", 1, O_RDWR);
     fill(buffer, 2, 0, sizeof buffer);
     struct iovec vector[] = {{buffer, 1000}, {buffer + 1000, 7000}};
-    static const int flags[] = {0, RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_APPEND, RWF_APPEND | RWF_DSYNC, 1 << 20, INT_MIN, -1};
+    static const int flags[] = {0,       RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_APPEND, RWF_APPEND | RWF_DSYNC,
+                                1 << 20, INT_MIN,   -1};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         say("-- flags %#x", (unsigned)flags[i]);
         for (int round = 0; round < 3; round++) {
@@ -302,103 +301,6 @@ static void from_a_mapping_of_the_file(void)
         say_bytes("read", buffer, CALL(pread(fd, buffer, 8192, 49000)));
         truth("file");
     }
-}
-
-static void limit(rlim_t bytes)
-{
-    struct rlimit limits = {bytes, RLIM_INFINITY};
-    CALL(setrlimit(RLIMIT_FSIZE, &limits));
-}
-
-#define LIMITED_WRITES                                                                                                 \
-    do {                                                                                                               \
-        for (int i_ = 0; i_ < 3; i_++) {                                                                               \
-            CALL(pwrite(fd, buffer, 4096, 8192));                                                                      \
-            CALL(pwrite(fd, buffer, 4096, 1 << 20));                                                                   \
-            CALL(pwrite(fd, buffer, 4096, (1 << 20) - 2048));                                                          \
-            CALL(pwrite(fd, buffer, 4096, 3 << 20));                                                                   \
-            CALL(pwrite(fd, buffer, 4096, FILE_SIZE));                                                                 \
-        }                                                                                                              \
-        truth("file");                                                                                                 \
-    } while (0)
-
-static void file_size_limit(void)
-{
-    signal(SIGXFSZ, SIG_IGN);
-    int fd = open_file("file", 1, O_RDWR);
-    fill(buffer, 2, 0, sizeof buffer);
-    LIMITED_WRITES;
-    limit(1 << 20);
-    LIMITED_WRITES;
-    limit(RLIM_INFINITY);
-    LIMITED_WRITES;
-    struct rlimit limits = {1 << 20, RLIM_INFINITY}, lifted = {RLIM_INFINITY, RLIM_INFINITY};
-    CALL(prlimit(0, RLIMIT_FSIZE, &limits, NULL));
-    LIMITED_WRITES;
-    CALL(prlimit(getpid(), RLIMIT_FSIZE, &lifted, NULL));
-    LIMITED_WRITES;
-    CALL(syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &limits, NULL));
-    LIMITED_WRITES;
-}
-
-static void file_size_limit_inherited(void)
-{
-    int fd = open_file("file", 1, O_RDWR);
-    fill(buffer, 2, 0, sizeof buffer);
-    signal(SIGXFSZ, SIG_IGN);
-    limit(1 << 20);
-    char program[PATH_MAX + 32];
-    snprintf(program, sizeof program, "%s/write-family", programs_directory);
-    IN_CHILD(LIMITED_WRITES);
-    IN_CHILD(execl(program, program, "limited-by-its-parent", ".", NULL));
-    (void)fd;
-}
-
-static void limited_by_its_parent(void)
-{
-    int fd = OPEN(open("file", O_RDWR));
-    warm(fd);
-    fill(buffer, 3, 0, sizeof buffer);
-    LIMITED_WRITES;
-    limit(RLIM_INFINITY);
-    LIMITED_WRITES;
-}
-
-static void file_size_limit_kills(void)
-{
-    int fd = open_file("file", 1, O_RDWR);
-    for (int i = 0; i < 3; i++)
-        IN_CHILD({
-            warm(fd);
-            limit(1 << 20);
-            CALL(pwrite(fd, buffer, 4096, 8192));
-            fflush(stdout);
-            CALL(pwrite(fd, buffer, 4096, 3 << 20));
-        });
-    truth("file");
-}
-
-static void no_space(void)
-{
-    int fd = open_file("file", 1, O_RDWR), filler = OPEN(open("filler", O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-    fill(buffer, 2, 0, sizeof buffer);
-    CALL(ftruncate(fd, 40 << 20)); // a hole without room to fill it
-    unsigned char page[4096];
-    ssize_t count = 0;
-    for (size_t step = 1 << 20; step >= 1; step /= 2)
-        while ((count = write(filler, buffer, step)) > 0)
-            ;
-    say("full: %zd %s", count, strerrorname_np(errno));
-    for (int i = 0; i < 3; i++) {
-        CALL(pwrite(fd, buffer, 4096, 8192));          // there
-        CALL(pwrite(fd, buffer, 4096, 30 << 20));      // hole
-        CALL(pwrite(fd, buffer, 4096, (12 << 20) + 1)); // hole
-        say_bytes("read", page, CALL(pread(fd, page, 4096, 30 << 20)));
-    }
-    truth("file");
-    CALL(ftruncate(filler, 0));
-    CALL(pwrite(fd, buffer, 4096, 30 << 20));
-    truth("file");
 }
 
 static void synchronous(void)
@@ -483,10 +385,7 @@ static void *shared_offset_writer(void *argument)
     return NULL;
 }
 
-static bool is_uniform(const unsigned char *page)
-{
-    return memcmp(page, page + 1, 4095) == 0;
-}
+static bool is_uniform(const unsigned char *page) { return memcmp(page, page + 1, 4095) == 0; }
 
 static void writers_do_not_mix(void)
 {
@@ -522,7 +421,5 @@ PROGRAM({"sequential-overwrite", sequential_overwrite}, {"positioned-overwrite",
         {"seen-by-other-processes", seen_by_other_processes}, {"extension", extension}, {"holes", holes},
         {"append", append}, {"bad-descriptors", bad_descriptors}, {"bad-buffers", bad_buffers}, {"counts", counts},
         {"vectored", vectored}, {"bad-vectors", bad_vectors}, {"pwritev2-flags", pwritev2_flags},
-        {"from-a-mapping-of-the-file", from_a_mapping_of_the_file}, {"file-size-limit", file_size_limit},
-        {"file-size-limit-inherited", file_size_limit_inherited}, {"limited-by-its-parent", limited_by_its_parent},
-        {"file-size-limit-kills", file_size_limit_kills}, {"no-space", no_space}, {"synchronous", synchronous},
-        {"times", times}, {"set-user-id-bits", set_user_id_bits}, {"writers-do-not-mix", writers_do_not_mix})
+        {"from-a-mapping-of-the-file", from_a_mapping_of_the_file}, {"synchronous", synchronous}, {"times", times},
+        {"set-user-id-bits", set_user_id_bits}, {"writers-do-not-mix", writers_do_not_mix})

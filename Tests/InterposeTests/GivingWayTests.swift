@@ -1,0 +1,47 @@
+import TestSupport
+import Testing
+
+@Suite("Programs that lock themselves in: the shim steps aside")
+struct GivingWayTests {
+    typealias Kind = ScratchMount.Kind
+
+    @Test("strict seccomp allows no system call the program does not make itself", arguments: Kind.served)
+    func seccompStrict(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "seccomp-strict", on: kind, serving: ["pread"])
+    }
+
+    @Test("a seccomp filter that allows only the program's own calls", arguments: Kind.served)
+    func seccompFilter(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "seccomp-filter", on: kind, serving: ["pread"])
+    }
+
+    @Test("mlockall and munlockall", arguments: Kind.served)
+    func memoryLocked(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "memory-locked", on: kind, serving: ["pread"])
+    }
+
+    @Test("mlockall under RLIMIT_MEMLOCK", arguments: Kind.served)
+    func memoryLockedUnderALimit(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "memory-locked-under-a-limit", on: kind, serving: ["pread"])
+    }
+
+    @Test("RLIMIT_AS set and lifted", arguments: Kind.served)
+    func addressSpaceLimited(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "address-space-limited", on: kind, serving: ["pread"])
+    }
+
+    @Test("a thread with a descriptor table of its own", arguments: Kind.served)
+    func descriptorsUnshared(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "descriptors-unshared", on: kind, serving: ["pread"])
+    }
+
+    @Test("served calls are cancellation points", arguments: Kind.served)
+    func cancellation(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "cancellation", on: kind, serving: ["pread"])
+    }
+
+    @Test("RTLD_DEEPBIND and other namespaces", arguments: Kind.served)
+    func deeplyBound(kind: Kind) throws {
+        try expectSameAsNative("giving-way", "deeply-bound", on: kind, serving: ["pread"])
+    }
+}
