@@ -19,7 +19,7 @@ struct CompiledProgram {
         // Under a name of its own first: another test process may be running the program.
         let fresh = "\(path).\(getpid())"
         let strict = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]
-        let compiler = try spawn("/usr/bin/gcc", strict + ["-x", "c", source, "-o", fresh, "-x", "none"] + libraries)
+        let compiler = try spawn("/usr/bin/gcc", strict + [source, "-o", fresh] + libraries)
         guard compiler.ending == .exited(0), rename(fresh, path) == 0 else {
             throw SetupError("\(source) does not compile:\n\(compiler.stderr)")
         }

@@ -45,7 +45,7 @@ struct SQLite {
 
     private static let compiled: Result<CompiledProgram, any Error> = Result {
         try CompiledProgram(
-            c: "\(programs)/sqlite-workload.c.txt", name: "sqlite-workload", libraries: ["-lsqlite3"])
+            c: "\(programs)/sqlite-workload.c", name: "sqlite-workload", libraries: ["-lsqlite3"])
     }
 
     /// Runs a program in the directory `name` of the mount, made where it is missing.

@@ -33,7 +33,7 @@ struct Script: Sendable, CustomTestStringConvertible {
     }
 
     private static let compiledSwift: Result<String, any Error> = Result {
-        let source = "\(directory)/files.swift.txt"
+        let source = "\(directory)/files.swift"
         let output = "\(Shim.packageRoot)/.build/test-programs"
         try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         let scratch = try ScratchDirectory()

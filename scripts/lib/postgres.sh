@@ -58,6 +58,11 @@ postgres_scratch() {
     local parent=${2:-/dev/shm} directory name
     directory=$(mktemp -d "$parent/pmemshim-pg.XXXXXX")
     POSTGRES_CLUSTERS+=("$directory")
+    # Otherwise initdb fails much later, for reasons that name anything but this.
+    if ! postgres_as_user test -w /dev/null; then
+        echo "postgres.sh: $(postgres_user) may not write to /dev/null: $(stat -c %A /dev/null)" >&2
+        return 1
+    fi
     # sun_path holds 107 bytes and the server adds "/.s.PGSQL.5432".
     if ((${#directory} > 80)); then
         echo "postgres.sh: $directory is too long for a Unix socket" >&2
