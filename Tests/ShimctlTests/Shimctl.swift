@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import TestSupport
 
 /// Runs shimctl to its end, with none of the caller's PMEMSHIM_* variables or preloads.
@@ -25,7 +26,9 @@ func shimctl(_ arguments: [String], environment: [String: String] = [:], working
 
 /// A shared library that does nothing, by the shim's name.
 enum EmptyLibrary {
-    static let shared = Result { try Compiled("int nothing_at_all;", name: "libpmemshim.so", ["-shared", "-fPIC"]) }
+    static let shared = Result {
+        try Compiled("int nothing_at_all;", name: "libpmemshim.so", ["-shared", "-fPIC"]).keptUntilExit()
+    }
 }
 
 /// A C source compiled into a directory of its own, removed when forgotten.
@@ -44,6 +47,23 @@ final class Compiled: Sendable {
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    /// What all tests share lives in statics, which are never deinitialised: removed when the process exits.
+    func keptUntilExit() -> Compiled {
+        Self.kept.withLock { kept in
+            if kept.isEmpty {
+                atexit {
+                    for directory in Compiled.kept.withLock({ $0 }) {
+                        try? FileManager.default.removeItem(atPath: directory)
+                    }
+                }
+            }
+            kept.append(directory)
+        }
+        return self
+    }
+
+    private static let kept = Mutex<[String]>([])
 }
 
 /// A value of a JSON document by keys and indices.

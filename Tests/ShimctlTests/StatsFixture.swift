@@ -72,6 +72,7 @@ final class StatsFixture {
 
     private static let writer = Result {
         try Compiled(source, ["-Wall", "-Wextra", "-Werror", "-I", "\(Shim.packageRoot)/Sources/CShimSys/include"])
+            .keptUntilExit()
     }
 }
 
