@@ -27,7 +27,8 @@ enum micro_operation {
     MICRO_WRITE,
     MICRO_WRITE_READ_BACK,
     MICRO_PWRITE_FSYNC,
-    MICRO_EXTEND,          // write() on an empty file
+    MICRO_EXTEND,          // write() on a new file
+    MICRO_EXTEND_AGAIN,    // write() on a file cut to nothing and rewound on the same descriptor, as logs are
     MICRO_EXTEND_APPEND,   // the same with O_APPEND
     MICRO_EXTEND_MAPPED,   // write() at the end of a file that has been read, so that a window exists
     MICRO_OPEN_READ_CLOSE, // of one file; `count` reads

@@ -169,6 +169,7 @@ static void run_calls(struct micro_state *state, uint64_t operations)
         }
         break;
     case MICRO_EXTEND:
+    case MICRO_EXTEND_AGAIN:
     case MICRO_EXTEND_APPEND:
     case MICRO_EXTEND_MAPPED:
         for (uint64_t i = 0; i < operations; i++)

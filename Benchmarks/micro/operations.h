@@ -9,6 +9,7 @@ struct micro_state {
     enum micro_mode mode;
     const char *directory;
     int fd;
+    char path[160]; // of the file that extending rows grow
     unsigned char *map;    // MICRO_MEMCPY only
     unsigned char *buffer; // page-aligned
     size_t size;           // the row's, where the compiler cannot see it: memcpy must stay a call

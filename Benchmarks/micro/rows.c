@@ -22,6 +22,7 @@ const struct micro_row micro_rows[] = {
     {"write-read-back", "overwrite 4 KiB and read it back", MICRO_WRITE_READ_BACK, 4096, 1, false, true},
     {"pwrite-fsync", "overwrite 4 KiB and fsync", MICRO_PWRITE_FSYNC, 4096, 1, false, false},
     {"extend", "extend by 4 KiB write", MICRO_EXTEND, 4096, 1, true, false},
+    {"extend-again", "extend by 4 KiB write, once cut to nothing", MICRO_EXTEND_AGAIN, 4096, 1, true, false},
     {"extend-append", "extend by 4 KiB write, O_APPEND", MICRO_EXTEND_APPEND, 4096, 1, true, false},
     {"extend-mapped", "extend a file in use by 4 KiB write", MICRO_EXTEND_MAPPED, 4096, 1, true, false},
     {"open-read-close", "open, read 4 KiB, close", MICRO_OPEN_READ_CLOSE, 4096, 1, true, false},

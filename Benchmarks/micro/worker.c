@@ -73,6 +73,14 @@ static void prepare_small(struct micro_state *state)
     }
 }
 
+static void open_extended(struct micro_state *state)
+{
+    const int append = state->row->operation == MICRO_EXTEND_APPEND ? O_APPEND : 0;
+    state->fd = open(state->path, O_RDWR | O_CREAT | append, 0600);
+    if (state->fd < 0 || unlink(state->path) != 0)
+        micro_fail(state->path);
+}
+
 void micro_prepare(struct micro_state *state)
 {
     char path[4096], name[64];
@@ -87,16 +95,15 @@ void micro_prepare(struct micro_state *state)
         prepare_small(state);
         return;
     case MICRO_EXTEND:
+    case MICRO_EXTEND_AGAIN:
     case MICRO_EXTEND_APPEND:
     case MICRO_EXTEND_MAPPED:
-        // A file of one's own, gone with the process.
+        // A file of one's own; without a name at once, so that it is gone with the process.
         snprintf(name, sizeof name, "extend.%d", (int)getpid());
-        path_in(state, path, sizeof path, name);
+        path_in(state, state->path, sizeof state->path, name);
         if (state->row->operation == MICRO_EXTEND_MAPPED)
-            make_file(path, MICRO_BASE_SIZE);
-        state->fd = open(path, O_RDWR | O_CREAT | (state->row->operation == MICRO_EXTEND_APPEND ? O_APPEND : 0), 0600);
-        if (state->fd < 0 || unlink(path) != 0)
-            micro_fail(path);
+            make_file(state->path, MICRO_BASE_SIZE);
+        open_extended(state);
         return;
     default:
         path_in(state, path, sizeof path, MICRO_DATA_NAME);
@@ -122,6 +129,11 @@ void micro_begin_slice(struct micro_state *state)
     off_t base = state->row->operation == MICRO_EXTEND_MAPPED ? (off_t)MICRO_BASE_SIZE : 0;
     switch (state->row->operation) {
     case MICRO_EXTEND:
+        if (close(state->fd) != 0)
+            micro_fail("close");
+        open_extended(state);
+        break;
+    case MICRO_EXTEND_AGAIN:
     case MICRO_EXTEND_APPEND:
     case MICRO_EXTEND_MAPPED:
         if (ftruncate(state->fd, base) != 0 || lseek(state->fd, base, SEEK_SET) != base)

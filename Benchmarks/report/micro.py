@@ -25,6 +25,7 @@ TARGETS = {
     "read-4k": {"speedup": 1.4},
     "pwrite-4k": {"speedup": 4.0},
     "extend": {"cost": 1.03},
+    "extend-again": {"cost": 1.03},
     "extend-append": {"cost": 1.03},
     "extend-mapped": {"cost": 1.03},
     "open-read-close": {"cost": 1.03},
