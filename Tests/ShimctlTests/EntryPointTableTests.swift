@@ -19,8 +19,9 @@ struct EntryPointTableTests {
 
 /// What the command says of itself.
 struct HelpTests {
-    @Test func tellsItsVersion() throws {
-        let run = try shimctl("--version")
+    @Test(arguments: [["--version"], ["run", "--version"], ["stats", "--version"]])
+    func tellsItsVersion(_ arguments: [String]) throws {
+        let run = try shimctl(arguments)
         #expect(run.ending == .exited(0))
         #expect(run.stdout.hasPrefix("shimctl 0."))
     }

@@ -17,7 +17,7 @@ struct RunCommand: ParsableCommand {
 
             EXAMPLES
               shimctl run --mount /dev/shm/data -- sqlite3 /dev/shm/data/a.db
-              shimctl run --mount /dev/shm/pg --log /tmp/files.log -- postgres -D /dev/shm/pg/data
+              shimctl run --mount /dev/shm/pg --log /tmp/log -- postgres -D /dev/shm/pg
               shimctl run --mount /srv/data:pagecache -- ./app --option
               PMEMSHIM_MAP_AFTER=0 shimctl run --mount . -- ./app
 
@@ -47,6 +47,8 @@ struct RunCommand: ParsableCommand {
         } else if first == "-h" || first == "--help" {
             // Captured like everything else that is no option of ours.
             throw CleanExit.helpRequest(self)
+        } else if first == "--version" {
+            throw CleanExit.message(Shimctl.configuration.version)
         } else if first.hasPrefix("-") {
             throw ValidationError("Unknown option '\(first)'. Write -- before a command that begins with a hyphen.")
         }
