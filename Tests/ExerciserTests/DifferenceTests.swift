@@ -22,28 +22,31 @@ private let fresh = UInt64.random(in: 1_000_000..<1_000_000_000)
 struct DifferenceTests {
     @Test("step by step, whatever the file system and the mode", arguments: plan)
     func fixedSeeds(exercise: Exercise) throws {
-        try expectNoDifference(exercise)
+        try expectNoDifference(exercise, tenths: 9)
     }
 
     @Test("also with a seed nobody has tried before", arguments: [ScratchMount.Kind.tmpfs, .tmpfsHuge, .ext4])
     func freshSeed(kind: ScratchMount.Kind) throws {
         print("exerciser: fresh seed \(fresh) on \(kind)")
         let options = kind == .tmpfsHuge ? ["--huge"] : []
-        try expectNoDifference(Exercise(kind: kind, firstSeed: fresh, sequences: 2, length: 1000, options: options))
+        let exercise = Exercise(kind: kind, firstSeed: fresh, sequences: 2, length: 1000, options: options)
+        try expectNoDifference(exercise, tenths: 5)
     }
 
     @Test("two hundred thousand operations are planned, those left out not counted")
     func theyAreMany() {
-        // expectNoDifference holds each exercise to nine tenths of its plan.
+        // Each exercise is held to nine tenths of its plan.
         #expect(plan.reduce(0) { $0 + $1.operations } * 9 / 10 >= 200_000)
     }
 
-    private func expectNoDifference(_ exercise: Exercise) throws {
+    /// - Parameter tenths: how much of the planned operations must have been done; the rest was left out because files
+    ///   would have grown too large, or because the operation has no defined outcome.
+    private func expectNoDifference(_ exercise: Exercise, tenths: Int) throws {
         try skipIfUnavailable(exercise.kind)
         let exercised = try exercise.perform()
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
         #expect(exercised.differences == 0)
-        #expect(exercised.operations >= exercise.operations * 9 / 10)
+        #expect(exercised.operations >= exercise.operations * tenths / 10)
         guard exercise.isServed else { return }
         // Equal because the kernel did it all would prove nothing.
         #expect(exercised.run.counts.served("pread") > 0 && exercised.run.counts.served("pwrite") > 0)
