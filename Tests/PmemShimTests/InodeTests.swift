@@ -68,13 +68,15 @@ struct InodeTests {
         }
     }
 
-    @Test func readsOfASparseFileAreTheKernelsAndWritesAreNot() {
+    @Test(arguments: [InodeFlag.sparse, InodeFlag.unverified])
+    func aFileWithHolesOrPerhapsWithHolesIsTheKernels(flag: UInt32) {
         withInode { inode in
             mapped(inode, size: 1 << 20, length: 1 << 21)
-            inode.set(InodeFlag.sparse)
+            #expect(inode.pointee.readLimit.load(ordering: .relaxed) > 0)
+            inode.set(flag)
             inode.updateLimits()
             #expect(inode.pointee.readLimit.load(ordering: .relaxed) == 0)
-            #expect(inode.pointee.writeLimit.load(ordering: .relaxed) > 0)
+            #expect(inode.pointee.writeLimit.load(ordering: .relaxed) == 0)
         }
     }
 

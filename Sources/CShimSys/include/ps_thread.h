@@ -12,6 +12,8 @@ struct ps_thread {
     uintptr_t record;
     // Set by the engine when it passes a data call on: where that call starts, or -1. Read when it has returned.
     int64_t pending_offset;
+    // The same for a write: the coarse clock before the kernel was asked, ns; 0: not looked at.
+    int64_t pending_tick;
 };
 
 

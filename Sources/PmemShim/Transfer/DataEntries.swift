@@ -36,6 +36,7 @@ public func engineReadv(
         let target = engine.target(fd, positioned ? PS_FAMILY_PREADV : PS_FAMILY_READV)
     else { return Int64.min }
     guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
+    guard engine.canCopy(target, writes: false) else { return engine.passOn(target, PS_OUTCOME_COLD, -1) }
     var room = Vector.Room(repeating: 0)
     return withUnsafeMutablePointer(to: &room) { room in
         let buffer = Vector(vector, count, room: room)
@@ -52,6 +53,7 @@ public func engineWritev(
         let target = engine.target(fd, positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV)
     else { return Int64.min }
     guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
+    guard engine.canCopy(target, writes: true) else { return engine.passOn(target, PS_OUTCOME_COLD, -1) }
     var room = Vector.Room(repeating: 0)
     return withUnsafeMutablePointer(to: &room) { room in
         let buffer = Vector(vector, count, room: room)

@@ -100,6 +100,14 @@ extension Engine {
         return true
     }
 
+    /// Whether a vector may be looked at: it may be bad memory, and the handler that survives that comes with the first
+    /// window. A file that is worth one gets it here.
+    @inline(__always)
+    func canCopy(_ target: Target, writes: Bool) -> Bool {
+        root.pointee.windowsExisted.load(ordering: .acquiring) != 0
+            || (isWorthMapping(target) && mapWindow(target.fd, wantsWrite: writes))
+    }
+
     /// Lets size and holes be learnt again: the copy faulted, or something changed the file.
     @inline(never)
     func relearn(_ target: Target) {

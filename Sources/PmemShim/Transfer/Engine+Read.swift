@@ -84,7 +84,8 @@ extension Engine {
         let moved = Int64(max(result, 0))
         if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
-        target.inode.raiseSize(to: start &+ moved)
+        // Nothing read: the offset was behind the end, which says nothing of the size.
+        if moved > 0 { target.inode.raiseSize(to: start &+ moved) }
         if outcome == PS_OUTCOME_FAULT {
             target.thread.countFault(target.geometry.statistics)
             relearn(target)
@@ -103,7 +104,9 @@ extension Engine {
         guard count > 0, offset >= 0, offset < Int64.max &- Int64(count) else { return PS_OUTCOME_ARGUMENT }
         let end = offset &+ Int64(count)
         let size = inode.pointee.size.load(ordering: .relaxed)
-        guard target.geometry.probeOffset(end) < size else { return PS_OUTCOME_END }
+        guard target.geometry.probeOffset(end) < size || inode.has(InodeFlag.unverified) else {
+            return PS_OUTCOME_END
+        }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             inode.warm(offset)
             return mayMap && isWorthMapping(target) && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_COLD
@@ -114,10 +117,11 @@ extension Engine {
             inode.updateLimits()
             return PS_OUTCOME_TICK
         }
-        if inode.has(InodeFlag.sparse) {
-            if inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue & 63 == 0 { relearn(target) }
-            return PS_OUTCOME_SPARSE
+        if inode.has(InodeFlag.unverified) {
+            relearn(target)
+            return mayMap && !inode.has(InodeFlag.sparse) ? nil : PS_OUTCOME_SPARSE
         }
+        if isSparse(target) { return PS_OUTCOME_SPARSE }
         let step = Int64(1) << target.geometry.stepShift
         if end > inode.pointee.length.load(ordering: .relaxed) &- step {
             return mayMap && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_END
@@ -128,6 +132,13 @@ extension Engine {
         }
         // Limits were changed under us, or the word was: the next call finds them.
         return PS_OUTCOME_COLD
+    }
+
+    /// Whether the file has holes as far as we know; asks again now and then.
+    func isSparse(_ target: Target) -> Bool {
+        guard target.inode.has(InodeFlag.sparse) else { return false }
+        if target.inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue & 63 == 0 { relearn(target) }
+        return true
     }
 
     /// Whether the file has seen enough calls for a window to pay; refusals make it rarer.

@@ -58,7 +58,7 @@ extension Engine {
     private func kernelWrite<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ outcome: ps_outcome
     ) -> Int64 {
-        noteKernelWrite(target, outcome)
+        let tick = noteKernelWrite(target, outcome)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         guard !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
@@ -70,23 +70,25 @@ extension Engine {
         if alone { stripes.release(target.inode) }
         target.count(outcome)
         if result > 0 {
-            target.inode.raiseSize(to: offset &+ Int64(result))
+            target.inode.stamped(tick)
+            grown(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: true)
             target.thread.passed(target.geometry.statistics, written: Int64(result))
         }
         return Int64(result)
     }
 
-    /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime. Extending writes
-    /// do not look at the clock: whoever appends rarely overwrites in the same tick, and it is not to cost him anything.
-    private func noteKernelWrite(_ target: Target, _ outcome: ps_outcome) {
-        if outcome != PS_OUTCOME_END, outcome != PS_OUTCOME_APPEND {
-            target.inode.pointee.lastTick.store(ps_sys_coarse_now(), ordering: .relaxed)
+    /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime. Returns the tick
+    /// it will be known to be stamped in once the write has moved something; 0: extending writes do not look at the
+    /// clock. Whoever appends rarely overwrites in the same tick, and it is not to cost him anything.
+    @discardableResult
+    private func noteKernelWrite(_ target: Target, _ outcome: ps_outcome) -> Int64 {
+        let tick = outcome == PS_OUTCOME_END || outcome == PS_OUTCOME_APPEND ? 0 : ps_sys_coarse_now()
+        ps_thread_current().pointee.pending_tick = tick
+        if target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) {
+            target.inode.set(InodeFlag.timesDue)
+            target.inode.pointee.readLimit.store(0, ordering: .relaxed)
         }
-        guard target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) else {
-            return
-        }
-        target.inode.set(InodeFlag.timesDue)
-        target.inode.pointee.readLimit.store(0, ordering: .relaxed)
+        return tick
     }
 
     /// write and writev: as ``implicitRead(_:_:)``.
@@ -124,7 +126,7 @@ extension Engine {
     private func claimedWrite<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
     ) -> Int64 {
-        noteKernelWrite(target, outcome)
+        let tick = noteKernelWrite(target, outcome)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         let stripes = Stripes(start, buffer.count)
         let alone = stripes.claim(target.inode)
@@ -133,7 +135,10 @@ extension Engine {
         let moved = Int64(max(result, 0))
         if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
-        target.inode.raiseSize(to: start &+ moved)
+        if moved > 0 {
+            target.inode.stamped(tick)
+            grown(target.inode, target.fd, from: start, to: start &+ moved, isWrite: true)
+        }
         target.count(outcome)
         target.thread.passed(target.geometry.statistics, written: moved)
         return Int64(result)
@@ -154,6 +159,8 @@ extension Engine {
             return PS_OUTCOME_END
         }
         guard count >= smallestServedWrite else { return PS_OUTCOME_SMALL }
+        if inode.has(InodeFlag.unverified) { relearn(target) }
+        if isSparse(target) { return PS_OUTCOME_SPARSE }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             inode.warm(offset)
             guard isWorthMapping(target) else { return PS_OUTCOME_COLD }

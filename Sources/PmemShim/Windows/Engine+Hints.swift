@@ -18,18 +18,34 @@ extension Engine {
         } else {
             thread.passed(mount, written: result)
         }
-        // A hint is never raised beyond what one call showed: an absurd start must not overflow.
+        if !isRead { inode.stamped(ps_thread_current().pointee.pending_tick) }
+        // An absurd start must not overflow; where an append went only the kernel knows.
         guard start >= 0, start < Int64.max &- result, !(word.has(DescriptorWord.appends) && !isRead) else { return }
+        var end = start &+ result
         switch family {
         case PS_FAMILY_READ, PS_FAMILY_READV, PS_FAMILY_WRITE, PS_FAMILY_WRITEV:
-            descriptor.pointee.guess.store(start &+ result, ordering: .relaxed)
-            if start &+ result > size { relearnOffset(descriptor, fd) }
-            inode.raiseSize(to: descriptor.pointee.guess.load(ordering: .relaxed))
+            descriptor.pointee.guess.store(end, ordering: .relaxed)
+            if end > size {
+                guard let offset = relearnOffset(descriptor, fd) else {
+                    if !isRead { inode.doubt() }
+                    return
+                }
+                end = offset
+            }
         default:
-            inode.raiseSize(to: start &+ result)
+            break
         }
-        // Beyond the end as we knew it: the write has left a hole, unless another process had filled it.
-        if !isRead, start > size { resized(of: fd) }
+        grown(inode, fd, from: end &- result, to: end, isWrite: !isRead)
+    }
+
+    /// The kernel has moved [start, end) of the file.
+    func grown(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64, isWrite: Bool) {
+        // Beyond the end as we knew it: a write has left a hole, unless another process had filled it.
+        if isWrite, start > inode.pointee.size.load(ordering: .relaxed) {
+            resized(of: fd)
+        } else {
+            inode.raiseSize(to: end)
+        }
     }
 
     /// Learns size and holes of the file behind `fd` again.
@@ -40,14 +56,17 @@ extension Engine {
 
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has
     /// moved its offset by lseek, which we do not see. One lseek tells; it is asked at the first such call and then
-    /// ever more rarely, so that a program that appends for ever pays nothing for it.
-    private func relearnOffset(_ descriptor: UnsafeMutablePointer<Descriptor>, _ fd: Int32) {
+    /// ever more rarely, so that a program that appends for ever pays nothing for it. Nothing: not asked this time.
+    private func relearnOffset(_ descriptor: UnsafeMutablePointer<Descriptor>, _ fd: Int32) -> Int64? {
         let misses = descriptor.pointee.misses.wrappingAdd(1, ordering: .relaxed).newValue
-        guard misses & (misses &- 1) == 0 else { return }
+        guard misses & (misses &- 1) == 0 else { return nil }
         let offset = Int64(ps_sys_seek_by(fd, 0))
-        guard offset >= 0, offset != descriptor.pointee.guess.load(ordering: .relaxed) else { return }
-        descriptor.pointee.guess.store(offset, ordering: .relaxed)
-        descriptor.pointee.misses.store(0, ordering: .relaxed)
+        guard offset >= 0 else { return nil }
+        if offset != descriptor.pointee.guess.load(ordering: .relaxed) {
+            descriptor.pointee.guess.store(offset, ordering: .relaxed)
+            descriptor.pointee.misses.store(0, ordering: .relaxed)
+        }
+        return offset
     }
 
     /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.

@@ -56,12 +56,14 @@ struct Heat {
 enum InodeFlag {
     /// The window is mapped for writing.
     static let writable: UInt32 = 1
-    /// The file has holes: on tmpfs a mapped read would allocate them.
+    /// The file has holes: on tmpfs a mapped read would allocate them, and the end probe is one.
     static let sparse: UInt32 = 2
     /// Our process wrote through the kernel since the last read through it: relatime is due one kernel read.
     static let timesDue: UInt32 = 4
     /// Mapping failed: do not try at every call.
     static let refused: UInt32 = 8
+    /// A write at the implicit offset made the file longer, at a place we only presume: holes may have come.
+    static let unverified: UInt32 = 16
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {
@@ -97,11 +99,26 @@ extension UnsafeMutablePointer where Pointee == Inode {
             let lastStep = ((size &- 1) >> geometry.stepShift) << geometry.stepShift
             limit = min(lastStep, pointee.length.load(ordering: .relaxed) &- step)
         }
-        pointee.readLimit.store(
-            flags & (InodeFlag.sparse | InodeFlag.timesDue) == 0 ? limit : 0, ordering: .relaxed)
+        let noReads = InodeFlag.sparse | InodeFlag.timesDue | InodeFlag.unverified
+        pointee.readLimit.store(flags & noReads == 0 ? limit : 0, ordering: .relaxed)
         // RLIMIT_FSIZE refuses overwrites too, and only the kernel sends its signal.
-        let writes = flags & InodeFlag.writable != 0 && ps_given_way() & GiveWay.stopsWrites == 0
+        let noWrites = InodeFlag.sparse | InodeFlag.unverified
+        let writes =
+            flags & (InodeFlag.writable | noWrites) == InodeFlag.writable
+            && ps_given_way() & GiveWay.stopsWrites == 0
         pointee.writeLimit.store(writes ? limit : 0, ordering: .relaxed)
+    }
+
+    /// The kernel has stamped the inode for a write of ours that began at `tick` (``ps_sys_coarse_now()``; 0: unknown).
+    func stamped(_ tick: Int64) {
+        if tick != 0 { pointee.lastTick.store(tick, ordering: .relaxed) }
+    }
+
+    /// The file has grown at a place we only presume: the next read looks before it is served.
+    func doubt() {
+        guard !has(InodeFlag.unverified) else { return }
+        set(InodeFlag.unverified)
+        updateLimits()
     }
 
     /// The kernel has shown that the file reaches at least to `end`.
