@@ -105,8 +105,9 @@ private struct Supervision {
                 timedOut = true
                 _ = kill(-child, SIGKILL)
             }
-            let quiet = !transfer()
+            // Reaped first: what a child wrote before it ended is in the pipe by then, and one quiet look is enough.
             reap()
+            let quiet = !transfer()
             if status != nil && quiet { break }
         }
         _ = kill(-child, SIGKILL)  // whoever of its group is left
