@@ -20,6 +20,11 @@ struct ChangingFileTests {
         try expectSameAsNative("changing-files", "truncated-by-another-program", on: kind, serving: ["pread"])
     }
 
+    @Test("cut inside the very page that is read or written next", arguments: Kind.served)
+    func cutInsideAPage(kind: Kind) throws {
+        try expectSameAsNative("changing-files", "cut-inside-a-page", on: kind, serving: ["pread", "pwrite"])
+    }
+
     @Test("bytes, holes and growth by a program without the shim", arguments: Kind.served)
     func changedByAnotherProgram(kind: Kind) throws {
         try expectSameAsNative("changing-files", "changed-by-another-program", on: kind, serving: ["pread"])

@@ -104,6 +104,39 @@ static void truncated_by_another_program(void)
     }
 }
 
+// The end moves into the page that is read or written next: nothing there faults, and yet the range is cut.
+static void cut_inside_a_page(void)
+{
+    static const long cuts[] = {(5 << 20) + 1, (4 << 20) + 2000, (3 << 20) + 4095, (2 << 20) + 100, 8192 + 60, 100};
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++)
+        for (int call = 0; call < 6; call++) {
+            long at = cuts[i] - 50;
+            struct iovec vector[] = {{buffer, 10}, {buffer + 10, 90}};
+            int fd = start(O_RDWR);
+            for (int j = 0; j < 4; j++) // until it is served there
+                if (pread(fd, buffer, 4096, at & -4096) != 4096)
+                    die("pread");
+            fill(written, 4, at, 700);
+            lseek(fd, at, SEEK_SET);
+            for (int j = 0; j < 3; j++) { // the first of their tick are the kernel's
+                pwrite(fd, buffer, 4096, at & -4096);
+                pread(fd, buffer, 4096, at & -4096);
+            }
+            raw(SYS_truncate, (long)"file", cuts[i], 0, 0, 0, 0);
+            switch (call) {
+            case 0: say_origin("pread", buffer, CALL(pread(fd, buffer, 100, at)), at); break;
+            case 1: say_origin("read", buffer, CALL(read(fd, buffer, 100)), at); break;
+            case 2: say_origin("preadv", buffer, CALL(preadv(fd, vector, 2, at)), at); break;
+            case 3: CALL(pwrite(fd, written, 700, at)); break;
+            case 4: CALL(write(fd, written, 700)); break;
+            case 5: say_origin("pread of all", buffer, CALL(pread(fd, buffer, 4096, at & -4096)), at & -4096); break;
+            }
+            OFFSET(fd);
+            truth("file");
+            close(fd);
+        }
+}
+
 static void changed_by_another_program(void)
 {
     int fd = start(O_RDWR);
@@ -412,7 +445,7 @@ static void sealed_and_immutable(void)
 }
 
 PROGRAM({"truncated-by-us", truncated_by_us}, {"truncated-on-another-descriptor", truncated_on_another_descriptor},
-        {"truncated-by-another-program", truncated_by_another_program},
+        {"truncated-by-another-program", truncated_by_another_program}, {"cut-inside-a-page", cut_inside_a_page},
         {"changed-by-another-program", changed_by_another_program}, {"fallocated", fallocated},
         {"reopened-with-truncation", reopened_with_truncation}, {"renamed-and-unlinked", renamed_and_unlinked},
         {"mapped-by-the-program", mapped_by_the_program}, {"synced", synced},

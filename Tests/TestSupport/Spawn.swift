@@ -105,9 +105,8 @@ private struct Supervision {
                 timedOut = true
                 _ = kill(-child, SIGKILL)
             }
-            // Reaped first: what a child wrote before it ended is in the pipe by then, and one quiet look is enough.
-            reap()
             let quiet = !transfer()
+            reap()
             if status != nil && quiet { break }
         }
         _ = kill(-child, SIGKILL)  // whoever of its group is left
