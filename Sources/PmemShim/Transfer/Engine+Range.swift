@@ -104,8 +104,12 @@ extension Engine {
     /// window. A file that is worth one gets it here.
     @inline(__always)
     func canCopy(_ target: Target, writes: Bool) -> Bool {
-        root.pointee.windowsExisted.load(ordering: .acquiring) != 0
-            || (isWorthMapping(target) && mapWindow(target.fd, wantsWrite: writes))
+        guard
+            root.pointee.windowsExisted.load(ordering: .acquiring) != 0
+                || (isWorthMapping(target) && mapWindow(target.fd, wantsWrite: writes))
+        else { return false }
+        ps_signals_ready()
+        return true
     }
 
     /// Lets size and holes be learnt again: the copy faulted, or something changed the file.

@@ -85,7 +85,7 @@ extension Engine {
         if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
         // Nothing read: the offset was behind the end, which says nothing of the size.
-        if moved > 0 { target.inode.raiseSize(to: start &+ moved) }
+        if moved > 0 { grown(target.inode, target.fd, from: start, to: start &+ moved, isWrite: false) }
         if outcome == PS_OUTCOME_FAULT {
             target.thread.countFault(target.geometry.statistics)
             relearn(target)

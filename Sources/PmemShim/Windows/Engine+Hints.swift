@@ -40,8 +40,14 @@ extension Engine {
 
     /// The kernel has moved [start, end) of the file.
     func grown(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64, isWrite: Bool) {
-        // Beyond the end as we knew it: a write has left a hole, unless another process had filled it.
-        if isWrite, start > inode.pointee.size.load(ordering: .relaxed) {
+        let size = inode.pointee.size.load(ordering: .relaxed)
+        guard end > size else { return }
+        if !isWrite {
+            // Somebody else made the file longer, perhaps with holes. Asked at the first such read and then now and
+            // then: whoever follows a growing file with small reads does not pay for each.
+            if inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue & 7 == 1 { resized(of: fd) }
+        } else if start > size {
+            // The write has left a hole, unless another process had filled it.
             resized(of: fd)
         } else {
             inode.raiseSize(to: end)
