@@ -44,4 +44,17 @@ struct GivingWayTests {
     func deeplyBound(kind: Kind) throws {
         try expectSameAsNative("giving-way", "deeply-bound", on: kind, serving: ["pread"])
     }
+
+    @Test("locking all memory makes no real memory of the sparse statistics file")
+    func statisticsStaySparse() throws {
+        let mount = try ScratchMount(.tmpfs)
+        let runtime = try ScratchDirectory()
+        let result = try run(
+            Programs.path("giving-way"), ["memory-locked", mount.directory], preload: true, mounts: [mount.item],
+            runtimeDirectory: runtime.path)
+        #expect(result.counts.served() > 0)
+        let used = try LibrarySymbols.output("/usr/bin/du", ["-k", "\(runtime.path)/stats"])
+        let kibibytes = used.split(separator: "\t").first.flatMap { Int($0) }
+        #expect(try #require(kibibytes) < 4096)
+    }
 }

@@ -361,20 +361,28 @@ static void set_user_id_bits(void)
     }
 }
 
+enum { WRITERS = 3, ROUNDS = 250, LENGTH = 32768 };
+
 static int shared_fd;
+static pthread_barrier_t barrier;
 
 static void *writer(void *argument)
 {
-    unsigned char page[4096];
-    memset(page, 'A' + (int)(long)argument, sizeof page);
-    for (int i = 0; i < 3000; i++)
-        if (pwrite(shared_fd, page, sizeof page, 16384) != sizeof page)
-            die("pwrite");
+    unsigned char bytes[LENGTH];
+    memset(bytes, 'A' + (int)(long)argument, sizeof bytes);
+    for (int i = 0; i < ROUNDS; i++) {
+        pthread_barrier_wait(&barrier);
+        for (int j = 0; j < 4; j++)
+            if (pwrite(shared_fd, bytes, sizeof bytes, 16384) != sizeof bytes)
+                die("pwrite");
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier); // while it is looked at
+    }
     return NULL;
 }
 
-// Two writers of one page: afterwards it is the page of the one or of the other, and every page of a sequence that
-// several threads write by the shared offset is whole.
+static bool is_uniform(const unsigned char *bytes, size_t count) { return memcmp(bytes, bytes + 1, count - 1) == 0; }
+
 static void *shared_offset_writer(void *argument)
 {
     unsigned char page[4096];
@@ -385,20 +393,28 @@ static void *shared_offset_writer(void *argument)
     return NULL;
 }
 
-static bool is_uniform(const unsigned char *page) { return memcmp(page, page + 1, 4095) == 0; }
-
+// Of several writers of one range one is the last: afterwards all of it is his. And every page of a sequence that several
+// threads write by the shared offset is whole.
 static void writers_do_not_mix(void)
 {
     shared_fd = open_file("file", 1, O_RDWR);
     pthread_t threads[4];
-    for (long i = 0; i < 4; i++)
+    pthread_barrier_init(&barrier, NULL, WRITERS + 1);
+    for (long i = 0; i < WRITERS; i++)
         if (pthread_create(&threads[i], NULL, writer, (void *)i) != 0)
             die("pthread_create");
     int mixed = 0;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < ROUNDS; i++) {
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        raw(SYS_pread64, shared_fd, (long)buffer, LENGTH, 16384, 0, 0);
+        mixed += !is_uniform(buffer, LENGTH) || buffer[0] < 'A' || buffer[0] >= 'A' + WRITERS;
+        pthread_barrier_wait(&barrier);
+    }
+    for (int i = 0; i < WRITERS; i++)
         pthread_join(threads[i], NULL);
-    raw(SYS_pread64, shared_fd, (long)buffer, 4096, 16384, 0, 0);
-    say("page %s", is_uniform(buffer) && buffer[0] >= 'A' && buffer[0] <= 'D' ? "whole" : "MIXED");
+    say("%d of %d times the bytes of several writers mixed", mixed, ROUNDS);
+    mixed = 0;
     CALL(lseek(shared_fd, 0, SEEK_SET));
     for (long i = 0; i < 4; i++)
         if (pthread_create(&threads[i], NULL, shared_offset_writer, (void *)i) != 0)
@@ -409,7 +425,7 @@ static void writers_do_not_mix(void)
     int of_each[4] = {0};
     for (int i = 0; i < 1200; i++) {
         raw(SYS_pread64, shared_fd, (long)buffer, 4096, i * 4096l, 0, 0);
-        if (!is_uniform(buffer) || buffer[0] < 'a' || buffer[0] > 'd')
+        if (!is_uniform(buffer, 4096) || buffer[0] < 'a' || buffer[0] > 'd')
             mixed++;
         else
             of_each[buffer[0] - 'a']++;
