@@ -13,12 +13,16 @@ extension ScratchMount.Kind {
 ///   - families: entry families (as in `enum ps_family`) of which the shim must have served calls; without this, a
 ///     run in which everything was passed on would pass the comparison.
 ///   - mebibytes: the size of the mount.
+///   - onWholeFileSystem: the case fills the file system or counts its space: it must be the mount's own.
 func expectSameAsNative(
     _ program: String, _ testCase: String, on kind: ScratchMount.Kind, serving families: [String],
-    mebibytes: Int = 64, sourceLocation: SourceLocation = #_sourceLocation
+    mebibytes: Int = 64, onWholeFileSystem: Bool = false, sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
     try skipIfUnavailable(kind)
     let mount = try ScratchMount(kind, mebibytes: mebibytes)
+    if onWholeFileSystem && !mount.isWholeFileSystem {
+        try Test.cancel("only root can mount a file system that this test may fill")
+    }
     let executable = try Programs.path(program)
     let native = try mount.withDirectory("native") { try run(executable, [testCase, $0], preload: false) }
     let shimmed = try mount.withDirectory("shimmed") {

@@ -32,7 +32,8 @@ struct PinningTests {
 
     @Test("the space of an unlinked file is free", arguments: Kind.served)
     func spaceOfUnlinkedFiles(kind: Kind) throws {
-        try expectSameAsNative("pinning", "space-of-unlinked-files", on: kind, serving: ["pread"], mebibytes: 100)
+        try expectSameAsNative(
+            "pinning", "space-of-unlinked-files", on: kind, serving: ["pread"], mebibytes: 100, onWholeFileSystem: true)
     }
 
     @Test("no mapping of the file is left", arguments: Kind.served)

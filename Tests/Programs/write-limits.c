@@ -1,6 +1,7 @@
 // Writes against a limit: RLIMIT_FSIZE and full file systems.
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/statfs.h>
 
 #include "transcript.h"
 
@@ -82,6 +83,12 @@ static void file_size_limit_kills(void)
 
 static void no_space(void)
 {
+    // Filling somebody else's file system would take the memory of the whole machine.
+    struct statfs status;
+    if (statfs(".", &status) != 0 || (unsigned long)status.f_blocks * (unsigned long)status.f_bsize > 64ul << 20) {
+        fprintf(stderr, "no-space: only on a file system of at most 64 MiB\n");
+        _exit(2);
+    }
     int fd = open_file("file", 1, O_RDWR), filler = OPEN(open("filler", O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     fill(buffer, 2, 0, sizeof buffer);
     CALL(ftruncate(fd, 40 << 20)); // a hole without room to fill it

@@ -63,6 +63,9 @@ public final class ScratchMount {
     /// The item for `PMEMSHIM_MOUNTS` that has this mount served.
     public var item: String { kind == .ext4 ? "\(directory):pagecache" : directory }
 
+    /// True when nothing else is on its file system: only then may a test fill it or count its free space.
+    public var isWholeFileSystem: Bool { isMounted }
+
     /// A path inside.
     public func path(_ name: String) -> String { "\(directory)/\(name)" }
 
