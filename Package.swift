@@ -15,6 +15,9 @@ let strictC: [CSetting] = [
         "-fvisibility=hidden",
         // Our read is called `read`: gcc and clang must not assume they know what it does.
         "-fno-builtin",
+        // glibc's headers promise that pointers are not null; the application has promised nothing, and the compiler
+        // would drop our checks.
+        "-fno-delete-null-pointer-checks",
     ]),
 ]
 

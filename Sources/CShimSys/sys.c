@@ -204,7 +204,10 @@ long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd)
     return map(address, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
                MAP_SHARED | MAP_NORESERVE | (address ? MAP_FIXED : 0), fd);
 }
-long ps_sys_map_shared_file(size_t length, int fd) { return map(0, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd); }
+long ps_sys_map_shared_file(size_t length, int fd, int64_t offset)
+{
+    return ps_sys_call6(SYS_mmap, 0, (long)length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+}
 long ps_sys_cover(uintptr_t address, size_t length)
 {
     return map(address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1);

@@ -19,7 +19,6 @@ void ps_before_mlockall(void);
 void ps_after_mlockall(long result);
 void ps_after_munlockall(long result);
 void ps_before_prctl(int option, unsigned long argument);
-void ps_before_limit(int pid, int resource, const void *limit);
 void ps_after_limit(int pid, int resource, const void *limit);
 void ps_before_unshare(int flags);
 void ps_before_seccomp(unsigned operation);

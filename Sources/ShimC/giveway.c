@@ -92,15 +92,9 @@ static bool gives_way(int resource, enum ps_give_way *reason)
 
 static bool is_self(int process) { return process == 0 || process == ps_sys_process(); }
 
-void ps_before_limit(int process, int resource, const void *limit)
-{
-    enum ps_give_way reason;
-    if (limit && gives_way(resource, &reason) && is_self(process)
-        && ((const struct rlimit *)limit)->rlim_cur != RLIM_INFINITY)
-        ps_engine_give_way(reason);
-}
-
-// What is in force is the kernel's to say, also when the call failed or another thread has called.
+// After the call: what is in force is the kernel's to say, also when the call failed or another thread has called. The
+// application's structure is not looked at, it may be bad memory. Setting RLIMIT_AS below what is mapped is allowed, so
+// letting go of the windows afterwards is soon enough.
 void ps_after_limit(int process, int resource, const void *limit)
 {
     enum ps_give_way reason;
@@ -115,7 +109,6 @@ void ps_after_limit(int process, int resource, const void *limit)
 
 PS_ENTRY int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
-    ps_before_limit(0, (int)resource, limit);
     int result = NEXT(setrlimit)(resource, limit);
     ps_after_limit(0, (int)resource, limit);
     return result;
@@ -125,7 +118,6 @@ extern __typeof__(setrlimit64) setrlimit64 __attribute__((alias("setrlimit"), vi
 
 PS_ENTRY int prlimit(pid_t process, enum __rlimit_resource resource, const struct rlimit *limit, struct rlimit *old)
 {
-    ps_before_limit(process, (int)resource, limit);
     int result = NEXT(prlimit)(process, resource, limit, old);
     ps_after_limit(process, (int)resource, limit);
     return result;
@@ -139,8 +131,6 @@ PS_ENTRY long ulimit(int command, ...)
     long value = va_arg(list, long);
     va_end(list);
     const struct rlimit finite = {0};
-    if (command == UL_SETFSIZE)
-        ps_before_limit(0, RLIMIT_FSIZE, &finite);
     long result = NEXT(ulimit)(command, value);
     if (command == UL_SETFSIZE)
         ps_after_limit(0, RLIMIT_FSIZE, &finite);

@@ -101,8 +101,6 @@ static void before(long number, long a, long b, long c)
     case SYS_mlockall: return ps_before_mlockall();
     case SYS_prctl: return ps_before_prctl((int)a, (unsigned long)b);
     case SYS_seccomp: return ps_before_seccomp((unsigned)a);
-    case SYS_setrlimit: return ps_before_limit(0, (int)a, (const void *)b);
-    case SYS_prlimit64: return ps_before_limit((int)a, (int)b, (const void *)c);
     case SYS_unshare: return ps_before_unshare((int)a);
     }
 }

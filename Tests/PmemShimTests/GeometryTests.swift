@@ -11,8 +11,9 @@ struct GeometryTests {
             statisticsIndex: 2, pathLength: 0, reserved: 0)
     }
 
-    @Test func theFourNumbersComeBackAsTheyWentIn() {
-        let geometry = Geometry(stepShift: 21, regionShift: 39, threshold: 64, statistics: 3)
+    @Test func theNumbersComeBackAsTheyWentIn() {
+        let geometry = Geometry(stepShift: 21, regionShift: 39, threshold: 64, sampleShift: 13, statistics: 3)
+        #expect(geometry.sampleShift == 13)
         #expect(geometry.stepShift == 21)
         #expect(geometry.regionShift == 39)
         #expect(geometry.threshold == 64)
@@ -36,12 +37,18 @@ struct GeometryTests {
         }
     }
 
-    @Test func smallFilesAreHotSooner() {
-        let small = Geometry.forFile(size: 16 << 10, mount: mount(stepShift: 12), eager: false)
-        let large = Geometry.forFile(size: 1 << 30, mount: mount(stepShift: 12), eager: false)
-        #expect(small.threshold < large.threshold)
-        #expect(small.threshold >= 2)
-        #expect(large.threshold == 64)
+    @Test(arguments: [8 << 10, 100 << 10, 2 << 20, 256 << 20, 1 << 34, 1 << 40])
+    func aRegionIsServedAfterHalfAsManyCallsAsItHasPages(size: Int64) {
+        let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false)
+        let pages = min(size, 1 << geometry.regionShift) >> 12
+        let calls = Int64(geometry.threshold) << Int64(geometry.sampleShift)
+        #expect(calls <= max(pages / 2, 2))
+        #expect(calls >= pages / 2 - pages / 128)
+    }
+
+    @Test func hugePagesAreServedSooner() {
+        let geometry = Geometry.forFile(size: 256 << 20, mount: mount(stepShift: 21), eager: false)
+        #expect(Int64(geometry.threshold) << Int64(geometry.sampleShift) <= 8)
     }
 
     @Test func eagerMeansHotAtOnce() {

@@ -16,7 +16,7 @@ private func mapped(_ inode: UnsafeMutablePointer<Inode>, size: Int64, length: I
     inode.pointee.base.store(1 << 21, ordering: .relaxed)
     inode.pointee.length.store(length, ordering: .relaxed)
     inode.pointee.size.store(size, ordering: .relaxed)
-    let geometry = Geometry(stepShift: stepShift, regionShift: 21, threshold: 0, statistics: 0)
+    let geometry = Geometry(stepShift: stepShift, regionShift: 21, threshold: 0, sampleShift: 1, statistics: 0)
     inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)
     inode.set(InodeFlag.writable)
     inode.updateLimits()
@@ -98,11 +98,18 @@ struct InodeTests {
         }
     }
 
-    @Test func heatSaturates() {
+    @Test func heatRisesWithEverySampledCallAndSaturates() {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+        defer { memory.deallocate() }
+        let thread = CurrentThread(record: memory.assumingMemoryBound(to: ThreadRecord.self))
         withInode { inode in
             mapped(inode, size: 1 << 20, length: 1 << 21)
-            for _ in 0..<1_000 { inode.warm(0) }
-            #expect(inode.heat(0, Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))).pointee == 255)
+            let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+            for _ in 0..<10 { inode.warm(0, thread) }
+            #expect(inode.heat(0, geometry).pointee == 5)
+            for _ in 0..<1_000 { inode.warm(0, thread) }
+            #expect(inode.heat(0, geometry).pointee == 255)
         }
     }
 }

@@ -107,7 +107,7 @@ int64_t ps_sys_realtime_now(void);
 // ---- address space ----
 long ps_sys_reserve(size_t length);                                             // PROT_NONE, no memory
 long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd); // address 0: anywhere, else MAP_FIXED
-long ps_sys_map_shared_file(size_t length, int fd);                             // read and write, from offset 0
+long ps_sys_map_shared_file(size_t length, int fd, int64_t offset);             // read and write
 long ps_sys_cover(uintptr_t address, size_t length);                            // PROT_NONE over it, in place
 long ps_sys_unmap(uintptr_t address, size_t length);
 void ps_sys_private_to_process(uintptr_t address, size_t length);               // not in children, not in dumps

@@ -29,8 +29,7 @@ struct Root: ~Copyable {
     var treesRead: Bool
     var retired: UInt32
     var statisticsTried: Bool
-    /// Address of the mapped statistics file and of this process's record in it; 0: none.
-    var statistics: UInt
+    /// Address of this process's record in the statistics file; 0: none.
     var statisticsRecord: UInt
     var nextShard: UInt32
     /// Lines written to the log, and which of the once-only ones.
@@ -48,6 +47,8 @@ enum Arena {
     static let mounts = 16
     static let trees = 16
     static let scratchLength = 65_536
+    /// Lines of the log that are remembered, so that a file opened again is not told again.
+    static let said = 4_096
 
     static let descriptorsOffset = 4_096
     static let inodesOffset = descriptorsOffset + descriptors * 32
@@ -58,7 +59,8 @@ enum Arena {
     static let treesOffset = mountsOffset + mounts * 512
     static let shardOffset = treesOffset + trees * 4_160
     static let scratchOffset = shardOffset + ((MemoryLayout<ps_stats_shard>.size + 4_095) & ~4_095)
-    static let length = scratchOffset + scratchLength
+    static let saidOffset = scratchOffset + scratchLength
+    static let length = saidOffset + said * 8
 }
 
 /// The address of the root, and by it of everything in the arena. One word; passed by value.
@@ -114,6 +116,9 @@ struct Engine {
 
     /// Counts that nobody reads: for threads of a process that has no place in the statistics file.
     var unreadShard: UInt { UInt(bitPattern: address + Arena.shardOffset) }
+
+    /// Hashes of lines told to the log; 0: free. Engine lock held.
+    var said: UnsafeMutablePointer<UInt64> { (address + Arena.saidOffset).assumingMemoryBound(to: UInt64.self) }
 
     /// Room for one file's worth of text; only with the engine lock held.
     var scratch: UnsafeMutablePointer<UInt8> { (address + Arena.scratchOffset).assumingMemoryBound(to: UInt8.self) }

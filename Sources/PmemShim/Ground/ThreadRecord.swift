@@ -14,7 +14,9 @@ struct ThreadRecord: ~Copyable {
     let shard: Atomic<UInt>
     /// 1: the shard is shared with other threads, additions must be atomic.
     let shared: Atomic<UInt32>
-    let reserved: (UInt32, UInt64, UInt64, UInt64, UInt64)
+    /// Counts calls passed on, to take every so-manieth into account. Its own thread's only.
+    var turn: UInt32
+    let reserved: (UInt64, UInt64, UInt64, UInt64, UInt64)
 }
 
 /// The calling thread, known to the registry.

@@ -4,8 +4,8 @@ extension Engine {
     /// Lines one process may write: a log for people, not a trace.
     private static let mostLines: UInt32 = 10_000
 
-    /// One line to PMEMSHIM_LOG: pid, verdict, the file as the kernel names it, and why. Nothing where no log was asked
-    /// for or it cannot be written. Engine lock held (the scratch room is its).
+    /// One line per file and verdict to PMEMSHIM_LOG: pid, verdict, the file as the kernel names it, and why. Nothing
+    /// where no log was asked for or it cannot be written. Engine lock held (the scratch room is its).
     ///
     /// The file is opened for this line and closed again: a descriptor kept open would be one more that the program
     /// does not expect.
@@ -26,7 +26,23 @@ extension Engine {
             line.append(": ")
             line.append(reason)
         }
-        write(&line)
+        if isNew(line.count) { write(&line) }
+    }
+
+    /// Whether the line in the scratch room has not been told before by this process. A full table tells no more.
+    private func isNew(_ count: Int) -> Bool {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a
+        for at in 0..<count { hash = (hash ^ UInt64(scratch[at])) &* 0x100_0000_01b3 }
+        if hash == 0 { hash = 1 }
+        for step in 0..<Arena.said {
+            let slot = said + Int((hash &+ UInt64(step)) & UInt64(Arena.said &- 1))
+            if slot.pointee == hash { return false }
+            if slot.pointee == 0 {
+                slot.pointee = hash
+                return true
+            }
+        }
+        return false
     }
 
     /// A line that is about no file. Engine lock held.
@@ -59,15 +75,6 @@ extension Engine {
         guard log >= 0 else { return }
         _ = ps_sys_write(Int32(truncatingIfNeeded: log), scratch, line.count)
         _ = ps_sys_close(Int32(truncatingIfNeeded: log))
-    }
-
-    /// The same, once per inode and kind of line.
-    func logOnce(
-        _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>, bit: UInt32, _ verdict: StaticString, _ reason: StaticString
-    ) {
-        guard inode.pointee.logged & bit == 0 else { return }
-        inode.pointee.logged |= bit
-        log(fd, verdict, reason)
     }
 }
 

@@ -2,10 +2,6 @@ import CShimSys
 import Synchronization
 
 extension Engine {
-    private func file(_ address: UInt) -> UnsafeMutablePointer<ps_stats_file>? {
-        UnsafeMutablePointer(bitPattern: address)
-    }
-
     private var record: UnsafeMutablePointer<ps_stats_record>? {
         UnsafeMutablePointer(bitPattern: root.pointee.statisticsRecord)
     }
@@ -16,12 +12,8 @@ extension Engine {
     func attachStatistics() {
         guard !root.pointee.statisticsTried else { return }
         root.pointee.statisticsTried = true
-        guard let address = StatisticsFile.open(scratch, capacity: 4_096), let file = file(address) else { return }
-        root.pointee.statistics = address
         let me = Int32(truncatingIfNeeded: ps_sys_process())
-        var identity = ProcessIdentity()
-        identity.read(me, scratch, capacity: 4_096)
-        guard let record = StatisticsFile.claim(file, me, identity) else { return }
+        guard let record = StatisticsFile.attach(scratch, capacity: 4_096, me) else { return }
         root.pointee.statisticsRecord = UInt(bitPattern: record)
         var index: UInt32 = 0
         while index < root.pointee.mounts {

@@ -51,8 +51,11 @@ struct ProcessIdentity {
 
 /// Opening and claiming, apart from the engine's state. See ps_stats.h for the life of a record.
 enum StatisticsFile {
-    /// Opens or makes the file, checks what was opened, and maps it; its address, or nothing.
-    static func open(_ scratch: UnsafeMutablePointer<UInt8>, capacity: Int) -> UInt? {
+    /// Opens or makes the file, checks what was opened, claims a record for this process, and maps that record alone: the
+    /// file is sparse, and mlockall would make memory of all that is mapped.
+    static func attach(
+        _ scratch: UnsafeMutablePointer<UInt8>, capacity: Int, _ me: Int32
+    ) -> UnsafeMutablePointer<ps_stats_record>? {
         var path = PathText(scratch, capacity: capacity)
         if let directory = Settings.text(Settings.current.pointee.runtime_directory) {
             path.append(directory)
@@ -72,16 +75,20 @@ enum StatisticsFile {
         let size = MemoryLayout<ps_stats_file>.size
         guard let present = ownFile(fd, PS_S_IFREG, 0o077), present == 0 || present == Int64(size) else { return nil }
         if present == 0, ps_sys_truncate_descriptor(fd, Int64(size)) != 0 { return nil }
-        let address = ps_sys_map_shared_file(size, fd)
+        let address = ps_sys_map_shared_file(size, fd, 0)
         guard address > 0, let file = UnsafeMutablePointer<ps_stats_file>(bitPattern: UInt(bitPattern: address)) else {
             return nil
         }
-        ps_sys_private_to_process(UInt(bitPattern: address), size)
-        guard identify(file) else {
-            _ = ps_sys_unmap(UInt(bitPattern: address), size)
-            return nil
-        }
-        return UInt(bitPattern: address)
+        defer { _ = ps_sys_unmap(UInt(bitPattern: address), size) }
+        var identity = ProcessIdentity()
+        identity.read(me, scratch, capacity: capacity)
+        guard identify(file), let claimed = claim(file, me, identity) else { return nil }
+        let length = MemoryLayout<ps_stats_record>.stride
+        let offset = UnsafeMutableRawPointer(claimed) - UnsafeMutableRawPointer(file)
+        let own = ps_sys_map_shared_file(length, fd, Int64(offset))
+        guard own > 0 else { return nil }
+        ps_sys_private_to_process(UInt(bitPattern: own), length)
+        return UnsafeMutablePointer<ps_stats_record>(bitPattern: UInt(bitPattern: own))
     }
 
     /// Puts the head in, or checks it. Two processes may both put it in: they write the same.

@@ -5,6 +5,21 @@ import Synchronization
 
 @c(ps_engine_pread) @implementation
 public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
+    guard let engine = Engine.current else { return Int64.min }
+    if let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) {
+        let faulted = ps_copy(buffer, UnsafeRawPointer(bitPattern: range.start), count) | ps_probe(range.probe)
+        range.thread.leave()
+        if faulted == 0 {
+            range.thread.served(range.statistics, PS_FAMILY_PREAD, read: count)
+            return Int64(count)
+        }
+    }
+    return slowPread(fd, buffer, count, offset)
+}
+
+/// Decides anew, says why not, mends what can be mended. A copy that has faulted faults here once more and is counted.
+@inline(never)
+private func slowPread(_ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return Int64.min }
     return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
 }
@@ -17,6 +32,28 @@ public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) 
 
 @c(ps_engine_pwrite) @implementation
 public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
+    guard let engine = Engine.current else { return Int64.min }
+    if count >= nonTemporalFrom, ps_single_threaded(),
+        let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
+    {
+        // With one thread there is nobody to keep out of the stripes.
+        let isTickTaken = range.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now()
+        var faulted: Int32 = 1
+        if isTickTaken {
+            let window = UnsafeMutableRawPointer(bitPattern: range.start)
+            faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe)
+        }
+        range.thread.leave()
+        if faulted == 0 {
+            range.thread.served(range.statistics, PS_FAMILY_PWRITE, written: count)
+            return Int64(count)
+        }
+    }
+    return slowPwrite(fd, buffer, count, offset)
+}
+
+@inline(never)
+private func slowPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
     return engine.positionedWrite(target, PlainWrite(buffer: buffer, count: count), offset)
 }

@@ -108,7 +108,7 @@ extension Engine {
             return PS_OUTCOME_END
         }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
-            inode.warm(offset)
+            inode.warm(offset, target.thread)
             return mayMap && isWorthMapping(target) && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_COLD
         }
         if inode.has(InodeFlag.timesDue) {
@@ -127,7 +127,7 @@ extension Engine {
             return mayMap && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_END
         }
         if inode.heat(offset, target.geometry).pointee < target.geometry.threshold {
-            inode.warm(offset)
+            inode.warm(offset, target.thread)
             return PS_OUTCOME_COLD
         }
         // Limits were changed under us, or the word was: the next call finds them.

@@ -162,7 +162,7 @@ extension Engine {
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if isSparse(target) { return PS_OUTCOME_SPARSE }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
-            inode.warm(offset)
+            inode.warm(offset, target.thread)
             guard isWorthMapping(target) else { return PS_OUTCOME_COLD }
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_COLD
         }
@@ -173,7 +173,7 @@ extension Engine {
         if end > inode.pointee.length.load(ordering: .relaxed) &- step {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_END
         }
-        inode.warm(offset)
+        inode.warm(offset, target.thread)
         return PS_OUTCOME_COLD
     }
 }

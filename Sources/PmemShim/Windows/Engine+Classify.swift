@@ -94,11 +94,10 @@ extension Engine {
     /// Takes size and holes from `facts`. With the engine lock held.
     func refreshSize(_ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts) {
         inode.pointee.size.store(facts.size, ordering: .relaxed)
-        let memory = mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
         inode.clear(InodeFlag.unverified)
         // In pages, rounded up without overflow: a file may be as long as 2^63 - 1.
         let wholePages = (facts.size >> 12) &+ (facts.size & 4_095 == 0 ? 0 : 1)
-        if memory, facts.blocks >> 3 < wholePages {
+        if facts.blocks >> 3 < wholePages {
             inode.set(InodeFlag.sparse)
         } else {
             inode.clear(InodeFlag.sparse)

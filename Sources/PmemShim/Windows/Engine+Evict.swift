@@ -8,6 +8,17 @@ extension Engine {
     func evict(_ fd: Int32) {
         guard let descriptor = descriptor(fd) else { return }
         var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        if ps_single_threaded(), !word.has(DescriptorWord.ours) {
+            // Nobody else can be learning the number: an unknown one is left as it is. This is what every open and close
+            // of a process costs that has nothing of ours in hand.
+            if word.has(DescriptorWord.known) {
+                descriptor.pointee.word.store(word.evicted.bits, ordering: .relaxed)
+            }
+            if descriptor.pointee.calls.load(ordering: .relaxed) != 0 {
+                descriptor.pointee.calls.store(0, ordering: .relaxed)
+            }
+            return
+        }
         while !word.has(DescriptorWord.ours) {
             // The generation rises even when nothing is known: another thread may be learning this number now.
             let (stored, seen) = descriptor.pointee.word.compareExchange(

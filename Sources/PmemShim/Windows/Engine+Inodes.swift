@@ -22,8 +22,6 @@ extension Engine {
         inode.pointee.device = facts.device
         inode.pointee.number = facts.inode
         inode.pointee.mount = mount
-        inode.pointee.refusals = 0
-        inode.pointee.logged = 0
         let geometry = Geometry.forFile(
             size: facts.size, mount: self.mount(mount).pointee, eager: Settings.current.pointee.map_after == 0)
         inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)

@@ -41,7 +41,7 @@ extension Engine {
         guard root.pointee.windows < Engine.mostWindows, facts.size > 0 else { return false }
         guard prepareSignals(), let base = mapped(needed, writable: writable, fd, inode) else {
             inode.set(InodeFlag.refused)
-            logOnce(fd, inode, bit: 2, "passed on", "mmap refused")
+            log(fd, "passed on", "mmap refused")
             return false
         }
         inode.clear(InodeFlag.refused | InodeFlag.writable)
@@ -56,7 +56,7 @@ extension Engine {
         root.pointee.windows &+= 1
         countWindow(inode, bytes: needed, mapped: true)
         refreshSize(inode, facts)
-        logOnce(fd, inode, bit: 1, "served", "")
+        log(fd, "served", "")
         return true
     }
 

@@ -41,9 +41,7 @@ struct Inode: ~Copyable {
     /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
     var next: UInt32
     var mount: UInt32
-    var refusals: UInt32
-    var logged: UInt32
-    let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+    let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
 }
 
 /// 64 saturating counters. A struct of eight words rather than an array: Embedded Swift has no fixed C arrays, and the
@@ -56,7 +54,8 @@ struct Heat {
 enum InodeFlag {
     /// The window is mapped for writing.
     static let writable: UInt32 = 1
-    /// The file has holes: on tmpfs a mapped read would allocate them, and the end probe is one.
+    /// The file has holes, or its blocks are fewer than its bytes for another reason. On tmpfs a mapped read allocates a
+    /// hole (the end probe is one), elsewhere a mapped write allocates more of it than the kernel's would.
     static let sparse: UInt32 = 2
     /// Our process wrote through the kernel since the last read through it: relatime is due one kernel read.
     static let timesDue: UInt32 = 4
@@ -81,9 +80,13 @@ extension UnsafeMutablePointer where Pointee == Inode {
         return bytes + Int(truncatingIfNeeded: (offset >> geometry.regionShift) & 63)
     }
 
-    /// Counts a call in the region of `offset` that was passed on.
-    func warm(_ offset: Int64) {
-        let counter = heat(offset, Geometry(bits: pointee.geometry.load(ordering: .relaxed)))
+    /// Counts a call of `thread` in the region of `offset` that was passed on.
+    func warm(_ offset: Int64, _ thread: CurrentThread) {
+        let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
+        let turn = thread.record.pointee.turn &+ 1
+        thread.record.pointee.turn = turn
+        guard turn & ((UInt32(1) << geometry.sampleShift) &- 1) == 0 else { return }
+        let counter = heat(offset, geometry)
         if counter.pointee < 255 { counter.pointee &+= 1 }
     }
 

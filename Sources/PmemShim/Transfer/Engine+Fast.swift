@@ -1,0 +1,52 @@
+import CShimSys
+import Synchronization
+
+/// A proved range and what is needed to move it and to count it: values only, which stay in registers.
+struct FastRange {
+    let start: UInt
+    let probe: UInt
+    let inode: UnsafeMutablePointer<Inode>
+    let thread: CurrentThread
+    let statistics: Int
+}
+
+extension Engine {
+    /// The same decision as ``target(_:_:)``, `looksServable` and `prove` together, for the calls that everything is
+    /// about: straight down, nothing kept for later. The slow path decides again from the start, so that nothing of this
+    /// one has to outlive a call: at random over a large file a served call waits for memory, and the shorter the way
+    /// to the copy, the more of those waits run side by side.
+    ///
+    /// On success the thread has entered; the caller leaves.
+    @inline(__always)
+    func fastRange(_ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool) -> FastRange? {
+        guard let descriptor = descriptor(fd) else { return nil }
+        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        guard word.has(DescriptorWord.ours | rights) else { return nil }
+        let inode = inode(word.inode)
+        let limit =
+            writes
+            ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)
+        let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+        // Unsigned: a negative offset is beyond every limit, a count of nothing is longer than any rest.
+        guard UInt64(bitPattern: offset) <= UInt64(bitPattern: limit),
+            UInt64(bitPattern: Int64(count) &- 1) < UInt64(bitPattern: limit &- offset),
+            inode.heat(offset, geometry).pointee >= geometry.threshold,
+            let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
+            record.pointee.thread.load(ordering: .relaxed) != 0
+        else { return nil }
+        let thread = CurrentThread(record: record)
+        thread.enter()
+        // In this order, as in `Target.prove`.
+        let base = inode.pointee.base.load(ordering: .acquiring)
+        let length = inode.pointee.length.load(ordering: .acquiring)
+        guard base != 0, limit < length, inode.pointee.base.load(ordering: .acquiring) == base,
+            descriptor.pointee.word.load(ordering: .acquiring) == word.bits
+        else {
+            thread.leave()
+            return nil
+        }
+        return FastRange(
+            start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)), inode: inode,
+            thread: thread, statistics: geometry.statistics)
+    }
+}
