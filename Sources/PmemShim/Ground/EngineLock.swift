@@ -32,9 +32,9 @@ struct EngineLock {
                 continue
             }
             if rounds & 0xff == 0 {
-                if !ps_sys_thread_exists(Int32(truncatingIfNeeded: ps_sys_process()), seen),
-                    !ps_sys_process_exists(seen)
-                {
+                // A thread of the table's owner, or a vfork child of it.
+                let owner = engine.root.pointee.owner.load(ordering: .relaxed)
+                if !ps_sys_thread_exists(owner, seen), !ps_sys_process_exists(seen) {
                     let (taken, _) = engine.root.pointee.lockHolder.compareExchange(
                         expected: seen, desired: me, ordering: .acquiring)
                     if taken { return }

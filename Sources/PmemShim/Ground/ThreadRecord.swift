@@ -85,7 +85,9 @@ extension Engine {
     private func deadThread(_ me: Int32) -> UnsafeMutablePointer<ThreadRecord>? {
         let bound = min(root.pointee.threadBound.load(ordering: .relaxed), Int32(Arena.threads))
         guard bound > 0 else { return nil }
-        let process = Int32(truncatingIfNeeded: ps_sys_process())
+        // Not the caller's own process: it may be a vfork child, to which all threads here would seem dead.
+        let process = root.pointee.owner.load(ordering: .relaxed)
+        guard process != 0 else { return nil }
         let rounds = bound == Int32(Arena.threads) ? 64 : 2
         for _ in 0..<rounds {
             let turn = root.pointee.threadSearch.wrappingAdd(1, ordering: .relaxed).oldValue

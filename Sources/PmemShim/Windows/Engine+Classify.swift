@@ -91,13 +91,19 @@ extension Engine {
         return ps_given_way() & GiveWay.stops == 0
     }
 
+    /// Fewer blocks than bytes. tmpfs has whole pages; others have blocks of their own size, at least of the bytes.
+    private func hasHoles(_ facts: ps_file_facts, memory: Bool) -> Bool {
+        // Rounded up without overflow: a file may be as long as 2^63 - 1.
+        let shift: Int64 = memory ? 12 : 9
+        let units = (facts.size >> shift) &+ (facts.size & ((1 << shift) &- 1) == 0 ? 0 : 1)
+        return facts.blocks >> (shift &- 9) < units
+    }
+
     /// Takes size and holes from `facts`. With the engine lock held.
     func refreshSize(_ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts) {
         inode.pointee.size.store(facts.size, ordering: .relaxed)
         inode.clear(InodeFlag.unverified)
-        // In pages, rounded up without overflow: a file may be as long as 2^63 - 1.
-        let wholePages = (facts.size >> 12) &+ (facts.size & 4_095 == 0 ? 0 : 1)
-        if facts.blocks >> 3 < wholePages {
+        if hasHoles(facts, memory: mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)) {
             inode.set(InodeFlag.sparse)
         } else {
             inode.clear(InodeFlag.sparse)
