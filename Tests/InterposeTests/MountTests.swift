@@ -173,7 +173,7 @@ struct SettingTests {
         let files = try ServedFiles(.tmpfs, "file")
         let text = value.replacing("DIR", with: files.mount.directory)
         let run = try files.read(
-            files.mount.path("file"), rounds: 200, mounts: files.mount.directory, environment: [name: text],
+            files.mount.path("file"), rounds: 1000, mounts: files.mount.directory, environment: [name: text],
             mapAfter: nil)
         if name != "PMEMSHIM_DISABLE" {
             #expect(run.counts.served() > 0)

@@ -42,7 +42,7 @@ struct Geometry {
     /// A huge page is one fault. `eager`: everything at once (PMEMSHIM_MAP_AFTER=0).
     static func forFile(size: Int64, mount: Mount, eager: Bool) -> Geometry {
         var region: UInt32 = 21
-        while region < 40, size >> Int64(region &+ 6) > 0 { region &+= 1 }
+        while region < 40, (size &- 1) >> Int64(region &+ 6) > 0 { region &+= 1 }
         let regionBytes = min(max(size, 4_096), Int64(1) << Int64(region))
         var calls = mount.stepShift > 12 ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> 13, 2)
         var sample: UInt32 = 0
