@@ -38,12 +38,12 @@ struct GeometryTests {
     }
 
     @Test(arguments: [8 << 10, 100 << 10, 2 << 20, 256 << 20, 1 << 34, 1 << 40])
-    func aRegionIsServedAfterHalfAsManyCallsAsItHasPages(size: Int64) {
+    func aRegionIsServedAfterAQuarterAsManyCallsAsItHasPages(size: Int64) {
         let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false)
         let pages = min(size, 1 << geometry.regionShift) >> 12
         let calls = Int64(geometry.threshold) << Int64(geometry.sampleShift)
-        #expect(calls <= max(pages / 2, 2))
-        #expect(calls >= pages / 2 - pages / 128)
+        #expect(calls <= max(pages / 4, 2))
+        #expect(calls >= pages / 4 - pages / 128)
     }
 
     @Test func hugePagesAreServedSooner() {

@@ -37,7 +37,9 @@ extension Engine {
         guard let range = target.prove(offset, limit: limit) else { return PS_OUTCOME_COLD }
         let stripes = Stripes(offset, buffer.count)
         guard stripes.claim(target.inode) else { return PS_OUTCOME_BUSY }
-        let faulted = buffer.copyIn(to: range.start) || ps_probe(range.probe) != 0
+        let faulted =
+            isUntouched(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
+            || ps_probe(range.probe) != 0
         stripes.release(target.inode)
         if faulted {
             target.thread.countFault(target.geometry.statistics)
@@ -45,6 +47,23 @@ extension Engine {
         }
         target.thread.served(target.geometry.statistics, target.family, written: buffer.count)
         return PS_OUTCOME_SERVED
+    }
+
+    /// Loads a byte of each 64 KiB of a range in a region that has only lately become hot. True: it faulted.
+    ///
+    /// A write to a page that this process has not touched costs 1.5 us, page by page; a load there brings 16 pages for
+    /// 5.9 us, for writing as well. The heat goes on counting until it is full; by then nearly all of a region has been
+    /// touched, and the load is left out.
+    private func isUntouched(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
+        guard target.inode.heat(offset, target.geometry).pointee < Heat.full else { return false }
+        target.inode.warm(offset, target.thread)
+        var at = start
+        let end = start &+ UInt(bitPattern: count)
+        while at < end {
+            if ps_probe(at) != 0 { return true }
+            at = (at | 0xffff) &+ 1
+        }
+        return false
     }
 
     /// True: the kernel has stamped this inode in the current clock tick already, for a write of ours.

@@ -37,14 +37,15 @@ struct Geometry {
     ///
     /// A page in a window costs when it is first touched (measured, tmpfs: 370 ns, 16 at a time) and when the window
     /// goes (270 ns), together about what one call through the kernel costs more than a copy. Without knowing the
-    /// future, the best rule is to pay once the calls have cost as much: a region is served when it has seen half as
-    /// many calls as it has pages (databases move two pages and more at a time). What is touched once is never mapped.
+    /// future, the best rule is to pay once the calls have cost as much, which would be at half as many calls as the region
+    /// has pages (databases move two pages and more at a time). Databases live long, so half of that is enough: a region
+    /// is served when it has seen a quarter as many calls as it has pages. What is touched once is never mapped.
     /// A huge page is one fault. `eager`: everything at once (PMEMSHIM_MAP_AFTER=0).
     static func forFile(size: Int64, mount: Mount, eager: Bool) -> Geometry {
         var region: UInt32 = 21
         while region < 40, (size &- 1) >> Int64(region &+ 6) > 0 { region &+= 1 }
         let regionBytes = min(max(size, 4_096), Int64(1) << Int64(region))
-        var calls = mount.stepShift > 12 ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> 13, 2)
+        var calls = mount.stepShift > 12 ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> 14, 2)
         var sample: UInt32 = 0
         while calls > 255, sample < 15 {
             calls >>= 1

@@ -48,6 +48,9 @@ struct Inode: ~Copyable {
 /// bytes are reached by address.
 struct Heat {
     var words: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+
+    /// Where a counter stays.
+    static let full: UInt8 = 255
 }
 
 /// Facts that change what may be served, in ``Inode/flags``.
@@ -87,7 +90,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
         thread.record.pointee.turn = turn
         guard turn & ((UInt32(1) << geometry.sampleShift) &- 1) == 0 else { return }
         let counter = heat(offset, geometry)
-        if counter.pointee < 255 { counter.pointee &+= 1 }
+        if counter.pointee < Heat.full { counter.pointee &+= 1 }
     }
 
     /// Sets the limits anew from what is known.
