@@ -26,6 +26,7 @@
 #include "next.h"
 #include "ps_engine.h"
 #include "ps_sys.h"
+#include "ps_thread.h"
 
 // Exported. The version script says the same; this is for builds that hide everything by default.
 #define PS_ENTRY __attribute__((visibility("default")))
@@ -53,9 +54,21 @@ static inline int64_t ps_result(int64_t result)
     return result;
 }
 
-// The kernel has answered a call that was passed on: the engine's hints follow; errno stays the kernel's.
+// A data call that the engine is not even asked about.
+static inline int64_t ps_pass_on(void)
+{
+    ps_thread_current()->pending = PS_PENDING_NOTHING;
+    return PS_PASS_ON;
+}
+
+// The kernel has answered a data call that was passed on: the engine hears of it if it wants to. Usually it does not,
+// and this is two compares: user code is slow after a system call, whose way back leaves predictors and caches cold.
 static inline int64_t ps_passed_on(int fd, enum ps_family family, int64_t result)
 {
+    const struct ps_thread *thread = ps_thread_current();
+    if (__builtin_expect(thread->pending == PS_PENDING_NOTHING
+                             || (thread->pending == PS_PENDING_SHORT && thread->pending_count == result), 1))
+        return result;
     int saved = errno;
     ps_engine_passed_on(fd, family, result);
     errno = saved;

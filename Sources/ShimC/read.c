@@ -63,7 +63,7 @@ PS_ENTRY ssize_t preadv(int fd, const struct iovec *vector, int count, off_t off
 {
     ps_cancellation_point();
     // A negative offset is an error here, unlike in preadv2: the engine must not take -1 for the current one.
-    int64_t served = offset < 0 ? PS_PASS_ON : ps_engine_readv(fd, vector, count, offset, 0, true);
+    int64_t served = offset < 0 ? ps_pass_on() : ps_engine_readv(fd, vector, count, offset, 0, true);
     if (served != PS_PASS_ON)
         return ps_result(served);
     return ps_passed_on(fd, PS_FAMILY_PREADV, NEXT(preadv)(fd, vector, count, offset));

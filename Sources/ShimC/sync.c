@@ -11,7 +11,7 @@ PS_ENTRY int fsync(int fd)
     int64_t served = ps_engine_sync(fd, PS_FAMILY_FSYNC);
     if (served != PS_PASS_ON)
         return (int)ps_result(served);
-    return (int)ps_passed_on(fd, PS_FAMILY_FSYNC, NEXT(fsync)(fd));
+    return NEXT(fsync)(fd);
 }
 
 PS_ENTRY int fdatasync(int fd)
@@ -20,7 +20,7 @@ PS_ENTRY int fdatasync(int fd)
     int64_t served = ps_engine_sync(fd, PS_FAMILY_FDATASYNC);
     if (served != PS_PASS_ON)
         return (int)ps_result(served);
-    return (int)ps_passed_on(fd, PS_FAMILY_FDATASYNC, NEXT(fdatasync)(fd));
+    return NEXT(fdatasync)(fd);
 }
 
 PS_ENTRY int sync_file_range(int fd, off64_t offset, off64_t count, unsigned flags)
@@ -32,7 +32,7 @@ PS_ENTRY int sync_file_range(int fd, off64_t offset, off64_t count, unsigned fla
     int64_t served = odd ? PS_PASS_ON : ps_engine_sync(fd, PS_FAMILY_SYNC_FILE_RANGE);
     if (served != PS_PASS_ON)
         return (int)ps_result(served);
-    return (int)ps_passed_on(fd, PS_FAMILY_SYNC_FILE_RANGE, NEXT(sync_file_range)(fd, offset, count, flags));
+    return NEXT(sync_file_range)(fd, offset, count, flags);
 }
 
 // The application's own mapping: which file it is of, only the kernel knows.

@@ -54,12 +54,12 @@ static int64_t serve(long number, long a, long b, long c, long d, long e)
     case SYS_read: return ps_engine_read(fd, (void *)b, (size_t)c);
     case SYS_pread64: return ps_engine_pread(fd, (void *)b, (size_t)c, d);
     case SYS_readv: return ps_engine_readv(fd, vector, (int)c, -1, 0, false);
-    case SYS_preadv: return d < 0 ? PS_PASS_ON : ps_engine_readv(fd, vector, (int)c, d, 0, true);
+    case SYS_preadv: return d < 0 ? ps_pass_on() : ps_engine_readv(fd, vector, (int)c, d, 0, true);
     case SYS_preadv2: return ps_engine_readv(fd, vector, (int)c, d, (int)e, d != -1);
     case SYS_write: return ps_engine_write(fd, (const void *)b, (size_t)c);
     case SYS_pwrite64: return ps_engine_pwrite(fd, (const void *)b, (size_t)c, d);
     case SYS_writev: return ps_engine_writev(fd, vector, (int)c, -1, 0, false);
-    case SYS_pwritev: return d < 0 ? PS_PASS_ON : ps_engine_writev(fd, vector, (int)c, d, 0, true);
+    case SYS_pwritev: return d < 0 ? ps_pass_on() : ps_engine_writev(fd, vector, (int)c, d, 0, true);
     case SYS_pwritev2: return ps_engine_writev(fd, vector, (int)c, d, (int)e, d != -1);
     case SYS_fsync: return ps_engine_sync(fd, PS_FAMILY_FSYNC);
     case SYS_fdatasync: return ps_engine_sync(fd, PS_FAMILY_FDATASYNC);
@@ -219,6 +219,7 @@ long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long
         return handle_signals(next, number, a, b, c, d);
     int family = family_of(number, d);
     if (family >= 0) {
+        ps_pass_on(); // what some of these never ask the engine for
         int64_t served = serve(number, a, b, c, d, e);
         if (served != PS_PASS_ON)
             return ps_result(served);

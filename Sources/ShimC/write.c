@@ -38,7 +38,7 @@ PS_ENTRY ssize_t pwritev(int fd, const struct iovec *vector, int count, off_t of
 {
     ps_cancellation_point();
     // A negative offset is an error here, unlike in pwritev2: the engine must not take -1 for the current one.
-    int64_t served = offset < 0 ? PS_PASS_ON : ps_engine_writev(fd, vector, count, offset, 0, true);
+    int64_t served = offset < 0 ? ps_pass_on() : ps_engine_writev(fd, vector, count, offset, 0, true);
     if (served != PS_PASS_ON)
         return ps_result(served);
     return ps_passed_on(fd, PS_FAMILY_PWRITEV, NEXT(pwritev)(fd, vector, count, offset));

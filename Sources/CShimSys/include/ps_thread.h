@@ -5,12 +5,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum ps_pending {
+    PS_PENDING_NOTHING, // not ours
+    PS_PENDING_SHORT,   // hints and figures are set as if all bytes will have moved: tell only if they have not
+    PS_PENDING_REPORT   // tell in any case
+};
+
 // Initial-exec: one load relative to the thread pointer, never __tls_get_addr (which may allocate).
 struct ps_thread {
     // Address of this thread's record in the arena, or 0. Survives fork while the record does not (WIPEONFORK): a
     // record whose thread id is 0 is to be claimed anew.
     uintptr_t record;
-    // Set by the engine when it passes a data call on: where that call starts, or -1. Read when it has returned.
+    // Set by the engine when it passes a data call on: what it wants to hear of the kernel's answer.
+    uint32_t pending; // enum ps_pending
+    // The bytes that were asked for; meaningful with PS_PENDING_SHORT.
+    int64_t pending_count;
+    // Where the call starts, or -1.
     int64_t pending_offset;
     // The same for a write: the coarse clock before the kernel was asked, ns; 0: not looked at.
     int64_t pending_tick;
@@ -39,6 +49,7 @@ struct ps_settings {
     // PMEMSHIM_MOUNTS, PMEMSHIM_LOG, PMEMSHIM_RUNTIME_DIR as NUL-terminated strings in `text`; offset 0: not set.
     uint32_t mounts, log, runtime_directory;
     uint32_t map_after; // data calls on a file before it is mapped
+    uint32_t classify_after; // data calls on a descriptor before it is looked at
     uint32_t given_way; // enum ps_give_way bits, atomic
     uint32_t bad;       // a value was bad: text offset of the note that says so; 0: none
     uint32_t used;      // bytes of `text` in use

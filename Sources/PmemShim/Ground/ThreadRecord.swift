@@ -6,7 +6,8 @@ import Synchronization
 /// `inside` is the announcement "I may be using the address of a window": whoever wants to give a retired window's
 /// address back to the kernel first looks for it in every record (``Engine/reuseRetired()``).
 struct ThreadRecord: ~Copyable {
-    /// Thread id; 0: free. Cleared by fork, with the rest of the arena.
+    /// Thread id; 0: free; negated: the thread has not been made ready for copies yet (``ps_signals_thread_ready()``).
+    /// Cleared by fork, with the rest of the arena.
     let thread: Atomic<Int32>
     /// Nesting depth of served calls: a signal handler may interrupt one with another.
     let inside: Atomic<UInt32>
@@ -23,11 +24,17 @@ struct ThreadRecord: ~Copyable {
 struct CurrentThread {
     let record: UnsafeMutablePointer<ThreadRecord>
 
-    /// Announces a served call; loads of windows come after it. The thread's first one unblocks SIGBUS and SIGSEGV:
-    /// blocked, a fault in the copy would kill the process.
-    @inline(__always)  // a few instructions on the hot path
+    /// Announces a served call; loads of windows come after it.
+    @inline(__always)
     func enter() {
+        // The record may be older than the first window.
         ps_signals_ready()
+        enterReady()
+    }
+
+    /// The same for a thread whose record says that it is ready.
+    @inline(__always)  // two instructions on the hot path
+    func enterReady() {
         let depth = record.pointee.inside.load(ordering: .relaxed)
         record.pointee.inside.store(depth &+ 1, ordering: .relaxed)
         ps_compiler_barrier()
@@ -46,12 +53,24 @@ extension Engine {
     @inline(__always)
     func currentThread() -> CurrentThread? {
         let address = ps_thread_current().pointee.record
-        if let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: address),
-            record.pointee.thread.load(ordering: .relaxed) != 0
-        {
-            return CurrentThread(record: record)
+        if let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: address) {
+            let thread = record.pointee.thread.load(ordering: .relaxed)
+            if thread > 0 { return CurrentThread(record: record) }
+            if thread < 0 { return makeReady(record) }
         }
         return claimThread()
+    }
+
+    /// Unblocks SIGBUS and SIGSEGV for the calling thread, once there are windows: blocked, a fault in a copy would kill
+    /// the process. Until then the thread may count, but not copy.
+    @inline(never)
+    private func makeReady(_ record: UnsafeMutablePointer<ThreadRecord>) -> CurrentThread {
+        if root.pointee.windowsExisted.load(ordering: .acquiring) != 0 {
+            ps_signals_thread_ready()
+            let thread = record.pointee.thread.load(ordering: .relaxed)
+            if thread < 0 { record.pointee.thread.store(0 &- thread, ordering: .relaxed) }
+        }
+        return CurrentThread(record: record)
     }
 
     @inline(never)
@@ -76,7 +95,7 @@ extension Engine {
         let index = root.pointee.threadBound.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
         guard index >= 0, index < Int32(Arena.threads) else { return nil }
         let record = thread(Int(index))
-        record.pointee.thread.store(me, ordering: .sequentiallyConsistent)
+        record.pointee.thread.store(0 &- me, ordering: .sequentiallyConsistent)
         return record
     }
 
@@ -93,9 +112,10 @@ extension Engine {
             let turn = root.pointee.threadSearch.wrappingAdd(1, ordering: .relaxed).oldValue
             let record = thread(Int(turn % UInt32(bound)))
             let seen = record.pointee.thread.load(ordering: .relaxed)
-            guard seen != 0, seen == me || !ps_sys_thread_exists(process, seen) else { continue }
+            let thread = seen < 0 ? 0 &- seen : seen
+            guard seen != 0, thread == me || !ps_sys_thread_exists(process, thread) else { continue }
             let (taken, _) = record.pointee.thread.compareExchange(
-                expected: seen, desired: me, ordering: .sequentiallyConsistent)
+                expected: seen, desired: 0 &- me, ordering: .sequentiallyConsistent)
             if taken { return record }
         }
         return nil

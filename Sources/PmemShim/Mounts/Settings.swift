@@ -13,6 +13,7 @@ struct Settings {
     static func read(_ environment: UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> Bool {
         let settings = current
         settings.pointee.map_after = defaultMapAfter
+        defer { settings.pointee.classify_after = settings.pointee.map_after / 3 }
         settings.pointee.used = 1  // offset 0 means "not set"
         guard var entry = environment else { return true }
         var enabled = true

@@ -49,14 +49,15 @@ extension CurrentThread {
         add(at: mount &* CounterLayout.stride &+ CounterLayout.servedWritten, UInt64(bytes))
     }
 
+    /// Negative: fewer bytes moved than had been counted.
+    @inline(__always)
     func passed(_ mount: Int, read bytes: Int64) {
-        guard bytes > 0 else { return }
-        add(at: mount &* CounterLayout.stride &+ CounterLayout.passedRead, UInt64(bytes))
+        add(at: mount &* CounterLayout.stride &+ CounterLayout.passedRead, UInt64(bitPattern: bytes))
     }
 
+    @inline(__always)
     func passed(_ mount: Int, written bytes: Int64) {
-        guard bytes > 0 else { return }
-        add(at: mount &* CounterLayout.stride &+ CounterLayout.passedWritten, UInt64(bytes))
+        add(at: mount &* CounterLayout.stride &+ CounterLayout.passedWritten, UInt64(bitPattern: bytes))
     }
 
     func countFault(_ mount: Int) { add(at: mount &* CounterLayout.stride &+ CounterLayout.faults, 1) }

@@ -72,8 +72,8 @@ public func engineReadv(
     guard let engine = Engine.current,
         let target = engine.target(fd, positioned ? PS_FAMILY_PREADV : PS_FAMILY_READV)
     else { return Int64.min }
-    guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
-    guard engine.canCopy(target, writes: false) else { return engine.passOn(target, PS_OUTCOME_COLD, -1) }
+    guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
+    guard engine.canCopy(target, writes: false) else { return engine.passOn(target, PS_OUTCOME_COLD, -1, 0) }
     var room = Vector.Room(repeating: 0)
     return withUnsafeMutablePointer(to: &room) { room in
         let buffer = Vector(vector, count, room: room)
@@ -89,8 +89,8 @@ public func engineWritev(
     guard let engine = Engine.current,
         let target = engine.target(fd, positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV)
     else { return Int64.min }
-    guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1) }
-    guard engine.canCopy(target, writes: true) else { return engine.passOn(target, PS_OUTCOME_COLD, -1) }
+    guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
+    guard engine.canCopy(target, writes: true) else { return engine.passOn(target, PS_OUTCOME_COLD, -1, 0) }
     var room = Vector.Room(repeating: 0)
     return withUnsafeMutablePointer(to: &room) { room in
         let buffer = Vector(vector, count, room: room)
@@ -100,6 +100,7 @@ public func engineWritev(
 
 @c(ps_engine_sync) @implementation
 public func engineSync(fd: Int32, family: ps_family) -> Int64 {
+    ps_thread_current().pointee.pending = PS_PENDING_NOTHING.rawValue
     guard let engine = Engine.current, let descriptor = engine.descriptor(fd),
         // Asks nothing of an unknown descriptor: one that is only ever synced is not worth classifying.
         DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.ours),

@@ -33,10 +33,10 @@ extension Engine {
             // Writes to a region that is hot but not yet touched all over have something to do first.
             inode.heat(offset, geometry).pointee >= (writes ? Heat.full : geometry.threshold),
             let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
-            record.pointee.thread.load(ordering: .relaxed) != 0
+            record.pointee.thread.load(ordering: .relaxed) > 0
         else { return nil }
         let thread = CurrentThread(record: record)
-        thread.enter()
+        thread.enterReady()
         // In this order, as in `Target.prove`.
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)

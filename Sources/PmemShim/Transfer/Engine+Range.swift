@@ -57,10 +57,17 @@ extension Engine {
     /// What `fd` is: a target, if it is ours and the calling thread has a record. Otherwise the call passes on.
     @inline(__always)
     func target(_ fd: Int32, _ family: ps_family) -> Target? {
+        ps_thread_current().pointee.pending = PS_PENDING_NOTHING.rawValue
         guard let descriptor = descriptor(fd) else { return nil }
         var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         if !word.has(DescriptorWord.ours) {
-            guard !word.has(DescriptorWord.known), countUnknown(fd, descriptor, family) else { return nil }
+            guard !word.has(DescriptorWord.known) else { return nil }
+            let calls = descriptor.pointee.calls.load(ordering: .relaxed)
+            if calls != 0, calls < Settings.current.pointee.classify_after {
+                descriptor.pointee.calls.store(calls &+ 1, ordering: .relaxed)
+                return nil
+            }
+            guard countUnknown(fd, descriptor, family) else { return nil }
             word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
             guard word.has(DescriptorWord.ours) else { return nil }
         }
@@ -71,7 +78,8 @@ extension Engine {
             geometry: Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)), thread: thread, family: family)
     }
 
-    /// A data call on a number nothing is known of. True: it has just been classified.
+    /// The first data call on a number nothing is known of, or the one that makes it worth a look. True: it has just been
+    /// classified.
     @inline(never)
     private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool
     {
@@ -85,7 +93,7 @@ extension Engine {
         }
         let calls = descriptor.pointee.calls.load(ordering: .relaxed) &+ 1
         descriptor.pointee.calls.store(calls, ordering: .relaxed)
-        let wanted = Settings.current.pointee.map_after / 3
+        let wanted = Settings.current.pointee.classify_after
         guard calls > wanted else { return false }
         descriptor.pointee.calls.store(0, ordering: .relaxed)
         classify(fd)

@@ -12,9 +12,9 @@ extension Engine {
                 if let result = served(target, buffer, offset, limit) { return result }
             }
             let outcome = whyNotRead(target, offset, buffer.count, mayMap: tries == 0)
-            if let outcome { return passOn(target, outcome, offset) }
+            if let outcome { return passOn(target, outcome, offset, buffer.count) }
             tries &+= 1
-            if tries > 1 { return passOn(target, PS_OUTCOME_COLD, offset) }
+            if tries > 1 { return passOn(target, PS_OUTCOME_COLD, offset, buffer.count) }
         }
     }
 
@@ -31,16 +31,16 @@ extension Engine {
         // The probe comes last: if the file was cut short during the copy, its page is gone by now.
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
         target.thread.leave()
-        if faulted { return faultedRead(target, offset) }
+        if faulted { return faultedRead(target, offset, buffer.count) }
         target.thread.served(target.geometry.statistics, target.family, read: buffer.count)
         return Int64(buffer.count)
     }
 
     @inline(never)
-    private func faultedRead(_ target: Target, _ offset: Int64) -> Int64 {
+    private func faultedRead(_ target: Target, _ offset: Int64, _ count: Int) -> Int64 {
         target.thread.countFault(target.geometry.statistics)
         relearn(target)
-        return passOn(target, PS_OUTCOME_FAULT, offset)
+        return passOn(target, PS_OUTCOME_FAULT, offset, count)
     }
 
     /// read and readv: claims the range with one lseek, which is atomic among all who share the description.
@@ -51,13 +51,13 @@ extension Engine {
         let limit = target.inode.pointee.readLimit.load(ordering: .relaxed)
         guard target.looksServable(guess, count, limit: limit), target.word.has(DescriptorWord.reads) else {
             let outcome = whyNotRead(target, guess, count, mayMap: true)
-            return passOn(target, outcome ?? PS_OUTCOME_COLD, guess)
+            return passOn(target, outcome ?? PS_OUTCOME_COLD, guess, count)
         }
         target.thread.enter()
         let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
         guard end >= Int64(count) else {
             target.thread.leave()
-            return passOn(target, PS_OUTCOME_OFFSET, -1)
+            return passOn(target, PS_OUTCOME_OFFSET, -1, count)
         }
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
@@ -146,13 +146,5 @@ extension Engine {
         let calls = target.inode.pointee.calls.wrappingAdd(1, ordering: .relaxed).newValue
         guard !target.inode.has(InodeFlag.refused) else { return calls & 1_023 == 0 }
         return calls > Settings.current.pointee.map_after
-    }
-
-    /// Notes where a call that passes on starts, counts it, and says so.
-    @inline(__always)
-    func passOn(_ target: Target, _ outcome: ps_outcome, _ offset: Int64) -> Int64 {
-        ps_thread_current().pointee.pending_offset = offset
-        target.count(outcome)
-        return Int64.min
     }
 }

@@ -82,7 +82,7 @@ extension Engine {
         guard !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
             offset < target.inode.pointee.size.load(ordering: .relaxed)
-        else { return passOn(target, outcome, offset) }
+        else { return passOn(target, outcome, offset, buffer.count, tick: tick) }
         let stripes = Stripes(offset, buffer.count)
         let alone = stripes.claim(target.inode)
         let result = buffer.kernelWrite(target.fd, at: offset)
@@ -99,10 +99,8 @@ extension Engine {
     /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime. Returns the tick
     /// it will be known to be stamped in once the write has moved something; 0: extending writes do not look at the
     /// clock. Whoever appends rarely overwrites in the same tick, and it is not to cost him anything.
-    @discardableResult
     private func noteKernelWrite(_ target: Target, _ outcome: ps_outcome) -> Int64 {
         let tick = outcome == PS_OUTCOME_END || outcome == PS_OUTCOME_APPEND ? 0 : ps_sys_coarse_now()
-        ps_thread_current().pointee.pending_tick = tick
         if target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) {
             target.inode.set(InodeFlag.timesDue)
             target.inode.pointee.readLimit.store(0, ordering: .relaxed)
@@ -120,15 +118,15 @@ extension Engine {
             target.word.has(DescriptorWord.writes)
         else {
             let outcome = whyNotWrite(target, guess, count, mayMap: true) ?? PS_OUTCOME_COLD
-            noteKernelWrite(target, outcome)
-            return passOn(target, outcome, guess)
+            let tick = noteKernelWrite(target, outcome)
+            return passOn(target, outcome, guess, count, tick: tick)
         }
         guard isTickTaken(target) else {
-            noteKernelWrite(target, PS_OUTCOME_TICK)
-            return passOn(target, PS_OUTCOME_TICK, guess)
+            let tick = noteKernelWrite(target, PS_OUTCOME_TICK)
+            return passOn(target, PS_OUTCOME_TICK, guess, count, tick: tick)
         }
         let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
-        guard end >= Int64(count) else { return passOn(target, PS_OUTCOME_OFFSET, -1) }
+        guard end >= Int64(count) else { return passOn(target, PS_OUTCOME_OFFSET, -1, count) }
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
         if start <= limit, Int64(count) <= limit &- start {

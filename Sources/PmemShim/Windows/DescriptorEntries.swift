@@ -20,7 +20,7 @@ public func engineEvictAll() {
 
 @c(ps_engine_passed_on) @implementation
 public func enginePassedOn(fd: Int32, family: ps_family, result: Int64) {
-    guard result > 0, let engine = Engine.current else { return }
+    guard let engine = Engine.current else { return }
     engine.passedOn(fd, family, result)
 }
 

@@ -2,42 +2,6 @@ import CShimSys
 import Synchronization
 
 extension Engine {
-    /// A data call that was passed on has moved `result` bytes: hints follow.
-    func passedOn(_ fd: Int32, _ family: ps_family, _ result: Int64) {
-        guard let descriptor = descriptor(fd) else { return }
-        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.has(DescriptorWord.ours), let thread = currentThread() else { return }
-        let inode = inode(word.inode)
-        let mount = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
-        let start = ps_thread_current().pointee.pending_offset
-        ps_thread_current().pointee.pending_offset = -1
-        let size = inode.pointee.size.load(ordering: .relaxed)
-        let isRead = family.rawValue <= PS_FAMILY_PREADV.rawValue
-        if isRead {
-            thread.passed(mount, read: result)
-        } else {
-            thread.passed(mount, written: result)
-        }
-        if !isRead { inode.stamped(ps_thread_current().pointee.pending_tick) }
-        // An absurd start must not overflow; where an append went only the kernel knows.
-        guard start >= 0, start < Int64.max &- result, !(word.has(DescriptorWord.appends) && !isRead) else { return }
-        var end = start &+ result
-        switch family {
-        case PS_FAMILY_READ, PS_FAMILY_READV, PS_FAMILY_WRITE, PS_FAMILY_WRITEV:
-            descriptor.pointee.guess.store(end, ordering: .relaxed)
-            if end > size {
-                guard let offset = relearnOffset(descriptor, fd) else {
-                    if !isRead { inode.doubt() }
-                    return
-                }
-                end = offset
-            }
-        default:
-            break
-        }
-        grown(inode, fd, from: end &- result, to: end, isWrite: !isRead)
-    }
-
     /// The kernel has moved [start, end) of the file.
     func grown(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64, isWrite: Bool) {
         let size = inode.pointee.size.load(ordering: .relaxed)
@@ -63,9 +27,14 @@ extension Engine {
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has
     /// moved its offset by lseek, which we do not see. One lseek tells; it is asked at the first such call and then
     /// ever more rarely, so that a program that appends for ever pays nothing for it. Nothing: not asked this time.
-    private func relearnOffset(_ descriptor: UnsafeMutablePointer<Descriptor>, _ fd: Int32) -> Int64? {
-        let misses = descriptor.pointee.misses.wrappingAdd(1, ordering: .relaxed).newValue
-        guard misses & (misses &- 1) == 0 else { return nil }
+    ///
+    /// `counted`: the miss has been counted, and found worth asking, by ``foresee``.
+    func relearnOffset(_ descriptor: UnsafeMutablePointer<Descriptor>, _ fd: Int32, counted: Bool) -> Int64? {
+        if !counted {
+            let misses = descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
+            descriptor.pointee.misses.store(misses, ordering: .relaxed)
+            guard misses & (misses &- 1) == 0 else { return nil }
+        }
         let offset = Int64(ps_sys_seek_by(fd, 0))
         guard offset >= 0 else { return nil }
         if offset != descriptor.pointee.guess.load(ordering: .relaxed) {
