@@ -1,14 +1,25 @@
 // Guarded copies; contract in ps_copy.h. Only caller-saved registers, no stack: ps_guard_exit must be right from every
 // instruction between ps_guard_begin and ps_guard_end.
     .text
-    .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_through, ps_probe, ps_wide_vectors
-    .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_through, ps_probe
+    .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe, ps_wide_vectors
+    .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe
     .p2align 6
 ps_guard_begin:
 
     .type ps_copy, @function
 ps_copy:                                // rdi destination, rsi source, rdx count
     .cfi_startproc
+    movq    %rsp, %r8                   // a byte that is always there
+    jmp     .Lcopy
+    .cfi_endproc
+    .size ps_copy, . - ps_copy
+
+    .type ps_copy_probed, @function
+    .p2align 5
+ps_copy_probed:                         // rcx: address of a byte to load when all is copied
+    .cfi_startproc
+    movq    %rcx, %r8
+.Lcopy:
     cmpq    $16, %rdx
     jb      .Lunder16
     cmpq    $32, %rdx
@@ -17,6 +28,7 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
     movdqu  -16(%rsi,%rdx), %xmm1
     movdqu  %xmm0, (%rdi)
     movdqu  %xmm1, -16(%rdi,%rdx)
+    movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
 .Lover32:
@@ -30,6 +42,7 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
     movdqu  %xmm1, 16(%rdi)
     movdqu  %xmm2, -32(%rdi,%rdx)
     movdqu  %xmm3, -16(%rdi,%rdx)
+    movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
 .Lover64:
@@ -61,6 +74,7 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
     vmovdqu %ymm2, 64(%rdi,%rcx)
     vmovdqu %ymm3, 96(%rdi,%rcx)
     vzeroupper
+    movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
     .p2align 5
@@ -96,6 +110,7 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
     movdqu  %xmm5, -48(%rdi,%rdx)
     movdqu  %xmm6, -32(%rdi,%rdx)
     movdqu  %xmm7, -16(%rdi,%rdx)
+    movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
 .Lunder16:
@@ -105,6 +120,7 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
     movq    -8(%rsi,%rdx), %rcx
     movq    %rax, (%rdi)
     movq    %rcx, -8(%rdi,%rdx)
+    movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
 .Lunder8:
@@ -114,6 +130,7 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
     movl    -4(%rsi,%rdx), %ecx
     movl    %eax, (%rdi)
     movl    %ecx, -4(%rdi,%rdx)
+    movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
 .Lunder4:
@@ -128,10 +145,11 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
     movb    %al, 1(%rdi)
     movb    %cl, -1(%rdi,%rdx)
 .Lnone:
+    movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
     .cfi_endproc
-    .size ps_copy, . - ps_copy
+    .size ps_copy_probed, . - ps_copy_probed
 
     .type ps_copy_through, @function
     .p2align 5

@@ -16,7 +16,9 @@ extern const char ps_guard_exit[] __attribute__((visibility("hidden")));
 
 // 0: done; 1: faulted. Ordinary (cached) stores.
 int ps_copy(void *_Nullable destination, const void *_Nullable source, size_t count);
-// The same with non-temporal stores and a closing sfence: when it has returned, another CPU that sees a later store
+// The same, and then loads the byte at `probe`: 1 as well if that faults.
+int ps_copy_probed(void *_Nullable destination, const void *_Nullable source, size_t count, uintptr_t probe);
+// The same as ps_copy with non-temporal stores and a closing sfence: when it has returned, another CPU that sees a later store
 // sees these bytes, and on persistent memory the 64-byte lines it wrote whole have left the caches.
 int ps_copy_through(void *_Nullable destination, const void *_Nullable source, size_t count);
 // Loads one byte: 0: it is there; 1: it faulted.

@@ -7,7 +7,7 @@ import Synchronization
 public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
     guard let engine = Engine.current else { return Int64.min }
     if let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) {
-        let faulted = ps_copy(buffer, UnsafeRawPointer(bitPattern: range.start), count) | ps_probe(range.probe)
+        let faulted = ps_copy_probed(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
         range.thread.leave()
         if faulted == 0 {
             range.thread.served(range.statistics, PS_FAMILY_PREAD, read: count)
@@ -60,6 +60,13 @@ private func slowPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, 
 
 @c(ps_engine_write) @implementation
 public func engineWrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int) -> Int64 {
+    guard let engine = Engine.current else { return Int64.min }
+    if engine.isPlainAppend(fd, count) { return Int64.min }
+    return slowWrite(fd, buffer, count)
+}
+
+@inline(never)
+private func slowWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE) else { return Int64.min }
     return engine.implicitWrite(target, PlainWrite(buffer: buffer, count: count))
 }
