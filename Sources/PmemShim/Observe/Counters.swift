@@ -39,14 +39,29 @@ extension CurrentThread {
 
     @inline(__always)
     func served(_ mount: Int, _ family: ps_family, read bytes: Int) {
-        add(mount, family, PS_OUTCOME_SERVED, 1)
-        add(at: mount &* CounterLayout.stride &+ CounterLayout.servedRead, UInt64(bytes))
+        addServed(mount, family, bytes, at: CounterLayout.servedRead)
     }
 
     @inline(__always)
     func served(_ mount: Int, _ family: ps_family, written bytes: Int) {
-        add(mount, family, PS_OUTCOME_SERVED, 1)
-        add(at: mount &* CounterLayout.stride &+ CounterLayout.servedWritten, UInt64(bytes))
+        addServed(mount, family, bytes, at: CounterLayout.servedWritten)
+    }
+
+    /// Call and bytes together: the shard is looked up once.
+    @inline(__always)
+    private func addServed(_ mount: Int, _ family: ps_family, _ bytes: Int, at offset: Int) {
+        let shard = record.pointee.shard.load(ordering: .relaxed)
+        guard record.pointee.shared.load(ordering: .relaxed) == 0,
+            let start = UnsafeMutableRawPointer(bitPattern: shard)
+        else {
+            add(mount, family, PS_OUTCOME_SERVED, 1)
+            add(at: mount &* CounterLayout.stride &+ offset, UInt64(bytes))
+            return
+        }
+        let counters = start + mount &* CounterLayout.stride
+        let calls = counters + Int(family.rawValue & 15) &* CounterLayout.outcomes &* 8
+        calls.assumingMemoryBound(to: UInt64.self).pointee &+= 1
+        (counters + offset).assumingMemoryBound(to: UInt64.self).pointee &+= UInt64(bytes)
     }
 
     /// Negative: fewer bytes moved than had been counted.
