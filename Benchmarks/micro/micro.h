@@ -19,6 +19,7 @@ enum micro_mode { MICRO_CALLS, MICRO_MEMCPY };
 // What one operation of a row does.
 enum micro_operation {
     MICRO_PREAD,
+    MICRO_PREAD_SEQUENTIAL,
     MICRO_PREADV,
     MICRO_READ,
     MICRO_READV,

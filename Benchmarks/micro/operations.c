@@ -53,6 +53,7 @@ static void run_memcpy(struct micro_state *state, uint64_t operations)
             keep(state);
         }
         break;
+    case MICRO_PREAD_SEQUENTIAL:
     case MICRO_READ:
     case MICRO_READV:
         for (uint64_t i = 0; i < operations; i++) {
@@ -134,6 +135,10 @@ static void run_calls(struct micro_state *state, uint64_t operations)
     case MICRO_PREADV:
         for (uint64_t i = 0; i < operations; i++)
             expect(preadv(fd, vector, count, (off_t)next_offset(state)), size, "preadv");
+        break;
+    case MICRO_PREAD_SEQUENTIAL:
+        for (uint64_t i = 0; i < operations; i++)
+            expect(pread(fd, buffer, size, (off_t)next_sequential(state)), size, "pread");
         break;
     case MICRO_READ:
         for (uint64_t i = 0; i < operations; i++, rewind_at_end(state))

@@ -5,6 +5,7 @@
 
 const struct micro_row micro_rows[] = {
     {"pread-64", "pread 64 B, random", MICRO_PREAD, 64, 1, false, true},
+    {"pread-64-in-order", "pread 64 B, in order", MICRO_PREAD_SEQUENTIAL, 64, 1, false, true},
     {"pread-4k", "pread 4 KiB, random", MICRO_PREAD, 4096, 1, false, true},
     {"pread-64k", "pread 64 KiB, random", MICRO_PREAD, 65536, 1, false, true},
     {"preadv-4k", "preadv 4 x 1 KiB, random", MICRO_PREADV, 4096, 4, false, true},
