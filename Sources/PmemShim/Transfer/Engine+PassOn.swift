@@ -91,7 +91,8 @@ extension Engine {
                 guard misses & (misses &- 1) != 0 else { return false }
                 target.inode.doubt()
             } else {
-                guard start <= size else { return false }  // leaves a hole
+                // A hole must be seen; and no other thread may believe in bytes that are not there yet.
+                guard start <= size, ps_single_threaded() else { return false }
                 target.inode.raiseSize(to: end)
             }
             if target.family.isImplicit { target.descriptor.pointee.guess.store(end, ordering: .relaxed) }
@@ -119,6 +120,8 @@ extension Engine {
                 thread.passed(statistics, written: 0 &- missing)
                 // The kernel may not have stamped the inode after all: the next write goes through it.
                 inode.pointee.lastTick.store(0, ordering: .relaxed)
+                // And the file may be shorter than foreseen.
+                resized(of: fd)
             }
             if family.isImplicit, !word.has(DescriptorWord.appends) || family.isRead {
                 descriptor.pointee.guess.store(start &+ max(result, 0), ordering: .relaxed)

@@ -42,6 +42,7 @@ extension Engine {
             }
             let inode = inode(index)
             refreshSize(inode, facts)
+            if inode.has(InodeFlag.sparse) { log(fd, "passed on", "it has holes") }
             inode.pointee.references &+= 1
             let offset = ps_sys_seek_by(fd, 0)
             descriptor.pointee.guess.store(Int64(max(offset, 0)), ordering: .relaxed)
