@@ -36,6 +36,7 @@ int64_t ps_engine_writev(int fd, const struct iovec *_Nullable vector, int count
                          bool positioned)
     PS_NAMED("engineWritev(fd:vector:count:offset:flags:positioned:)");
 // After a data call that was passed on: what the kernel answered (`result` as libc returns it), so that hints follow.
+// Only where `pending` in the thread's state asks for it (ps_thread.h): the face looks before it calls.
 void ps_engine_passed_on(int fd, enum ps_family family, int64_t result)
     PS_NAMED("enginePassedOn(fd:family:result:)");
 
