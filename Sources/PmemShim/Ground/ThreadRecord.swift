@@ -66,7 +66,7 @@ extension Engine {
     @inline(never)
     private func makeReady(_ record: UnsafeMutablePointer<ThreadRecord>) -> CurrentThread {
         if root.pointee.windowsExisted.load(ordering: .acquiring) != 0 {
-            ps_signals_thread_ready()
+            ps_signals_ready()
             let thread = record.pointee.thread.load(ordering: .relaxed)
             if thread < 0 { record.pointee.thread.store(0 &- thread, ordering: .relaxed) }
         }
