@@ -1,9 +1,6 @@
 import CShimSys
 import Synchronization
 
-/// How a passed-on call is counted: the reason and the mount.
-typealias Outcome = ps_outcome
-
 extension Engine {
     /// Learns what `fd` is. Called after several data calls on an unknown number; afterwards the number's word is
     /// known, unless something evicted it meanwhile or this process is a stranger to the table (vfork).
