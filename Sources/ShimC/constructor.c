@@ -5,3 +5,6 @@
 #include <unistd.h>
 
 __attribute__((constructor)) static void start(void) { ps_engine_start(environ); }
+
+// The end by exit() or by return from main: _exit, exec and a signal leave up to 63 appends per descriptor uncounted.
+__attribute__((destructor)) static void end(void) { ps_engine_settle(); }

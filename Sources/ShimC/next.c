@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <gnu/libc-version.h>
 #include <link.h>
 
 void *ps_next_slots[PS_NEXT_COUNT];
@@ -192,3 +193,11 @@ static void *fill(enum ps_next_slot slot, void *otherwise)
 
 void *ps_next_find(enum ps_next_slot slot) { return fill(slot, (void *)missing); }
 void *ps_next_find_pointer(enum ps_next_slot slot) { return fill(slot, (void *)missing_pointer); }
+
+bool ps_next_is_libc(enum ps_next_slot slot)
+{
+    // gnu_get_libc_version: a function of libc that nobody has a reason to interpose.
+    struct dl_find_object next, libc;
+    return _dl_find_object(ps_next(slot), &next) == 0 && _dl_find_object((void *)gnu_get_libc_version, &libc) == 0
+           && next.dlfo_link_map == libc.dlfo_link_map;
+}

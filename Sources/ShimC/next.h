@@ -2,6 +2,7 @@
 #ifndef PS_NEXT_H
 #define PS_NEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum ps_next_slot {
@@ -24,6 +25,9 @@ extern void *ps_next_slots[PS_NEXT_COUNT] __attribute__((visibility("hidden")));
 void *ps_next_find(enum ps_next_slot slot) __attribute__((visibility("hidden")));
 // The same for functions that return a pointer: for a name that nothing defines, one that returns NULL.
 void *ps_next_find_pointer(enum ps_next_slot slot);
+
+// Whether libc itself is next for the name, and not another preload. Looks it up each time: ask once.
+bool ps_next_is_libc(enum ps_next_slot slot) __attribute__((visibility("hidden")));
 
 static inline void *ps_next_load(enum ps_next_slot slot)
 {

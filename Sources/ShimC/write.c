@@ -1,13 +1,43 @@
 // Writes. Only overwrites inside the file are ever served; all else passes on.
 #include "face.h"
 
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+// One of many appends in a row has fallen short, or failed with -errno.
+static __attribute__((cold, noinline)) ssize_t fell_short(int fd, size_t count, ssize_t result)
+{
+    ps_engine_fell_short(fd, count, result);
+    return ps_result(result);
+}
+
+// An append by the next symbol: another preload's, or with more threads than one, or the first of the process.
+static __attribute__((cold, noinline)) ssize_t append_by_next(int fd, const void *buffer, size_t count)
+{
+    static bool asked; // every thread finds the same
+    if (!__atomic_load_n(&asked, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&asked, true, __ATOMIC_RELAXED);
+        if (ps_next_is_libc(PS_NEXT_write))
+            ps_set_write_is_bare();
+    }
+    ssize_t result = NEXT(write)(fd, buffer, count);
+    return result == (ssize_t)count ? result : fell_short(fd, count, result < 0 ? -errno : result);
+}
 
 PS_ENTRY ssize_t write(int fd, const void *buffer, size_t count)
 {
     ps_cancellation_point();
     int64_t served = ps_engine_write(fd, buffer, count);
+    if (served == PS_PASS_ON_SETTLED) {
+        // Where libc's own write is next, and no second thread exists which could cancel this one, passing on is a bare
+        // system call, and done here: each jump more through code that the kernel has put out of the caches can be seen
+        // in the price of an append (docs/design.md).
+        if (__builtin_expect(!(__libc_single_threaded && ps_write_is_bare()), 0))
+            return append_by_next(fd, buffer, count);
+        ssize_t result = ps_sys_call3(SYS_write, fd, (long)buffer, (long)count);
+        return __builtin_expect(result == (ssize_t)count, 1) ? result : fell_short(fd, count, result);
+    }
     if (served != PS_PASS_ON)
         return ps_result(served);
     return ps_passed_on(fd, PS_FAMILY_WRITE, NEXT(write)(fd, buffer, count));

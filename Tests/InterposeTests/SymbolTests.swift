@@ -88,6 +88,7 @@ struct SymbolTests {
         "clock_gettime", "pthread_self", "pthread_testcancel", "dirfd", "sigdelset",  // likewise
         "pthread_getcpuclockid",  // reads the thread's id, to tell our threads from foreign ones
         "_dl_find_object",  // lock-free by contract: whose code the caller is
+        "gnu_get_libc_version",  // never called: its address is libc's
         "__libc_single_threaded", "__stack_chk_fail",
         // Only the Embedded Swift runtime's allocator, which nothing of ours reaches: the test below.
         "posix_memalign", "free",

@@ -14,6 +14,9 @@
 #include "ps_stats.h"
 
 #define PS_PASS_ON INT64_MIN
+// The same, from ps_engine_write only: hints and figures are set already, as if all bytes will have moved. Say so with
+// ps_engine_fell_short if they have not; otherwise nothing more is to be done.
+#define PS_PASS_ON_SETTLED (INT64_MIN + 1)
 
 // The name under which Swift implements the function.
 #define PS_NAMED(name) __attribute__((swift_name(name)))
@@ -39,6 +42,13 @@ int64_t ps_engine_writev(int fd, const struct iovec *_Nullable vector, int count
 // Only where `pending` in the thread's state asks for it (ps_thread.h): the face looks before it calls.
 void ps_engine_passed_on(int fd, enum ps_family family, int64_t result)
     PS_NAMED("enginePassedOn(fd:family:result:)");
+
+// After PS_PASS_ON_SETTLED, when the kernel moved other than `count` bytes (`result`: or -errno).
+void ps_engine_fell_short(int fd, size_t count, int64_t result)
+    PS_NAMED("engineFellShort(fd:count:result:)");
+// Before the process ends: what is tallied with descriptors goes into the figures.
+void ps_engine_settle(void)
+    PS_NAMED("engineSettle()");
 
 // ---- sync family: 0, or PS_PASS_ON ----------------------------------------------------------------------------
 int64_t ps_engine_sync(int fd, enum ps_family family)

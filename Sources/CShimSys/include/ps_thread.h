@@ -38,10 +38,18 @@ static inline void ps_pause(void) { __asm__ volatile("pause"); }
 extern char __libc_single_threaded;
 static inline _Bool ps_single_threaded(void) { return __libc_single_threaded; }
 
+// What every call asks for, in one cache line.
+struct ps_hot {
+    void *_Nullable root;
+    _Bool write_is_bare; // set by the face: the next write is libc's own
+} __attribute__((aligned(64)));
+extern struct ps_hot ps_hot __attribute__((visibility("hidden")));
+
 // The arena of the engine; NULL: the shim is inactive (before the constructor, disabled, or no memory).
-extern void *_Nullable ps_root_address __attribute__((visibility("hidden")));
-static inline void *_Nullable ps_root(void) { return __atomic_load_n(&ps_root_address, __ATOMIC_ACQUIRE); }
-static inline void ps_set_root(void *_Nullable root) { __atomic_store_n(&ps_root_address, root, __ATOMIC_RELEASE); }
+static inline void *_Nullable ps_root(void) { return __atomic_load_n(&ps_hot.root, __ATOMIC_ACQUIRE); }
+static inline void ps_set_root(void *_Nullable root) { __atomic_store_n(&ps_hot.root, root, __ATOMIC_RELEASE); }
+static inline _Bool ps_write_is_bare(void) { return __atomic_load_n(&ps_hot.write_is_bare, __ATOMIC_RELAXED); }
+static inline void ps_set_write_is_bare(void) { __atomic_store_n(&ps_hot.write_is_bare, 1, __ATOMIC_RELAXED); }
 
 // What must survive a fork, unlike the arena: the environment as it was at the start, and why we gave way.
 #define PS_SETTINGS_CAPACITY 8192

@@ -35,6 +35,7 @@ struct Root: ~Copyable {
     /// Lines written to the log, and which of the once-only ones.
     var logged: UInt32
     var saidOnce: UInt32
+    var elsewhere: MountsElsewhere
 }
 
 /// Where things lie in the arena, in bytes from its start. Address space only: pages are touched as they are used.

@@ -61,6 +61,18 @@ extension Engine {
         return claimThread()
     }
 
+    /// The calling thread for the sake of its figures only: may be asked for with the engine lock held, under which a
+    /// thread must not be made ready to copy.
+    func countingThread() -> CurrentThread? {
+        let address = ps_thread_current().pointee.record
+        if let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: address),
+            record.pointee.thread.load(ordering: .relaxed) != 0
+        {
+            return CurrentThread(record: record)
+        }
+        return claimThread()
+    }
+
     /// Unblocks SIGBUS and SIGSEGV for the calling thread, once there are windows: blocked, a fault in a copy would kill
     /// the process. Until then the thread may count, but not copy.
     @inline(never)

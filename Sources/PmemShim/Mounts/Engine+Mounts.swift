@@ -27,19 +27,24 @@ extension Engine {
 
     private func treeOf(_ fd: Int32, _ facts: ps_file_facts) -> UInt32? {
         guard root.pointee.trees > 0 else { return nil }
+        var isOfTree = false
         for index in 0..<root.pointee.trees {
             let tree = tree(index)
             if tree.pointee.pathLength == 0 { resolve(tree) }
-            if tree.pointee.pathLength != 0, tree.pointee.mountIdentifier != 0,
-                tree.pointee.mountIdentifier == facts.mount
-            {
-                return index
+            guard tree.pointee.pathLength != 0, tree.pointee.mountIdentifier == facts.mount else {
+                // One that cannot be resolved now may lie on this mount later.
+                if tree.pointee.pathLength == 0 { isOfTree = true }
+                continue
             }
+            if tree.pointee.isWholeMount != 0 { return index }
+            isOfTree = true
         }
+        guard isOfTree || !root.pointee.elsewhere.has(facts) else { return nil }
         let location = UnsafeMutableRawPointer(scratch).assumingMemoryBound(to: CChar.self)
         let count = ps_sys_location(fd, location, 4_096)
         guard count > 0, count < 4_096 else { return nil }
         for index in 0..<root.pointee.trees where isInside(scratch, count, tree(index)) { return index }
+        if !isOfTree { root.pointee.elsewhere.add(facts) }
         return nil
     }
 
@@ -64,7 +69,7 @@ extension Engine {
             let entry = tree(root.pointee.trees)
             entry.pointee = ServedTree(
                 mountIdentifier: 0, text: start &+ UInt32(item.start), allowsPageCache: item.allowsPageCache ? 1 : 0,
-                pathLength: 0, reserved: 0)
+                pathLength: 0, isWholeMount: 0)
             root.pointee.trees &+= 1
         }
         if list.sawBadItem { Settings.bad("PMEMSHIM_MOUNTS has an item that is not an absolute directory: left out") }
@@ -79,7 +84,8 @@ extension Engine {
         let target = UnsafeMutablePointer<CChar>(OpaquePointer(tree.path))
         let count = ps_sys_directory(path, target, 4_095, &magic)
         guard count > 0, count < 4_095 else { return }
-        tree.pointee.mountIdentifier = facts.attributes & UInt64(PS_ATTRIBUTE_MOUNT_ROOT) != 0 ? facts.mount : 0
+        tree.pointee.mountIdentifier = facts.mount
+        tree.pointee.isWholeMount = facts.attributes & UInt64(PS_ATTRIBUTE_MOUNT_ROOT) != 0 ? 1 : 0
         tree.pointee.pathLength = UInt32(count)
     }
 

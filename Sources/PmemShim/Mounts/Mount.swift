@@ -19,7 +19,7 @@ struct Mount {
 
 /// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it, guarded by the engine lock.
 struct ServedTree {
-    /// Mount id, if the directory is the root of that mount; else 0, and files are placed by path.
+    /// Id of the mount the directory lies on; 0: not resolved yet.
     var mountIdentifier: UInt64
     /// Where the directory's text starts in the settings.
     var text: UInt32
@@ -27,7 +27,24 @@ struct ServedTree {
     var allowsPageCache: UInt32
     /// Bytes of the canonical path behind this struct; 0: not resolved yet (it may be created later).
     var pathLength: UInt32
-    var reserved: UInt32
+    /// 1: the directory is the root of its mount, so that the mount's files need not be placed by path.
+    var isWholeMount: UInt32
+}
+
+/// Mounts of which no file is ours: a mount that is not the one a tree lies on is inside the tree as a whole, or not at
+/// all. One file's path tells, which costs 10 to 20 us: /proc/self/fd makes a new entry for every new descriptor.
+/// Only which files are served hangs on it, so a mount that is moved meanwhile does no harm.
+struct MountsElsewhere {
+    private var keys: (UInt64, UInt64, UInt64, UInt64)
+
+    private func key(_ facts: ps_file_facts) -> UInt64 { facts.mount &* 0x9e37_79b9_7f4a_7c15 ^ facts.device | 1 }
+
+    func has(_ facts: ps_file_facts) -> Bool {
+        let key = key(facts)
+        return keys.0 == key || keys.1 == key || keys.2 == key || keys.3 == key
+    }
+
+    mutating func add(_ facts: ps_file_facts) { keys = (key(facts), keys.0, keys.1, keys.2) }
 }
 
 extension UnsafeMutablePointer where Pointee == ServedTree {

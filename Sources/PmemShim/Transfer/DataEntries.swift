@@ -61,7 +61,7 @@ private func slowPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, 
 @c(ps_engine_write) @implementation
 public func engineWrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int) -> Int64 {
     guard let engine = Engine.current else { return Int64.min }
-    if engine.isPlainAppend(fd, count) { return Int64.min }
+    if engine.isPlainAppend(fd, count) { return Int64.min &+ 1 }
     return slowWrite(fd, buffer, count)
 }
 
@@ -69,6 +69,16 @@ public func engineWrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int) -> Int
 private func slowWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE) else { return Int64.min }
     return engine.implicitWrite(target, PlainWrite(buffer: buffer, count: count))
+}
+
+@c(ps_engine_fell_short) @implementation
+public func engineFellShort(fd: Int32, count: Int, result: Int64) {
+    Engine.current?.fellShort(fd, count, result)
+}
+
+@c(ps_engine_settle) @implementation
+public func engineSettle() {
+    Engine.current?.settleAll()
 }
 
 @c(ps_engine_readv) @implementation

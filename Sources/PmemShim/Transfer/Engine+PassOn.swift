@@ -32,43 +32,6 @@ extension Engine {
         return Int64.min
     }
 
-    /// Whether a write at the implicit offset is one of many that extend the file, for which all is arranged already;
-    /// then it is counted, and passes on. Nothing else comes as often without being served, and after a system call every
-    /// line of code and data that is touched has to be fetched anew: this touches few. Decides like `whyNotWrite` and
-    /// `foresee`, which do the same for all others.
-    @inline(__always)
-    func isPlainAppend(_ fd: Int32, _ count: Int) -> Bool {
-        guard let descriptor = descriptor(fd) else { return false }
-        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.has(DescriptorWord.ours), count > 0, count < 1 << 30 else { return false }
-        let inode = inode(word.inode)
-        let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
-        let flags = inode.pointee.flags.load(ordering: .relaxed)
-        guard let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
-            record.pointee.thread.load(ordering: .relaxed) != 0,
-            flags & InodeFlag.timesDue != 0 || inode.pointee.base.load(ordering: .relaxed) == 0
-        else { return false }
-        var outcome = PS_OUTCOME_APPEND
-        if !word.has(DescriptorWord.appends) {
-            let guess = descriptor.pointee.guess.load(ordering: .relaxed)
-            let end = guess &+ Int64(count)
-            let misses = descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
-            guard word.has(DescriptorWord.writes), flags & InodeFlag.unverified != 0, guess >= 0, end > guess,
-                end > inode.pointee.size.load(ordering: .relaxed), misses & (misses &- 1) != 0
-            else { return false }
-            descriptor.pointee.misses.store(misses, ordering: .relaxed)
-            descriptor.pointee.guess.store(end, ordering: .relaxed)
-            ps_thread_current().pointee.pending_offset = guess
-            outcome = PS_OUTCOME_END
-        }
-        ps_thread_current().pointee.pending = PS_PENDING_SHORT.rawValue
-        ps_thread_current().pointee.pending_count = Int64(count)
-        let thread = CurrentThread(record: record)
-        thread.count(geometry.statistics, PS_FAMILY_WRITE, outcome)
-        thread.passed(geometry.statistics, written: Int64(count))
-        return true
-    }
-
     /// Sets the hints as they will be when [start, end) has been moved. False: that must be seen first.
     @inline(__always)
     private func foresee(_ target: Target, _ start: Int64, _ end: Int64, _ tick: Int64) -> Bool {
@@ -143,7 +106,7 @@ extension Engine {
         if family.isImplicit {
             descriptor.pointee.guess.store(end, ordering: .relaxed)
             if end > inode.pointee.size.load(ordering: .relaxed) {
-                guard let offset = relearnOffset(descriptor, fd, counted: !family.isRead) else { return }
+                guard let offset = relearnOffset(descriptor, inode, fd, counted: !family.isRead) else { return }
                 end = offset
             }
         }

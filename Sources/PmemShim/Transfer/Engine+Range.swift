@@ -64,7 +64,17 @@ extension Engine {
             guard !word.has(DescriptorWord.known) else { return nil }
             let calls = descriptor.pointee.calls.load(ordering: .relaxed)
             if calls != 0, calls < Settings.current.pointee.classify_after {
-                descriptor.pointee.calls.store(calls &+ 1, ordering: .relaxed)
+                guard family == PS_FAMILY_WRITE else {
+                    descriptor.pointee.calls.store(calls &+ 1, ordering: .relaxed)
+                    return nil
+                }
+                // Most of what is only ever written in order is new, and nothing of it is served: it has to come this
+                // often before a look (20 to 50 us with cold caches) is lost in it.
+                let writes = descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
+                descriptor.pointee.misses.store(writes, ordering: .relaxed)
+                if writes & (UnknownWrites.perCall &- 1) == 0 {
+                    descriptor.pointee.calls.store(calls &+ 1, ordering: .relaxed)
+                }
                 return nil
             }
             guard countUnknown(fd, descriptor, family) else { return nil }
@@ -95,14 +105,18 @@ extension Engine {
         descriptor.pointee.calls.store(calls, ordering: .relaxed)
         let wanted = Settings.current.pointee.classify_after
         guard calls > wanted else { return false }
+        let writes = descriptor.pointee.misses.load(ordering: .relaxed)
         descriptor.pointee.calls.store(0, ordering: .relaxed)
+        descriptor.pointee.misses.store(0, ordering: .relaxed)
         classify(fd)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours) else { return false }
         // The calls before this one were this file's, too.
         if wanted > 0, let thread = currentThread() {
             let geometry = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed))
-            thread.add(geometry.statistics, family, PS_OUTCOME_COLD, UInt64(wanted))
+            let others = wanted &- min(wanted, writes / UnknownWrites.perCall)
+            thread.add(geometry.statistics, family, PS_OUTCOME_COLD, UInt64(others))
+            thread.add(geometry.statistics, PS_FAMILY_WRITE, PS_OUTCOME_COLD, UInt64(writes))
             inode(word.inode).pointee.calls.wrappingAdd(wanted, ordering: .relaxed)
         }
         return true
@@ -135,4 +149,10 @@ extension Engine {
         }
         refreshSize(target.inode, facts)
     }
+}
+
+/// write() on a number nothing is known of, counted in ``Descriptor/misses`` until it is.
+enum UnknownWrites {
+    /// So many count as one call of another kind; a power of two.
+    static let perCall: UInt32 = 256
 }

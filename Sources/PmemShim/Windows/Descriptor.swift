@@ -10,8 +10,10 @@ struct Descriptor: ~Copyable {
     /// Data calls seen while unknown.
     let calls: Atomic<UInt32>
     /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:fd:)``.
+    /// While unknown: see ``UnknownWrites``.
     let misses: Atomic<UInt32>
-    let reserved: UInt64
+    /// Appends not yet in the figures; see ``AppendTally``.
+    let tally: Atomic<UInt64>
 }
 
 /// The meaning of a descriptor number, in one atomic word: either unknown (only a generation), foreign, or ours with

@@ -16,6 +16,7 @@ extension Engine {
             }
             if descriptor.pointee.calls.load(ordering: .relaxed) != 0 {
                 descriptor.pointee.calls.store(0, ordering: .relaxed)
+                descriptor.pointee.misses.store(0, ordering: .relaxed)
             }
             return
         }
@@ -25,6 +26,7 @@ extension Engine {
                 expected: word.bits, desired: word.evicted.bits, ordering: .sequentiallyConsistent)
             if stored {
                 descriptor.pointee.calls.store(0, ordering: .relaxed)
+                descriptor.pointee.misses.store(0, ordering: .relaxed)
                 return
             }
             word = DescriptorWord(seen)
@@ -38,6 +40,7 @@ extension Engine {
             forget(fd)
             lock.unlock()
         } else if let descriptor = descriptor(fd) {
+            settle(descriptor)
             // The lock cannot be had: forgetting is what must happen; the slot keeps a reference too many.
             let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
             descriptor.pointee.word.store(word.evicted.bits, ordering: .sequentiallyConsistent)
@@ -47,6 +50,7 @@ extension Engine {
     /// Forgets a descriptor that may be ours. Engine lock held.
     func forget(_ fd: Int32) {
         guard let descriptor = descriptor(fd) else { return }
+        if descriptor.pointee.tally.load(ordering: .relaxed) != 0 { settle(descriptor) }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         descriptor.pointee.word.store(word.evicted.bits, ordering: .sequentiallyConsistent)
         descriptor.pointee.calls.store(0, ordering: .relaxed)

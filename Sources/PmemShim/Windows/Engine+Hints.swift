@@ -28,8 +28,12 @@ extension Engine {
     /// moved its offset by lseek, which we do not see. One lseek tells; it is asked at the first such call and then
     /// ever more rarely, so that a program that appends for ever pays nothing for it. Nothing: not asked this time.
     ///
+    /// Nothing either when the answer is as presumed and readers are in doubt already: an append, as so many before it.
+    ///
     /// `counted`: the miss has been counted, and found worth asking, by ``foresee``.
-    func relearnOffset(_ descriptor: UnsafeMutablePointer<Descriptor>, _ fd: Int32, counted: Bool) -> Int64? {
+    func relearnOffset(
+        _ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, counted: Bool
+    ) -> Int64? {
         if !counted {
             let misses = descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
             descriptor.pointee.misses.store(misses, ordering: .relaxed)
@@ -40,6 +44,8 @@ extension Engine {
         if offset != descriptor.pointee.guess.load(ordering: .relaxed) {
             descriptor.pointee.guess.store(offset, ordering: .relaxed)
             descriptor.pointee.misses.store(0, ordering: .relaxed)
+        } else if counted, inode.has(InodeFlag.unverified) {
+            return nil
         }
         return offset
     }
