@@ -102,6 +102,7 @@ struct RunValueTests {
             testDescription: "inherited log", environment: ["PMEMSHIM_LOG": "/no/where/log"],
             names: ["PMEMSHIM_LOG", "/no/where"]),
         Bad(testDescription: "disable", environment: ["PMEMSHIM_DISABLE": "yes"], names: ["DISABLE", "\"yes\""]),
+        Bad(testDescription: "paranoid", environment: ["PMEMSHIM_PARANOID": "on"], names: ["PARANOID", "\"on\""]),
         Bad(
             testDescription: "map after", environment: ["PMEMSHIM_MAP_AFTER": "soon"], names: ["MAP_AFTER", "\"soon\""]),
         Bad(

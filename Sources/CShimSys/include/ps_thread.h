@@ -58,6 +58,7 @@ struct ps_settings {
     uint32_t mounts, log, runtime_directory;
     uint32_t map_after; // data calls on a file before it is mapped
     uint32_t classify_after; // data calls on a descriptor before it is looked at
+    uint32_t paranoid;  // 1: look at a descriptor before each call that is served
     uint32_t given_way; // enum ps_give_way bits, atomic
     uint32_t bad;       // a value was bad: text offset of the note that says so; 0: none
     uint32_t used;      // bytes of `text` in use

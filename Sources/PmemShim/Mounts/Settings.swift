@@ -38,6 +38,11 @@ struct Settings {
                     bad("PMEMSHIM_DISABLE is neither 0 nor 1: taken as 1")
                     enabled = false
                 }
+            } else if let flag = value(name, "PARANOID=") {
+                if flag[0] != 0, !(flag[0] == zero && flag[1] == 0) {
+                    settings.pointee.paranoid = 1
+                    if !(flag[0] == one && flag[1] == 0) { bad("PMEMSHIM_PARANOID is neither 0 nor 1: taken as 1") }
+                }
             } else if let number = value(name, "MAP_AFTER=") {
                 if let calls = decimal(UnsafeBufferPointer(start: number, count: length(number))), calls <= 1_000_000 {
                     settings.pointee.map_after = UInt32(calls)

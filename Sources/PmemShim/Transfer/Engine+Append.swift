@@ -23,7 +23,7 @@ extension Engine {
     func isPlainAppend(_ fd: Int32, _ count: Int) -> Bool {
         guard let descriptor = descriptor(fd) else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.has(DescriptorWord.ours), count > 0, count < 1 << 30 else { return false }
+        guard word.hasUnsuspected(DescriptorWord.ours), count > 0, count < 1 << 30 else { return false }
         let inode = inode(word.inode)
         let flags = inode.pointee.flags.load(ordering: .relaxed)
         // Reads of a file with a window must know that the kernel has written: the first write has told them.

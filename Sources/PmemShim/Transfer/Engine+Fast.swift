@@ -21,7 +21,7 @@ extension Engine {
     func fastRange(_ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool) -> FastRange? {
         guard let descriptor = descriptor(fd) else { return nil }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.has(DescriptorWord.ours | rights) else { return nil }
+        guard word.hasUnsuspected(DescriptorWord.ours | rights) else { return nil }
         let inode = inode(word.inode)
         let limit =
             writes

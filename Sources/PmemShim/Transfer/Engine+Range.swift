@@ -81,11 +81,27 @@ extension Engine {
             word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
             guard word.has(DescriptorWord.ours) else { return nil }
         }
+        if word.has(DescriptorWord.suspect), !isStillMeant(fd, word) { return nil }
         guard let thread = currentThread() else { return nil }
         let inode = inode(word.inode)
         return Target(
             fd: fd, descriptor: descriptor, word: word, inode: inode,
             geometry: Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)), thread: thread, family: family)
+    }
+
+    /// One fstat: whether `fd` is still open on the inode that was learnt, whatever closed or replaced it. Otherwise it is
+    /// forgotten, and the call passes on. A call that replaces the number between this and the copy goes unseen.
+    @inline(never)
+    private func isStillMeant(_ fd: Int32, _ word: DescriptorWord) -> Bool {
+        var facts = ps_file_facts()
+        let inode = inode(word.inode)
+        if ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
+            facts.device == inode.pointee.device
+        {
+            return true
+        }
+        evict(fd)
+        return false
     }
 
     /// The first data call on a number nothing is known of, or the one that makes it worth a look. True: it has just been

@@ -36,11 +36,18 @@ struct DescriptorWord: Equatable {
     /// A window can be mapped from it.
     static let maps: UInt64 = 1 << 22
 
+    /// PMEMSHIM_PARANOID: the number is looked at before each call is served, and takes no short way.
+    static let suspect: UInt64 = 1 << 23
+
     @inline(__always)
     init(_ bits: UInt64) { self.bits = bits }
 
     @inline(__always)
     func has(_ flags: UInt64) -> Bool { bits & flags == flags }
+
+    /// The same, of a number that may be served without a look.
+    @inline(__always)
+    func hasUnsuspected(_ flags: UInt64) -> Bool { bits & (flags | DescriptorWord.suspect) == flags }
 
     @inline(__always)
     var inode: UInt32 { UInt32(truncatingIfNeeded: bits & 0xffff) }

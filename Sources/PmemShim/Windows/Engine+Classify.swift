@@ -52,6 +52,7 @@ extension Engine {
     /// The rights of a description with those status flags (F_GETFL) on that backing.
     private func rights(_ flags: Int, backing: UInt32) -> UInt64 {
         var rights = DescriptorWord.ours
+        if Settings.current.pointee.paranoid != 0 { rights |= DescriptorWord.suspect }
         let access = flags & Int(PS_O_ACCMODE.rawValue)
         let pageCache = backing == UInt32(PS_BACKING_PAGECACHE.rawValue)
         let memory = backing == UInt32(PS_BACKING_MEMORY.rawValue)

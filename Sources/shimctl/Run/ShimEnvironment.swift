@@ -10,6 +10,7 @@ struct ShimEnvironment {
         case log = "PMEMSHIM_LOG"
         case disable = "PMEMSHIM_DISABLE"
         case mapAfter = "PMEMSHIM_MAP_AFTER"
+        case paranoid = "PMEMSHIM_PARANOID"
         case runtimeDirectory = "PMEMSHIM_RUNTIME_DIR"
         /// Read by shimctl only.
         case library = "PMEMSHIM_LIBRARY"
@@ -53,12 +54,8 @@ struct ShimEnvironment {
         } else if let value = values[.log] {
             changes.append((.log, try Self.logFile(value, from: Name.log.rawValue)))
         }
-        if let value = values[.disable] {
-            guard value == "0" || value == "1" else {
-                throw Complaint(.usage, "PMEMSHIM_DISABLE: \"\(value.printable)\" is neither 0 nor 1")
-            }
-            isDisabled = value == "1"
-        }
+        isDisabled = try Self.flag(.disable, values)
+        _ = try Self.flag(.paranoid, values)
         if let value = values[.mapAfter] {
             guard value.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
                 let calls = UInt32(value), calls <= Limit.mapAfter
@@ -73,6 +70,14 @@ struct ShimEnvironment {
 
     /// Neither named directories nor mounts that the shim finds by their dax option.
     var servesNothing: Bool { !isDisabled && mounts.isEmpty && !FileSystemInfo.all.contains(where: \.isDAX) }
+
+    private static func flag(_ name: Name, _ values: [Name: String]) throws -> Bool {
+        guard let value = values[name] else { return false }
+        guard value == "0" || value == "1" else {
+            throw Complaint(.usage, "\(name.rawValue): \"\(value.printable)\" is neither 0 nor 1")
+        }
+        return value == "1"
+    }
 
     private mutating func setMounts(inherited: String?, arguments: [String]) throws {
         let items =
