@@ -85,7 +85,7 @@ static _Noreturn void usage(void)
 {
     fprintf(stderr,
         "usage: micro-driver --directory DIR --worker PATH [--library SO] [--label TEXT] [--cpu N] [--rounds N]\n"
-        "                    [--incarnations N] [--slice-ms X] [--cpu-clock] ROW|exec|all...\n"
+        "                    [--incarnations N] [--slice-ms X] [--cpu-clock] [--set PMEMSHIM_NAME=VALUE] ROW|exec|all...\n"
         "       micro-driver --list\n");
     exit(2);
 }
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
         {"cpu", required_argument, NULL, 'c'},          {"rounds", required_argument, NULL, 'r'},
         {"incarnations", required_argument, NULL, 'i'}, {"slice-ms", required_argument, NULL, 's'},
         {"cpu-clock", no_argument, NULL, 'k'},          {"list", no_argument, NULL, 'L'},
-        {NULL, 0, NULL, 0},
+        {"set", required_argument, NULL, 'S'},          {NULL, 0, NULL, 0},
     };
     struct driver_options options = {.label = "", .cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1};
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -111,6 +111,7 @@ int main(int argc, char **argv)
         case 'r': options.rounds = (unsigned)atoi(optarg); break;
         case 'i': options.incarnations = (unsigned)atoi(optarg); break;
         case 's': options.slice_ms = atof(optarg); break;
+        case 'S': options.setting = optarg; break;
         case 'k': options.cpu_clock = true; break;
         case 'L':
             for (size_t i = 0; i < micro_row_count; i++)
@@ -119,7 +120,8 @@ int main(int argc, char **argv)
         default: usage();
         }
     }
-    if (!options.directory || !options.worker || optind == argc)
+    if (!options.directory || !options.worker || optind == argc
+        || (options.setting && strncmp(options.setting, "PMEMSHIM_", 9) != 0))
         usage();
     make_data(&options);
     char runtime[4096];

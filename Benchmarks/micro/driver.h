@@ -11,6 +11,7 @@ struct driver_options {
     const char *directory; // on the mount to be measured
     const char *worker;    // path of micro-worker
     const char *library;   // the .so, or NULL: the second worker is native too, and all ratios ought to be 1
+    const char *setting;   // PMEMSHIM_NAME=VALUE for the shimmed side, or NULL
     const char *label;     // put before row ids: which mount it was
     int cpu;
     unsigned rounds;       // of one incarnation of the workers; 0: by the kind of row

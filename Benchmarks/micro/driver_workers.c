@@ -25,7 +25,7 @@ char **driver_environment(const struct driver_options *options, const char *id, 
     size_t count = 0;
     while (environ[count])
         count++;
-    char **result = calloc(count + 4, sizeof *result);
+    char **result = calloc(count + 5, sizeof *result);
     if (!result)
         driver_fail("calloc");
     size_t kept = 0;
@@ -38,6 +38,8 @@ char **driver_environment(const struct driver_options *options, const char *id, 
             || asprintf(&result[kept++], "PMEMSHIM_MOUNTS=%s", options->directory) < 0
             || asprintf(&result[kept++], "PMEMSHIM_RUNTIME_DIR=%s.runtime/%s", options->directory, id) < 0))
         driver_fail("asprintf");
+    if (preload && options->setting)
+        result[kept++] = (char *)options->setting;
     return result;
 }
 

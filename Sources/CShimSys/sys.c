@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <time.h>
 
@@ -58,6 +59,13 @@ static long facts(int directory, const char *path, int flags, struct ps_file_fac
 
 long ps_sys_facts_of_descriptor(int fd, struct ps_file_facts *out) { return facts(fd, "", AT_EMPTY_PATH, out); }
 long ps_sys_facts_of_path(const char *path, struct ps_file_facts *out) { return facts(AT_FDCWD, path, 0, out); }
+
+bool ps_sys_is_inode(int fd, uint64_t device, uint64_t number)
+{
+    struct stat s;
+    return ps_sys_call2(SYS_fstat, fd, (long)&s) == 0 && s.st_ino == number
+           && ((uint64_t)major(s.st_dev) << 32 | minor(s.st_dev)) == device;
+}
 
 static long link_of(int fd, char *buffer, size_t capacity)
 {

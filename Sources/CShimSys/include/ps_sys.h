@@ -57,6 +57,8 @@ struct ps_file_facts {
 
 // Facts of `fd`. -ENOSYS where the kernel has no statx.
 long ps_sys_facts_of_descriptor(int fd, struct ps_file_facts *_Nonnull facts);
+// Whether `fd` is open on the inode with those facts: one fstat, a third of the price of statx.
+bool ps_sys_is_inode(int fd, uint64_t device, uint64_t number);
 // Facts of `path` (symbolic links followed), without opening it.
 long ps_sys_facts_of_path(const char *_Nonnull path, struct ps_file_facts *_Nonnull facts);
 

@@ -93,13 +93,8 @@ extension Engine {
     /// forgotten, and the call passes on. A call that replaces the number between this and the copy goes unseen.
     @inline(never)
     private func isStillMeant(_ fd: Int32, _ word: DescriptorWord) -> Bool {
-        var facts = ps_file_facts()
         let inode = inode(word.inode)
-        if ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
-            facts.device == inode.pointee.device
-        {
-            return true
-        }
+        if ps_sys_is_inode(fd, inode.pointee.device, inode.pointee.number) { return true }
         evict(fd)
         return false
     }
