@@ -83,6 +83,7 @@ let package = Package(
         .testTarget(name: "PmemShimTests", dependencies: ["PmemShim", "CShimSys"], swiftSettings: strictSwift),
         .testTarget(name: "InterposeTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
         .testTarget(name: "ExerciserTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
+        .testTarget(name: "CrashTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
         .testTarget(
             name: "ProgramTests", dependencies: ["TestSupport"], exclude: ["Programs"], swiftSettings: strictSwift),
         .testTarget(
