@@ -10,6 +10,10 @@
 // has claimed a newer one (exec), has ended; when no record is free, a claimant folds an ended one into `ended`
 // (LIVE -> FOLDING -> LIVE) and takes it over. Readers therefore sum `ended`, and every record that is LIVE.
 //
+// FOLDING names the claimant (its pid, shifted), since it may be killed in the middle: measured, 3 times in 800 kills of
+// processes at random. Counters are moved, not copied, so what is left in such a record is exactly what is not yet in
+// `ended`: readers count it as an ended process's, and the next claimant folds the rest and takes the record over.
+//
 // No alignment attributes: Swift does not import over-aligned structs. Padding is spelt out and asserted instead.
 #ifndef PS_STATS_H
 #define PS_STATS_H
@@ -85,7 +89,7 @@ struct ps_stats_mount {
 enum ps_stats_state { PS_STATS_FREE = 0, PS_STATS_LIVE = 1, PS_STATS_FOLDING = 2 };
 
 struct ps_stats_record {
-    uint32_t state; // enum ps_stats_state, atomic; low 2 bits
+    uint32_t state; // atomic; enum ps_stats_state in the low 2 bits; above them, while FOLDING, the claimant's pid
     int32_t pid;
     uint64_t start_time;   // field 22 of /proc/PID/stat: clock ticks after boot; tells a reused pid
     uint64_t claimed_ns;   // CLOCK_REALTIME at the claim, ns

@@ -4,7 +4,9 @@ import Synchronization
 /// The figures of processes whose records have been taken over, one line per mount, added atomically: several
 /// processes may fold at once, and none waits.
 enum EndedFigures {
-    static func add(_ record: UnsafeMutablePointer<ps_stats_record>, to file: UnsafeMutablePointer<ps_stats_file>) {
+    /// Each counter is taken out of the record before it is added: whoever is killed in between has lost one number, and
+    /// nobody who goes on from there counts one twice.
+    static func move(_ record: UnsafeMutablePointer<ps_stats_record>, to file: UnsafeMutablePointer<ps_stats_file>) {
         let lines = withUnsafeMutablePointer(to: &file.pointee.ended) {
             UnsafeMutableRawPointer($0).assumingMemoryBound(to: ps_stats_ended.self)
         }
@@ -23,6 +25,8 @@ enum EndedFigures {
                 for at in stride(from: 0, to: CounterLayout.faults + 8, by: 8) {
                     let amount = source.load(fromByteOffset: at, as: UInt64.self)
                     guard amount != 0 else { continue }
+                    source.storeBytes(of: 0, toByteOffset: at, as: UInt64.self)
+                    ps_compiler_barrier()
                     (target + at).assumingMemoryBound(to: Atomic<UInt64>.self).pointee
                         .wrappingAdd(amount, ordering: .relaxed)
                 }

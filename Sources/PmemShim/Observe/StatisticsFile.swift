@@ -145,14 +145,16 @@ enum StatisticsFile {
         while step < count, claimed == nil || step < neighbourhood {
             let record = records + Int((UInt(bitPattern: Int(me)) &+ UInt(bitPattern: step)) % UInt(count))
             step &+= 1
-            if record.pointee.state == UInt32(PS_STATS_FREE.rawValue) {
-                if claimed == nil, swap(record, PS_STATS_FREE, PS_STATS_FOLDING) { claimed = record }
-            } else if record.pointee.state == UInt32(PS_STATS_LIVE.rawValue), hasEnded(record, me) {
-                guard claimed == nil, swap(record, PS_STATS_LIVE, PS_STATS_FOLDING) else {
+            let state = record.pointee.state
+            let mine = folding(by: me)
+            if state == UInt32(PS_STATS_FREE.rawValue) {
+                if claimed == nil, swap(record, state, mine) { claimed = record }
+            } else if hasEnded(record, state, me) {
+                guard claimed == nil, swap(record, state, mine) else {
                     if record.pointee.pid == me { record.pointee.superseded = 1 }
                     continue
                 }
-                EndedFigures.add(record, to: file)
+                EndedFigures.move(record, to: file)
                 EndedFigures.clear(record)
                 claimed = record
             }
@@ -166,20 +168,36 @@ enum StatisticsFile {
         withUnsafeMutablePointer(to: &record.pointee.command) {
             UnsafeMutableRawPointer($0).storeBytes(of: identity.command, as: (UInt64, UInt64).self)
         }
-        _ = swap(record, PS_STATS_FOLDING, PS_STATS_LIVE)
+        _ = swap(record, folding(by: me), UInt32(PS_STATS_LIVE.rawValue))
         return record
     }
 
-    /// Whether nobody counts in that live record any more. One with the caller's own pid is from before an exec, or a
-    /// namesake's that is gone: this process has only just come to claim.
-    private static func hasEnded(_ record: UnsafeMutablePointer<ps_stats_record>, _ me: Int32) -> Bool {
-        record.pointee.pid == me || record.pointee.superseded == 1 || !ps_sys_process_exists(record.pointee.pid)
+    /// Whether nobody counts in that record any more, nor is taking it over. One with the caller's own pid is from
+    /// before an exec, or a namesake's that is gone: this process has only just come to claim.
+    private static func hasEnded(
+        _ record: UnsafeMutablePointer<ps_stats_record>, _ state: UInt32, _ me: Int32
+    ) -> Bool {
+        switch state & 3 {
+        case UInt32(PS_STATS_LIVE.rawValue):
+            return record.pointee.pid == me || record.pointee.superseded == 1
+                || !ps_sys_process_exists(record.pointee.pid)
+        case UInt32(PS_STATS_FOLDING.rawValue):
+            let claimant = Int32(bitPattern: state >> 2)
+            return claimant == me || (claimant != 0 && !ps_sys_process_exists(claimant))
+        default:
+            return false
+        }
+    }
+
+    /// The state of a record that this process is taking over. Pids have 22 bits.
+    private static func folding(by me: Int32) -> UInt32 {
+        UInt32(PS_STATS_FOLDING.rawValue) | UInt32(bitPattern: me) << 2
     }
 
     private static func swap(
-        _ record: UnsafeMutablePointer<ps_stats_record>, _ from: ps_stats_state, _ to: ps_stats_state
+        _ record: UnsafeMutablePointer<ps_stats_record>, _ from: UInt32, _ to: UInt32
     ) -> Bool {
         UnsafeMutableRawPointer(record).assumingMemoryBound(to: Atomic<UInt32>.self).pointee
-            .compareExchange(expected: from.rawValue, desired: to.rawValue, ordering: .acquiringAndReleasing).exchanged
+            .compareExchange(expected: from, desired: to, ordering: .acquiringAndReleasing).exchanged
     }
 }

@@ -24,8 +24,11 @@ extension StatsFile {
         for index in 0..<StatsLayout.recordCount {
             let offset = StatsLayout.records + index * StatsLayout.Record.size
             let head = try bytes(at: offset, count: StatsLayout.Record.shards)
-            switch Self.state(of: head) {
+            let state = Self.state(of: head)
+            switch state & 3 {
             case PS_STATS_LIVE.rawValue: break
+            case PS_STATS_FOLDING.rawValue where ProcessLiveness.isGone(pid: Int32(bitPattern: state >> 2)):
+                break  // killed while it took the record over: what it has not moved to `ended` still stands here
             case PS_STATS_FOLDING.rawValue:
                 isFolding = true
                 continue
@@ -38,7 +41,10 @@ extension StatsFile {
                 isFolding = true
                 continue
             }
-            processes.append(Self.process(head: head, shards: shards))
+            let process = Self.process(head: head, shards: shards)
+            // Abandoned before it was anybody's.
+            if state & 3 == PS_STATS_FOLDING.rawValue && process.mounts.isEmpty { continue }
+            processes.append(process)
         }
         let after = try bytes(at: StatsLayout.ended, count: size)
         processes.sort { ($0.isLive ? 1 : 0, $0.claimed, $0.pid) > ($1.isLive ? 1 : 0, $1.claimed, $1.pid) }
@@ -49,7 +55,7 @@ extension StatsFile {
     }
 
     private static func state(of head: StatsBytes) -> UInt32 {
-        head.number(at: StatsLayout.Record.state, as: UInt32.self) & 3
+        head.number(at: StatsLayout.Record.state, as: UInt32.self)
     }
 
     /// State, pid, start time and time of the claim.
