@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #ifndef STATX_ATTR_DAX
@@ -154,6 +155,14 @@ bool ps_sys_process_exists(int pid) { return pid > 0 && ps_sys_call2(SYS_kill, p
 bool ps_sys_thread_exists(int process, int thread)
 {
     return process > 0 && thread > 0 && ps_sys_call3(SYS_tgkill, process, thread, 0) != -ESRCH;
+}
+
+bool ps_sys_is_zombie_of_ours(int pid)
+{
+    siginfo_t info;
+    info.si_pid = 0;
+    int options = WEXITED | WNOHANG | WNOWAIT | __WALL;
+    return pid > 0 && ps_sys_call6(SYS_waitid, P_PID, pid, (long)&info, options, 0, 0) == 0 && info.si_pid == pid;
 }
 
 static bool limited(int resource)

@@ -90,6 +90,8 @@ long ps_sys_thread(void);
 long ps_sys_effective_user(void);
 bool ps_sys_process_exists(int pid);
 bool ps_sys_thread_exists(int process, int thread);
+// `pid` is a child of this process that has ended and has not been waited for; it stays to be waited for.
+bool ps_sys_is_zombie_of_ours(int pid);
 // Soft limit of RLIMIT_AS / RLIMIT_FSIZE is finite.
 bool ps_sys_address_space_limited(void);
 bool ps_sys_file_size_limited(void);
