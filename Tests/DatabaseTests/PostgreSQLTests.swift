@@ -39,6 +39,24 @@ import Testing
         expectServed(counts)
     }
 
+    /// The short form of `scripts/crash postgres`, which also takes copies meanwhile.
+    @Test("eight clients, a server process killed every other second, a restart in immediate mode: totals agree")
+    func killed() throws {
+        let arguments = try [
+            "150", "\(Shim.packageRoot)/scripts/crash", "postgres", "--library", Shim.library, "--seconds", "8",
+            "--every", "2", "--scale", "1", "--seed", "2", "--alone",
+        ]
+        let killed = try TestSupport.run("/usr/bin/timeout", arguments, preload: false, timeout: .seconds(180))
+        #expect(killed.ending == .exited(0), "\(killed.stdout)\(killed.stderr)")
+        #expect(killed.stdout.contains("1 restart in immediate mode"))
+        // What it says when it is good, and that it was the shim that was tested.
+        for line in ["totals, seen by a server without the shim", "pg_amcheck", "bad checksums"] {
+            #expect(killed.stdout.contains("\n    \(line) "), "\(killed.stdout)")
+        }
+        let pwrite = killed.lines.first { $0.hasPrefix("pwrite ") }?.split(separator: " ") ?? []
+        #expect(pwrite.count > 2 && Int(pwrite[2].filter { $0 != "," }) ?? 0 > 500, "\(killed.stdout)")
+    }
+
     /// Few buffers and relations larger than they are: data files are read and written by calls all the time.
     private func expectServed(_ counts: ServedCounts) {
         #expect(counts.servedReads > 100)

@@ -15,6 +15,19 @@ struct Script: Sendable, CustomTestStringConvertible {
     static let python = Script(
         name: "python3", interpreter: "/usr/bin/python3", arguments: ["-B", "\(directory)/files.py"])
     static let all = shell + [python]
+    /// Many processes at once: pipelines, parallel make, gc beside readers, Python's subprocess and multiprocessing.
+    static let processes =
+        ["pipelines", "git-gc"].map {
+            Script(name: $0, interpreter: "/usr/bin/bash", arguments: ["\(directory)/\($0).sh"])
+        }
+        + [
+            Script(
+                name: "make -j2", interpreter: "/usr/bin/bash",
+                arguments: ["\(directory)/make.sh", "\(Shim.packageRoot)/Tests/Programs/exerciser"]),
+            Script(
+                name: "multiprocessing", interpreter: "/usr/bin/python3",
+                arguments: ["-B", "\(directory)/processes.py"]),
+        ]
 
     var name: String
     var interpreter: String

@@ -16,6 +16,18 @@ import Testing
         try compare(script, on: .tmpfs, mapAfter: mapAfter)
     }
 
+    @Test("many processes at once do the same as without the shim", arguments: Script.processes)
+    func manyProcesses(script: Script) throws {
+        try compare(script, on: .tmpfs, mapAfter: 0)
+    }
+
+    @Test("pipelines and worker processes do the same where the shim decides by itself what to serve")
+    func manyProcessesByTheRule() throws {
+        for script in Script.processes where ["pipelines", "multiprocessing"].contains(script.name) {
+            try compare(script, on: .tmpfs, mapAfter: nil)
+        }
+    }
+
     @Test("a Swift program behaves the same as without the shim", arguments: mapAfter)
     func swiftProgram(mapAfter: Int?) throws {
         try compare(Script.swift(), on: .tmpfs, mapAfter: mapAfter)

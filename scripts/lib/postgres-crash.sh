@@ -167,7 +167,7 @@ postgres_under_fire() {
     while ((SECONDS + every <= deadline)); do
         sleep "$every"
         turn=$((turn + 1))
-        if ((turn % 4 == 0)); then
+        if ((turn % 3 == 0)); then
             postgres_stop "$cluster" immediate
             postgres_start "$cluster" "${served[@]}"
             echo "restart in immediate mode" >> "$cluster/killed"

@@ -144,6 +144,8 @@ int main(int argc, char **argv)
         run_episode(&settings, ledger, left < 8 ? left : 8, &verdict);
         add(&verdicts[topology], &verdict);
         add(&sum, &verdict);
+        if (settings.sabotage != SABOTAGE_NONE && !is_good(&sum))
+            break; // found
         if (settings.library != NULL) {
             struct figures figures = read_figures(&settings);
             shrunk |= figures.served_writes < served_before;
