@@ -64,12 +64,11 @@ extension Engine {
         guard let text = Settings.text(start) else { return }
         var list = MountList(text)
         while root.pointee.trees < UInt32(Arena.trees), let item = list.next() {
-            // Ends the item where it stands; the text is our own copy.
-            text[item.start &+ item.count] = 0
+            // The text stays as it is: a forked child, which has nothing else, reads it again.
             let entry = tree(root.pointee.trees)
             entry.pointee = ServedTree(
-                mountIdentifier: 0, text: start &+ UInt32(item.start), allowsPageCache: item.allowsPageCache ? 1 : 0,
-                pathLength: 0, isWholeMount: 0)
+                mountIdentifier: 0, text: start &+ UInt32(item.start), textLength: UInt32(item.count),
+                allowsPageCache: item.allowsPageCache ? 1 : 0, pathLength: 0, isWholeMount: 0)
             root.pointee.trees &+= 1
         }
         if list.sawBadItem { Settings.bad("PMEMSHIM_MOUNTS has an item that is not an absolute directory: left out") }
@@ -77,12 +76,15 @@ extension Engine {
 
     private func resolve(_ tree: UnsafeMutablePointer<ServedTree>) {
         guard let text = Settings.text(tree.pointee.text) else { return }
-        let path = UnsafePointer<CChar>(OpaquePointer(text))
+        // The canonical path comes to lie over the one that was given.
+        let length = Int(tree.pointee.textLength)
+        for index in 0..<length { tree.path[index] = text[index] }
+        tree.path[length] = 0
+        let path = UnsafeMutablePointer<CChar>(OpaquePointer(tree.path))
         var facts = ps_file_facts()
         guard ps_sys_facts_of_path(path, &facts) == 0 else { return }
         var magic: Int64 = 0
-        let target = UnsafeMutablePointer<CChar>(OpaquePointer(tree.path))
-        let count = ps_sys_directory(path, target, 4_095, &magic)
+        let count = ps_sys_directory(path, path, 4_095, &magic)
         guard count > 0, count < 4_095 else { return }
         tree.pointee.mountIdentifier = facts.mount
         tree.pointee.isWholeMount = facts.attributes & UInt64(PS_ATTRIBUTE_MOUNT_ROOT) != 0 ? 1 : 0

@@ -21,8 +21,9 @@ struct Mount {
 struct ServedTree {
     /// Id of the mount the directory lies on; 0: not resolved yet.
     var mountIdentifier: UInt64
-    /// Where the directory's text starts in the settings.
+    /// Where the directory's text starts in the settings, and its length: it is not NUL-terminated.
     var text: UInt32
+    var textLength: UInt32
     /// 1: `DIR:pagecache`.
     var allowsPageCache: UInt32
     /// Bytes of the canonical path behind this struct; 0: not resolved yet (it may be created later).
