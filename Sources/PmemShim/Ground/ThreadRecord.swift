@@ -40,11 +40,16 @@ struct CurrentThread {
         ps_compiler_barrier()
     }
 
+    /// False: this is a child now. A signal handler has forked and returned into the call: the windows are gone here, and
+    /// what lay at their addresses may be something else. The arena has been wiped, and with it the depth.
     @inline(__always)
-    func leave() {
+    @discardableResult
+    func leave() -> Bool {
         ps_compiler_barrier()
         let depth = record.pointee.inside.load(ordering: .relaxed)
+        guard depth != 0 else { return false }
         record.pointee.inside.store(depth &- 1, ordering: .relaxed)
+        return true
     }
 }
 

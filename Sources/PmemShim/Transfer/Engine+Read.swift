@@ -30,8 +30,8 @@ extension Engine {
         }
         // The probe comes last: if the file was cut short during the copy, its page is gone by now.
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
-        target.thread.leave()
-        if faulted { return faultedRead(target, offset, buffer.count) }
+        let stayed = target.thread.leave()
+        if faulted || !stayed { return faultedRead(target, offset, buffer.count) }
         target.thread.served(target.geometry.statistics, target.family, read: buffer.count)
         return Int64(buffer.count)
     }
@@ -60,18 +60,16 @@ extension Engine {
             return passOn(target, PS_OUTCOME_OFFSET, -1, count)
         }
         let start = end &- Int64(count)
-        var outcome = PS_OUTCOME_OFFSET
-        if start <= limit, Int64(count) <= limit &- start, let range = target.prove(start, limit: limit) {
-            if !buffer.copyOut(of: range.start), ps_probe(range.probe) == 0 {
-                target.thread.leave()
-                target.descriptor.pointee.guess.store(end, ordering: .relaxed)
-                target.thread.served(target.geometry.statistics, target.family, read: count)
-                return end &- start
-            }
-            outcome = PS_OUTCOME_FAULT
+        guard start <= limit, Int64(count) <= limit &- start, let range = target.prove(start, limit: limit) else {
+            target.thread.leave()
+            return claimedRead(target, buffer, start, PS_OUTCOME_OFFSET)
         }
-        target.thread.leave()
-        return claimedRead(target, buffer, start, outcome)
+        let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
+        let stayed = target.thread.leave()
+        if faulted || !stayed { return claimedRead(target, buffer, start, PS_OUTCOME_FAULT) }
+        target.descriptor.pointee.guess.store(end, ordering: .relaxed)
+        target.thread.served(target.geometry.statistics, target.family, read: count)
+        return end &- start
     }
 
     /// The offset has been moved for a range that cannot be served after all: the kernel reads there, and what it did

@@ -33,15 +33,21 @@ extension Engine {
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ limit: Int64
     ) -> ps_outcome {
         target.thread.enter()
-        defer { target.thread.leave() }
-        guard let range = target.prove(offset, limit: limit) else { return PS_OUTCOME_COLD }
+        guard let range = target.prove(offset, limit: limit) else {
+            target.thread.leave()
+            return PS_OUTCOME_COLD
+        }
         let stripes = Stripes(offset, buffer.count)
-        guard stripes.claim(target.inode) else { return PS_OUTCOME_BUSY }
+        guard stripes.claim(target.inode) else {
+            target.thread.leave()
+            return PS_OUTCOME_BUSY
+        }
         let faulted =
             isUntouched(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
             || ps_probe(range.probe) != 0
         stripes.release(target.inode)
-        if faulted {
+        let stayed = target.thread.leave()
+        if faulted || !stayed {
             target.thread.countFault(target.geometry.statistics)
             return PS_OUTCOME_FAULT
         }
