@@ -50,15 +50,22 @@ PS_ENTRY FILE *fdopen(int fd, const char *mode)
 }
 PS_ALIAS(_IO_fdopen, fdopen);
 
+// The old number once more afterwards, as in close.c: it may be closed although the call failed.
 PS_ENTRY FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
-    ps_engine_evict(number_of(stream));
-    return opened(NEXT_POINTER(freopen)(path, mode, stream), mode);
+    int fd = number_of(stream);
+    ps_engine_evict(fd);
+    stream = NEXT_POINTER(freopen)(path, mode, stream);
+    ps_engine_evict(fd);
+    return opened(stream, mode);
 }
 PS_ENTRY FILE *freopen64(const char *path, const char *mode, FILE *stream)
 {
-    ps_engine_evict(number_of(stream));
-    return opened(NEXT_POINTER(freopen64)(path, mode, stream), mode);
+    int fd = number_of(stream);
+    ps_engine_evict(fd);
+    stream = NEXT_POINTER(freopen64)(path, mode, stream);
+    ps_engine_evict(fd);
+    return opened(stream, mode);
 }
 
 PS_ENTRY int fclose(FILE *stream)
