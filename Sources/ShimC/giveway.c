@@ -101,10 +101,11 @@ void ps_after_limit(int process, int resource, const void *limit)
     struct rlimit now;
     if (!limit || !gives_way(resource, &reason) || !is_self(process))
         return;
-    if (ps_sys_call4(SYS_prlimit64, 0, resource, 0, (long)&now) == 0 && now.rlim_cur == RLIM_INFINITY)
-        ps_engine_resume(reason);
-    else
+    // A vfork child's limits are its own, and its cache is its parent's: it may give way for both, not resume.
+    if (ps_sys_call4(SYS_prlimit64, 0, resource, 0, (long)&now) != 0 || now.rlim_cur != RLIM_INFINITY)
         ps_engine_give_way(reason);
+    else if (!ps_signals_stranger())
+        ps_engine_resume(reason);
 }
 
 PS_ENTRY int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
