@@ -182,6 +182,11 @@ uint64_t ps_sys_block_signals(void)
     ps_sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
     return before;
 }
+bool ps_sys_readable(const void *address)
+{
+    // The set is copied in before the first argument is found to be wrong.
+    return ps_sys_call4(SYS_rt_sigprocmask, -1, (long)address, 0, sizeof(uint64_t)) == -EINVAL;
+}
 void ps_sys_unblock_signals(uint64_t mask)
 {
     ps_sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask);

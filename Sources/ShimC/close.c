@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -32,13 +33,12 @@ PS_ALIAS(__close, close);
 
 void ps_before_close_range(unsigned first, unsigned last, int flags)
 {
-    if (flags & CLOSE_RANGE_CLOEXEC)
-        return; // closes nothing
-    // The calling thread alone gets a table of its own and closes there; its fellows keep the old numbers open. With
-    // no fellows nothing is unshared.
+    // The calling thread alone gets a table of its own; its fellows keep the old one, and what either closes from now
+    // on is still open in the other. With no fellows nothing is unshared.
     if ((flags & CLOSE_RANGE_UNSHARE) && !__libc_single_threaded)
-        ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
-    ps_engine_evict_range(first, last);
+        ps_before_unshare(CLONE_FILES);
+    if (!(flags & CLOSE_RANGE_CLOEXEC)) // else it closes nothing
+        ps_engine_evict_range(first, last);
 }
 
 PS_ENTRY int close_range(unsigned first, unsigned last, int flags)

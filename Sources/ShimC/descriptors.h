@@ -21,6 +21,7 @@ void ps_after_munlockall(long result);
 void ps_before_prctl(int option, unsigned long argument);
 void ps_after_limit(int pid, int resource, const void *limit);
 void ps_before_unshare(int flags);
+void ps_before_clone(unsigned long flags);
 void ps_before_seccomp(unsigned operation);
 
 #endif

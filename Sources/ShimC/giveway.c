@@ -150,7 +150,7 @@ PS_ENTRY int vlimit(int resource, int value)
 
 void ps_before_unshare(int flags)
 {
-    if (flags & CLONE_FILES)
+    if ((flags & CLONE_FILES) && !ps_signals_stranger()) // a vfork child parts from nobody
         ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
 }
 
@@ -160,8 +160,21 @@ PS_ENTRY int unshare(int flags)
     return NEXT(unshare)(flags);
 }
 
-// A process that shares our memory, and so our cache, but has descriptors of its own. One that is cloned as vfork does
-// is left out: its parent waits, and it calls little but close, dup2 and exec.
+// The cache is memory, what it describes is the table of descriptors, and its threads are libc's. Who shares the table
+// but not the memory closes and opens where we do not see it; who shares the memory, but is no thread of libc's, would
+// be told of our numbers, or seem dead to our threads. A child that is cloned as vfork does is left out: its parent
+// waits, and it calls little but close, dup2 and exec.
+void ps_before_clone(unsigned long flags)
+{
+    bool memory = flags & CLONE_VM;
+    if (memory ? !(flags & CLONE_VFORK) : flags & CLONE_FILES)
+        ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
+    if (memory)
+        ps_thread_may_be_shared = true;
+    else
+        ps_signals_stranger(); // settles an older doubt: the child, whose libc may not know its id, could not
+}
+
 PS_ENTRY int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)
 {
     va_list list;
@@ -170,10 +183,7 @@ PS_ENTRY int clone(int (*function)(void *), void *stack, int flags, void *argume
     void *tls = va_arg(list, void *);
     pid_t *child = va_arg(list, pid_t *);
     va_end(list);
-    if ((flags & (CLONE_VM | CLONE_FILES | CLONE_VFORK)) == CLONE_VM)
-        ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
-    if (flags & CLONE_VM)
-        ps_thread_may_be_shared = true;
+    ps_before_clone((unsigned)flags);
     return NEXT(clone)(function, stack, flags, argument, parent, tls, child);
 }
 PS_ALIAS(__clone, clone);

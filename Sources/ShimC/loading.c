@@ -29,5 +29,10 @@ PS_ENTRY void *dlopen(const char *file, int mode)
 PS_ENTRY void *dlmopen(Lmid_t namespace, const char *file, int mode)
 {
     mode = without_deep_binding(mode);
+    // The libc of another namespace closes and opens where no preload sees it.
+    if (namespace != LM_ID_BASE) {
+        ps_engine_log_once(1, "dlmopen: gives way: another namespace has a libc of its own");
+        ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
+    }
     __attribute__((musttail)) return NEXT_POINTER(dlmopen)(namespace, file, mode);
 }

@@ -50,6 +50,24 @@ static inline void *ps_next_pointer(enum ps_next_slot slot)
 // For functions that return a pointer.
 #define NEXT_POINTER(name) ((__typeof__(&name))ps_next_pointer(PS_NEXT_##name))
 
+// Assembly in a naked function, before its jump: a call that leaves every argument, and the stack, as it found them.
+#define PS_CALL_ASIDE(call)                                                                                            \
+    "pushq %%rdi\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \
+    "pushq %%rsi\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \
+    "pushq %%rdx\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \
+    "pushq %%rcx\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \
+    "pushq %%r8\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                      \
+    "pushq %%r9\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                      \
+    "subq $8, %%rsp\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                  \
+    call                                                                                                               \
+    "addq $8, %%rsp\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                 \
+    "popq %%r9\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                      \
+    "popq %%r8\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                      \
+    "popq %%rcx\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                     \
+    "popq %%rdx\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                     \
+    "popq %%rsi\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                     \
+    "popq %%rdi\n\t.cfi_adjust_cfa_offset -8\n\t"
+
 // Assembly that ends a naked function: a jump to the next symbol, with every argument where the caller put it. Operand
 // 0 is the slot's offset (slot * 8), operand 1 the slot. Only the first use pushes anything.
 #define PS_JUMP_TO_NEXT                                                                                                \
@@ -57,22 +75,7 @@ static inline void *ps_next_pointer(enum ps_next_slot slot)
     "testq %%rax, %%rax\n\t"                                                                                           \
     "je 7f\n\t"                                                                                                        \
     "jmpq *%%rax\n"                                                                                                    \
-    "7:\tpushq %%rdi\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                 \
-    "pushq %%rsi\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \
-    "pushq %%rdx\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \
-    "pushq %%rcx\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \
-    "pushq %%r8\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                      \
-    "pushq %%r9\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                      \
-    "subq $8, %%rsp\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                  \
-    "movl $%c1, %%edi\n\t"                                                                                             \
-    "call ps_next_find\n\t"                                                                                            \
-    "addq $8, %%rsp\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                 \
-    "popq %%r9\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                      \
-    "popq %%r8\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                      \
-    "popq %%rcx\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                     \
-    "popq %%rdx\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                     \
-    "popq %%rsi\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                     \
-    "popq %%rdi\n\t.cfi_adjust_cfa_offset -8\n\t"                                                                     \
+    "7:\t" PS_CALL_ASIDE("movl $%c1, %%edi\n\tcall ps_next_find\n\t")                                                 \
     "jmpq *%%rax"
 #define PS_NEXT_OPERANDS(slot) "i"((slot) * sizeof(void *)), "i"(slot)
 // Assembly that sets ps_thread_may_be_shared (ps_signals.h).

@@ -8,6 +8,7 @@
 #include "masks.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -164,6 +165,11 @@ static void after(long number, long result, const long argument[6], bool changes
     case SYS_prctl:
     case SYS_seccomp:
     case SYS_unshare: return;
+    case SYS_io_uring_setup:
+        // A ring closes and opens numbers in this process, and no call of ours tells which.
+        if (ps_fresh((int)result) >= 0)
+            ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
+        return;
     default: ps_fresh((int)result); // NEW: the number returned
     }
 }
@@ -234,15 +240,28 @@ long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long
     return result;
 }
 
-// A jump, whatever the compiler's settings.
+// What a child made by number will share with us. In the arguments of clone3 the flags come first; if they cannot be
+// read, the kernel makes no child.
+__attribute__((visibility("hidden"))) void ps_syscall_forks(unsigned number, unsigned long a)
+{
+    if (number == SYS_vfork)
+        ps_before_clone(CLONE_VM | CLONE_VFORK);
+    else if (number == SYS_clone)
+        ps_before_clone(a);
+    else if (ps_sys_readable((const void *)a))
+        ps_before_clone(*(const uint64_t *)a);
+}
+
+// A jump, whatever the compiler's settings. The kernel takes the lower half of the number, whatever the upper one says.
 __attribute__((naked)) long ps_entry_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-    __asm__("cmpq $511, %%rdi\n\t"
+    __asm__("cmpl $511, %%edi\n\t"
             "ja 2f\n\t"
+            "movl %%edi, %%edi\n\t"
             "leaq ps_syscall_numbers(%%rip), %%rax\n\t"
             "cmpb $1, (%%rax,%%rdi)\n\t" // HANDLED
             "je ps_syscall_handle\n\t"
             "jb 2f\n\t" // else FORKS
-            PS_NOTE_SHARED "\n"
+            PS_CALL_ASIDE("call ps_syscall_forks\n\t") "\n"
             "2:\t" PS_JUMP_TO_NEXT ::PS_NEXT_OPERANDS(PS_NEXT_syscall));
 }

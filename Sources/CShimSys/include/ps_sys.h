@@ -100,6 +100,8 @@ void ps_sys_yield(void);
 // Blocks every signal for the calling thread; the mask that was in force comes back for ps_sys_unblock.
 uint64_t ps_sys_block_signals(void);
 void ps_sys_unblock_signals(uint64_t mask);
+// Whether the eight bytes there can be read: for arguments that may be bad, where no handler stands yet.
+bool ps_sys_readable(const void *_Nullable address);
 
 // A full barrier in every running thread of this process; false: the kernel cannot (never reuse addresses then).
 bool ps_sys_barrier_all_threads(void);

@@ -244,7 +244,6 @@ extension EntryPoints {
         SYSTEM_CALL userfaultfd loading NEW
         SYSTEM_CALL perf_event_open loading NEW
         SYSTEM_CALL bpf loading NEW
-        SYSTEM_CALL io_uring_setup loading NEW
         SYSTEM_CALL landlock_create_ruleset loading NEW
         SYSTEM_CALL pidfd_open loading NEW
         SYSTEM_CALL pidfd_getfd loading NEW
@@ -270,5 +269,6 @@ extension EntryPoints {
         SYSTEM_CALL setrlimit loading GIVE_WAY
         SYSTEM_CALL prlimit64 loading GIVE_WAY
         SYSTEM_CALL unshare loading GIVE_WAY
+        SYSTEM_CALL io_uring_setup loading GIVE_WAY
         """
 }
