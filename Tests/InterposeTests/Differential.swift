@@ -14,9 +14,12 @@ extension ScratchMount.Kind {
 ///     run in which everything was passed on would pass the comparison.
 ///   - mebibytes: the size of the mount.
 ///   - onWholeFileSystem: the case fills the file system or counts its space: it must be the mount's own.
+///   - mapAfter: `PMEMSHIM_MAP_AFTER`; nil: the default, with which few calls of a short program are served.
+///   - environment: laid over that of both runs; a native run has none of the shim's variables.
 func expectSameAsNative(
     _ program: String, _ testCase: String, on kind: ScratchMount.Kind, serving families: [String],
-    mebibytes: Int = 64, onWholeFileSystem: Bool = false, sourceLocation: SourceLocation = #_sourceLocation
+    mebibytes: Int = 64, onWholeFileSystem: Bool = false, mapAfter: Int? = 0, environment: [String: String] = [:],
+    sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
     try skipIfUnavailable(kind)
     let mount = try ScratchMount(kind, mebibytes: mebibytes)
@@ -24,9 +27,15 @@ func expectSameAsNative(
         try Test.cancel("only root can mount a file system that this test may fill")
     }
     let executable = try Programs.path(program)
-    let native = try mount.withDirectory("native") { try run(executable, [testCase, $0], preload: false) }
+    let native = try mount.withDirectory("native") {
+        try run(
+            executable, [testCase, $0], environment: environment.filter { !$0.key.hasPrefix("PMEMSHIM_") },
+            preload: false)
+    }
     let shimmed = try mount.withDirectory("shimmed") {
-        try run(executable, [testCase, $0], preload: true, mounts: [mount.item])
+        try run(
+            executable, [testCase, $0], environment: environment, preload: true, mounts: [mount.item],
+            mapAfter: mapAfter)
     }
     #expect(
         native.ending == .exited(0), "the reference itself: \(native.stderr)", sourceLocation: sourceLocation)

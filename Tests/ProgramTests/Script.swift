@@ -14,7 +14,11 @@ struct Script: Sendable, CustomTestStringConvertible {
     }
     static let python = Script(
         name: "python3", interpreter: "/usr/bin/python3", arguments: ["-B", "\(directory)/files.py"])
-    static let all = shell + [python]
+    /// What one descriptor means to several programs: the same script for two shells, which read in different ways.
+    static let redirections = ["bash", "dash"].map {
+        Script(name: "redirections-\($0)", interpreter: "/bin/\($0)", arguments: ["\(directory)/redirections.sh"])
+    }
+    static let all = shell + [python] + redirections
     /// Many processes at once: pipelines, parallel make, gc beside readers, Python's subprocess and multiprocessing.
     static let processes =
         ["pipelines", "git-gc"].map {

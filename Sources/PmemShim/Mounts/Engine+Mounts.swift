@@ -78,6 +78,7 @@ extension Engine {
         guard let text = Settings.text(tree.pointee.text) else { return }
         // The canonical path comes to lie over the one that was given.
         let length = Int(tree.pointee.textLength)
+        guard length < 4_096 else { return }  // longer than any path the kernel takes, and than the room
         for index in 0..<length { tree.path[index] = text[index] }
         tree.path[length] = 0
         let path = UnsafeMutablePointer<CChar>(OpaquePointer(tree.path))
