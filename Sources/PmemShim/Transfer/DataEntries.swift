@@ -33,7 +33,7 @@ public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) 
 @c(ps_engine_pwrite) @implementation
 public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
     guard let engine = Engine.current else { return Int64.min }
-    if count >= nonTemporalFrom, ps_single_threaded(),
+    if count >= nonTemporalFrom, ps_single_threaded(), isUserRange(UInt(bitPattern: buffer), count),
         let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
     {
         // With one thread there is nobody to keep out of the stripes.

@@ -18,6 +18,15 @@ protocol TransferBuffer {
 /// is likelier to be read or written again soon, and the fence costs more than the store saves.
 let nonTemporalFrom = 1_024
 
+/// Whether [address, address + count) lies where user memory can lie. The kernel looks before it moves a byte, at all
+/// parts of a vector, and refuses the whole call: a copy that went ahead up to the border would change the file in a
+/// call that fails. With five-level page tables user memory may lie higher: such calls pass on.
+@inline(__always)
+func isUserRange(_ address: UInt, _ count: Int) -> Bool {
+    let end: UInt = 0x7fff_ffff_f000
+    return address < end && UInt(bitPattern: count) <= end &- address
+}
+
 /// Copies into a window; what it has written is visible to other CPUs before anything written later.
 @inline(__always)
 private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) -> Bool {
@@ -42,13 +51,16 @@ struct PlainWrite: TransferBuffer {
 
     func copyOut(of window: UInt) -> Bool { true }
     @inline(__always)
-    func copyIn(to window: UInt) -> Bool { store(window, buffer, count) }
+    func copyIn(to window: UInt) -> Bool {
+        guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
+        return store(window, buffer, count)
+    }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwrite(fd, buffer, count, offset) }
 }
 
-/// An iovec array, checked: `count` is 0 where it is unreadable, longer than ``most``, or adds up to more than a call
-/// may move. It is read once, under guard, and not trusted to stay the same: the copies work from our own.
+/// An iovec array, checked: `count` is 0 where it is unreadable, longer than ``most``, adds up to more than a call may
+/// move, or names what cannot be user memory. It is read once, under guard, and not trusted to stay the same: the copies work from our own.
 struct Vector: TransferBuffer {
     /// Longest vector served: 512 bytes of stack. PostgreSQL and RocksDB use up to 32 at a time.
     static let most = 32
@@ -75,7 +87,7 @@ struct Vector: TransferBuffer {
             for index in 0..<usable {
                 let length = Int(bitPattern: entries[index &* 2 &+ 1])
                 // MAX_RW_COUNT: above it the kernel moves less than asked for.
-                guard length >= 0, length <= 0x7fff_f000 &- total else {
+                guard length >= 0, length <= 0x7fff_f000 &- total, isUserRange(entries[index &* 2], length) else {
                     total = 0
                     usable = 0
                     break
