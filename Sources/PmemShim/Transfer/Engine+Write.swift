@@ -106,6 +106,11 @@ extension Engine {
     /// it will be known to be stamped in once the write has moved something; 0: extending writes do not look at the
     /// clock. Whoever appends rarely overwrites in the same tick, and it is not to cost him anything.
     private func noteKernelWrite(_ target: Target, _ outcome: ps_outcome) -> Int64 {
+        if outcome == PS_OUTCOME_TICK, ps_sys_file_size_limited() {
+            // Another process has limited this one (prlimit). Once a tick is when we look after what others do.
+            ps_set_given_way(UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue), 0)
+            target.inode.updateLimits()
+        }
         let tick = outcome == PS_OUTCOME_END || outcome == PS_OUTCOME_APPEND ? 0 : ps_sys_coarse_now()
         if target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) {
             target.inode.set(InodeFlag.timesDue)

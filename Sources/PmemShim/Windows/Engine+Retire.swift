@@ -18,20 +18,31 @@ extension Engine {
             _ = ps_sys_unmap(base, Int(length))
             return
         }
-        _ = ps_sys_cover(base, Int(length))
+        let isCovered = ps_sys_cover(base, Int(length)) > 0
         ps_sys_private_to_process(base, Int(length))
         if root.pointee.retired >= UInt32(Arena.retired / 4) { reuseRetired() }
         // No room: the addresses stay reserved for the life of the process. Address space is what that costs.
-        guard root.pointee.retired < UInt32(Arena.retired) else { return }
-        retired(root.pointee.retired).pointee = RetiredRange(base: base, length: length)
-        root.pointee.retired &+= 1
+        if root.pointee.retired < UInt32(Arena.retired) {
+            retired(root.pointee.retired).pointee = RetiredRange(base: base, length: length)
+            root.pointee.retired &+= 1
+        }
+        guard !isCovered else { return }
+        // The process has all the mappings it may have (vm.max_map_count), and the kernel wants room for one more even
+        // to put it in the place of another. The file must go all the same: a copy takes microseconds, then it can be
+        // unmapped. Bounded, for the caller may be a signal handler that has interrupted a copy.
+        var rounds = 0
+        while !reuseRetired(), rounds < 200 {
+            ps_sys_yield()
+            rounds &+= 1
+        }
     }
 
     /// Unmaps what was retired, if no thread is inside a served call. Engine lock held.
-    private func reuseRetired() {
+    @discardableResult
+    private func reuseRetired() -> Bool {
         // Every thread's announcement made before this point is visible after it, and every thread that announces
         // itself later reads a base that is no longer the retired one.
-        guard ps_sys_barrier_all_threads(), isNobodyInside() else { return }
+        guard ps_sys_barrier_all_threads(), isNobodyInside() else { return false }
         var index: UInt32 = 0
         while index < root.pointee.retired {
             let range = retired(index).pointee
@@ -39,6 +50,7 @@ extension Engine {
             index &+= 1
         }
         root.pointee.retired = 0
+        return true
     }
 
     private func isNobodyInside() -> Bool {
