@@ -6,7 +6,9 @@ import Testing
 struct FaultLimitTests {
     typealias Kind = ScratchMount.Kind
 
-    @Test("RLIMIT_FSIZE sends SIGXFSZ to a handler as often as it should, for every kind of write", arguments: Kind.served)
+    @Test(
+        "RLIMIT_FSIZE sends SIGXFSZ to a handler as often as it should, for every kind of write", arguments: Kind.served
+    )
     func fileSizeHandled(kind: Kind) throws {
         try expectSameAsNative("faults-limits", "file-size-handled", on: kind, serving: ["pwrite", "write"])
     }
@@ -49,7 +51,9 @@ struct FaultLimitTests {
             "faults-limits", "address-space-limited-from-outside", on: .tmpfs, serving: ["pread", "pwrite"])
     }
 
-    @Test("mlockall with every combination of its flags, by libc and by syscall(), locks no window", arguments: Kind.served)
+    @Test(
+        "mlockall with every combination of its flags, by libc and by syscall(), locks no window",
+        arguments: Kind.served)
     func memoryLockedOnFault(kind: Kind) throws {
         if geteuid() != 0 { try Test.cancel("only root may lock all memory whatever its limit") }
         try expectSameAsNative("faults-limits", "memory-locked-on-fault", on: kind, serving: ["pread", "pwrite"])

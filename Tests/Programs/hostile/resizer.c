@@ -30,7 +30,7 @@ static long some_size(uint64_t *random)
 static void pause_a_little(uint64_t *random)
 {
     long way = below(random, 64);
-    if (way == 0) {
+    if (way < 2) {
         usleep(1000);
     } else if (way < 16) {
         for (long i = below(random, 3000); i > 0; i--)
