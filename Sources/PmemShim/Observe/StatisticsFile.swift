@@ -87,7 +87,8 @@ enum StatisticsFile {
         let offset = UnsafeMutableRawPointer(claimed) - UnsafeMutableRawPointer(file)
         let own = ps_sys_map_shared_file(length, fd, Int64(offset))
         guard own > 0 else { return nil }
-        ps_sys_private_to_process(UInt(bitPattern: own), length)
+        // Children inherit it, although they count elsewhere: a handler that forks may have interrupted a call between
+        // finding its counters and adding to them, and the child returns into that call.
         return UnsafeMutablePointer<ps_stats_record>(bitPattern: UInt(bitPattern: own))
     }
 
