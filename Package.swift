@@ -81,6 +81,10 @@ let package = Package(
             dependencies: [.product(name: "SystemPackage", package: "swift-system")],
             path: "Tests/TestSupport", swiftSettings: strictSwift),
         .testTarget(name: "PmemShimTests", dependencies: ["PmemShim", "CShimSys"], swiftSettings: strictSwift),
+        // The engine's entry points called from many threads of the test process: what ThreadSanitizer is for.
+        .testTarget(
+            name: "EngineThreadTests", dependencies: ["PmemShim", "CShimSys", "TestSupport"],
+            swiftSettings: strictSwift),
         .testTarget(name: "InterposeTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
         .testTarget(name: "ExerciserTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
         .testTarget(name: "CrashTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),

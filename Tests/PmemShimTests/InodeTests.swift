@@ -107,9 +107,9 @@ struct InodeTests {
             mapped(inode, size: 1 << 20, length: 1 << 21)
             let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
             for _ in 0..<10 { inode.warm(0, thread) }
-            #expect(inode.heat(0, geometry).pointee == 5)
+            #expect(inode.heat(0, geometry) == 5)
             for _ in 0..<1_000 { inode.warm(0, thread) }
-            #expect(inode.heat(0, geometry).pointee == 255)
+            #expect(inode.heat(0, geometry) == 255)
         }
     }
 }

@@ -20,9 +20,11 @@ struct Root: ~Copyable {
     /// Where threads look next for the record of a dead one.
     let threadSearch: Atomic<UInt32>
 
+    /// Slots of inodes handed out so far. Changed with the engine lock held; without it, only whether there are any.
+    let usedInodes: Atomic<UInt32>
+
     // What follows is guarded by the engine lock.
     var freeInode: UInt32
-    var usedInodes: UInt32
     var windows: UInt32
     var mounts: UInt32
     var trees: UInt32

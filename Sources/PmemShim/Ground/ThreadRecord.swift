@@ -15,8 +15,8 @@ struct ThreadRecord: ~Copyable {
     let shard: Atomic<UInt>
     /// 1: the shard is shared with other threads, additions must be atomic.
     let shared: Atomic<UInt32>
-    /// Counts calls passed on, to take every so-manieth into account. Its own thread's only.
-    var turn: UInt32
+    /// Counts calls passed on, to take every so-manieth into account. Its own thread's only, one after the other.
+    let turn: Atomic<UInt32>
     let reserved: (UInt64, UInt64, UInt64, UInt64, UInt64)
 }
 

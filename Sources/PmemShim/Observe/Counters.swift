@@ -13,19 +13,26 @@ enum CounterLayout {
 }
 
 extension CurrentThread {
-    /// Adds to one counter of this thread's shard: one instruction to memory nobody else writes, or an atomic one where
+    /// Adds to one counter of this thread's shard: one instruction to memory nobody else writes, or a locked one where
     /// threads had to share.
     @inline(__always)
     private func add(at offset: Int, _ amount: UInt64) {
         let shard = record.pointee.shard.load(ordering: .relaxed)
         guard let counters = UnsafeMutableRawPointer(bitPattern: shard) else { return }
         if record.pointee.shared.load(ordering: .relaxed) == 0 {
-            let counter = (counters + offset).assumingMemoryBound(to: UInt64.self)
-            counter.pointee &+= amount
+            raise(counters + offset, by: amount)
         } else {
             let counter = (counters + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
             counter.pointee.wrappingAdd(amount, ordering: .relaxed)
         }
+    }
+
+    /// Atomic, but not against other writers: other processes read it, and a later thread goes on with it of which only
+    /// the kernel knows that this one had ended.
+    @inline(__always)
+    private func raise(_ counter: UnsafeMutableRawPointer, by amount: UInt64) {
+        let counter = counter.assumingMemoryBound(to: Atomic<UInt64>.self)
+        counter.pointee.store(counter.pointee.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
     }
 
     @inline(__always)
@@ -59,9 +66,8 @@ extension CurrentThread {
             return
         }
         let counters = start + mount &* CounterLayout.stride
-        let calls = counters + Int(family.rawValue & 15) &* CounterLayout.outcomes &* 8
-        calls.assumingMemoryBound(to: UInt64.self).pointee &+= 1
-        (counters + offset).assumingMemoryBound(to: UInt64.self).pointee &+= UInt64(bytes)
+        raise(counters + Int(family.rawValue & 15) &* CounterLayout.outcomes &* 8, by: 1)
+        raise(counters + offset, by: UInt64(bytes))
     }
 
     /// Negative: fewer bytes moved than had been counted.

@@ -31,7 +31,7 @@ extension Engine {
         guard UInt64(bitPattern: offset) <= UInt64(bitPattern: limit),
             UInt64(bitPattern: Int64(count) &- 1) < UInt64(bitPattern: limit &- offset),
             // Writes to a region that is hot but not yet touched all over have something to do first.
-            inode.heat(offset, geometry).pointee >= (writes ? Heat.full : geometry.threshold),
+            inode.heat(offset, geometry) >= (writes ? Heat.full : geometry.threshold),
             let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
             record.pointee.thread.load(ordering: .relaxed) > 0
         else { return nil }

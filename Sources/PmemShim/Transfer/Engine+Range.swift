@@ -24,7 +24,7 @@ extension Target {
     @inline(__always)
     func looksServable(_ offset: Int64, _ count: Int, limit: Int64) -> Bool {
         guard count > 0, offset >= 0, offset <= limit, Int64(count) <= limit &- offset else { return false }
-        return inode.heat(offset, geometry).pointee >= geometry.threshold
+        return inode.heat(offset, geometry) >= geometry.threshold
     }
 
     /// Addresses of the range in the window and of the end probe. To be called between enter and leave, with the limit

@@ -124,7 +124,7 @@ extension Engine {
         if end > inode.pointee.length.load(ordering: .relaxed) &- step {
             return mayMap && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_END
         }
-        if inode.heat(offset, target.geometry).pointee < target.geometry.threshold {
+        if inode.heat(offset, target.geometry) < target.geometry.threshold {
             inode.warm(offset, target.thread)
             return PS_OUTCOME_COLD
         }

@@ -61,7 +61,7 @@ extension Engine {
     /// 5.9 us, for writing as well. The heat goes on counting until it is full; by then nearly all of a region has been
     /// touched, and the load is left out.
     private func isUntouched(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
-        guard target.inode.heat(offset, target.geometry).pointee < Heat.full else { return false }
+        guard target.inode.heat(offset, target.geometry) < Heat.full else { return false }
         target.inode.warm(offset, target.thread)
         var at = start
         let end = start &+ UInt(bitPattern: count)

@@ -26,13 +26,15 @@ public func enginePassedOn(fd: Int32, family: ps_family, result: Int64) {
 
 @c(ps_engine_resized) @implementation
 public func engineResized(fd: Int32) {
-    guard let engine = Engine.current, engine.root.pointee.usedInodes > 0 else { return }
+    guard let engine = Engine.current, engine.root.pointee.usedInodes.load(ordering: .relaxed) > 0 else { return }
     engine.resized(of: fd)
 }
 
 @c(ps_engine_resized_path) @implementation
 public func engineResizedPath(path: UnsafePointer<CChar>?) {
-    guard let path, let engine = Engine.current, engine.root.pointee.usedInodes > 0 else { return }
+    guard let path, let engine = Engine.current, engine.root.pointee.usedInodes.load(ordering: .relaxed) > 0 else {
+        return
+    }
     var facts = ps_file_facts()
     guard ps_sys_facts_of_path(path, &facts) == 0 else { return }
     engine.resized(facts)

@@ -16,7 +16,7 @@ extension Engine {
         inode.pointee.size.store(0, ordering: .relaxed)
         inode.pointee.calls.store(0, ordering: .relaxed)
         inode.pointee.sparseCalls.store(0, ordering: .relaxed)
-        inode.pointee.heat = Heat(words: (0, 0, 0, 0, 0, 0, 0, 0))
+        inode.cool()
         inode.pointee.references = 0
         inode.pointee.source = -1
         inode.pointee.device = facts.device
@@ -71,9 +71,10 @@ extension Engine {
             root.pointee.freeInode = inode(free &- 1).pointee.next
             return free &- 1
         }
-        guard root.pointee.usedInodes < UInt32(Arena.inodes) else { return nil }
-        root.pointee.usedInodes &+= 1
-        return root.pointee.usedInodes &- 1
+        let fresh = root.pointee.usedInodes.load(ordering: .relaxed)
+        guard fresh < UInt32(Arena.inodes) else { return nil }
+        root.pointee.usedInodes.store(fresh &+ 1, ordering: .relaxed)
+        return fresh
     }
 
     private func hash(_ device: UInt64, _ number: UInt64) -> Int {

@@ -75,22 +75,37 @@ extension UnsafeMutablePointer where Pointee == Inode {
     func set(_ flag: UInt32) { pointee.flags.bitwiseOr(flag, ordering: .relaxed) }
     func clear(_ flag: UInt32) { pointee.flags.bitwiseAnd(~flag, ordering: .relaxed) }
 
-    /// The heat counter of the region `offset` lies in.
+    /// How hot the region is that `offset` lies in.
     @inline(__always)
-    func heat(_ offset: Int64, _ geometry: Geometry) -> UnsafeMutablePointer<UInt8> {
-        // 64 is the distance of `heat` from the start; Root+Check proves it at the start.
-        let bytes = UnsafeMutableRawPointer(self).advanced(by: InodeLayout.heat).assumingMemoryBound(to: UInt8.self)
+    func heat(_ offset: Int64, _ geometry: Geometry) -> UInt8 {
+        heatCounter(offset, geometry).pointee.load(ordering: .relaxed)
+    }
+
+    @inline(__always)
+    private func heatCounter(_ offset: Int64, _ geometry: Geometry) -> UnsafeMutablePointer<Atomic<UInt8>> {
+        // 64 is the distance of `heat` from the start; InodeTests proves it.
+        let bytes = UnsafeMutableRawPointer(self).advanced(by: InodeLayout.heat)
+            .assumingMemoryBound(to: Atomic<UInt8>.self)
         return bytes + Int(truncatingIfNeeded: (offset >> geometry.regionShift) & 63)
+    }
+
+    /// All regions cold, as in a slot of a new inode.
+    func cool() {
+        let words = UnsafeMutableRawPointer(self).advanced(by: InodeLayout.heat)
+            .assumingMemoryBound(to: Atomic<UInt64>.self)
+        for word in 0..<8 { words[word].store(0, ordering: .relaxed) }
     }
 
     /// Counts a call of `thread` in the region of `offset` that was passed on.
     func warm(_ offset: Int64, _ thread: CurrentThread) {
         let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
-        let turn = thread.record.pointee.turn &+ 1
-        thread.record.pointee.turn = turn
+        let turn = thread.record.pointee.turn.load(ordering: .relaxed) &+ 1
+        thread.record.pointee.turn.store(turn, ordering: .relaxed)
         guard turn & ((UInt32(1) << geometry.sampleShift) &- 1) == 0 else { return }
-        let counter = heat(offset, geometry)
-        if counter.pointee < Heat.full { counter.pointee &+= 1 }
+        // Two threads at once may count for one: a hint may be too low.
+        let counter = heatCounter(offset, geometry)
+        let heat = counter.pointee.load(ordering: .relaxed)
+        if heat < Heat.full { counter.pointee.store(heat &+ 1, ordering: .relaxed) }
     }
 
     /// Sets the limits anew from what is known.
