@@ -1,5 +1,10 @@
 // Guarded copies; contract in ps_copy.h. Only caller-saved registers, no stack: ps_guard_exit must be right from every
 // instruction between ps_guard_begin and ps_guard_end.
+#ifdef PS_CHECKED_COPIES // checked_copy.c stands in front of them
+#define ps_copy ps_copy_unchecked
+#define ps_copy_probed ps_copy_probed_unchecked
+#define ps_copy_through ps_copy_through_unchecked
+#endif
     .text
     .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe, ps_wide_vectors
     .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe

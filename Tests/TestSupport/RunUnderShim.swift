@@ -30,7 +30,7 @@ public func run(
 
     var shimVariables: [String: String] = [:]
     if preload {
-        shimVariables["LD_PRELOAD"] = try Shim.library
+        shimVariables["LD_PRELOAD"] = try Shim.preload
         if !mounts.isEmpty { shimVariables["PMEMSHIM_MOUNTS"] = mounts.joined(separator: ":") }
         if let mapAfter { shimVariables["PMEMSHIM_MAP_AFTER"] = String(mapAfter) }
         if let runtime { shimVariables["PMEMSHIM_RUNTIME_DIR"] = runtime }

@@ -13,6 +13,15 @@ public enum Shim {
         get throws { try product("libpmemshim.so", variable: "PMEMSHIM_LIBRARY") }
     }
 
+    /// The value for `LD_PRELOAD`: ``library``, behind what `PMEMSHIM_PRELOAD_FIRST` names. That is the runtime of a
+    /// sanitizer, which must be the first: it stands between the program and the shim, and the shim before libc.
+    public static var preload: String {
+        get throws {
+            let first = ProcessInfo.processInfo.environment["PMEMSHIM_PRELOAD_FIRST"] ?? ""
+            return try first.isEmpty ? library : "\(first):\(library)"
+        }
+    }
+
     /// The path of `shimctl`: `PMEMSHIM_SHIMCTL`, else the release build of this package.
     public static var shimctl: String {
         get throws { try product("shimctl", variable: "PMEMSHIM_SHIMCTL") }
