@@ -50,6 +50,8 @@ static inline void *ps_next_pointer(enum ps_next_slot slot)
 // For functions that return a pointer.
 #define NEXT_POINTER(name) ((__typeof__(&name))ps_next_pointer(PS_NEXT_##name))
 
+// For naked functions: clang would count their entry (scripts/test --coverage), in the registers of the caller.
+#define PS_UNCOUNTED no_profile_instrument_function
 // Assembly in a naked function, before its jump: a call that leaves every argument, and the stack, as it found them.
 #define PS_CALL_ASIDE(call)                                                                                            \
     "pushq %%rdi\n\t.cfi_adjust_cfa_offset 8\n\t"                                                                     \

@@ -249,7 +249,7 @@ PS_ENTRY int sigpending(sigset_t *set)
 extern pid_t __vfork(void);
 
 // The child returns from here first, on the parent's stack: nothing of ours may be on it.
-PS_ENTRY __attribute__((naked)) pid_t vfork(void)
+PS_ENTRY __attribute__((naked, PS_UNCOUNTED)) pid_t vfork(void)
 {
     __asm__(PS_NOTE_SHARED PS_JUMP_TO_NEXT ::PS_NEXT_OPERANDS(PS_NEXT_vfork));
 }

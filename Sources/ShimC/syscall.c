@@ -253,7 +253,7 @@ __attribute__((visibility("hidden"))) void ps_syscall_forks(unsigned number, uns
 }
 
 // A jump, whatever the compiler's settings. The kernel takes the lower half of the number, whatever the upper one says.
-__attribute__((naked)) long ps_entry_syscall(long number, long a, long b, long c, long d, long e, long f)
+__attribute__((naked, PS_UNCOUNTED)) long ps_entry_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
     __asm__("cmpl $511, %%edi\n\t"
             "ja 2f\n\t"
