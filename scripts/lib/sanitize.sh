@@ -33,9 +33,14 @@ address_skips() {
     cat << 'END'
 SymbolTests                             the symbols of the library that is shipped, not of this one
 GivingWayTests/addressSpaceLimited      the runtime reserves 20 TiB of address space, far above any RLIMIT_AS
+FaultLimitTests/addressSpace            the same
 GivingWayTests/memoryLocked             the runtime makes mlockall do nothing
+FaultLimitTests/memoryLocked            the same
 GivingWayTests/statisticsStaySparse     the same
 GivingWayTests/deeplyBound              the runtime ends a process that asks for RTLD_DEEPBIND
+StaleEntryTests/libraries               the same
+StaleEntryTests/byDefault               the same, in one of its cases
+FaultLimitTests/mappingsExhausted       the runtime ends a process when no mapping is left for its own heap
 END
 }
 
