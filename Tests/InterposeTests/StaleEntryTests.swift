@@ -57,18 +57,14 @@ struct StaleEntryTests {
             "stale-storm", "with-children", on: .tmpfs, serving: [], mapAfter: nil, environment: ["STORM_SEED": "7"])
     }
 
-    static let paranoia: Comment = "needs PMEMSHIM_PARANOID, which is not in this tree yet: enable with it"
-
-    @Test(
-        "closed and opened by bare instructions, checked by PMEMSHIM_PARANOID", .disabled(paranoia),
-        arguments: Kind.served)
+    @Test("closed and opened by bare instructions, checked by PMEMSHIM_PARANOID", arguments: Kind.served)
     func stormInHiding(kind: Kind) throws {
         try expectSameAsNative(
             "stale-storm", "in-hiding", on: kind, serving: ["read", "pread", "preadv", "pwrite"],
             environment: ["PMEMSHIM_PARANOID": "1"])
     }
 
-    @Test("closed by a ring that nobody saw made, checked by PMEMSHIM_PARANOID", .disabled(paranoia))
+    @Test("closed by a ring that nobody saw made, checked by PMEMSHIM_PARANOID")
     func ioUringInHiding() throws {
         try expectSameAsNative(
             "stale-closes", "io-uring-in-hiding", on: .tmpfs, serving: ["pread"],

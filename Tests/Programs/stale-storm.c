@@ -7,6 +7,7 @@
 enum { FILES = 6, NUMBERS = 12, FIRST = 40, CLOSED = -1 };
 
 static int meaning[NUMBERS]; // the file each number means, or CLOSED
+static int access_of[NUMBERS]; // O_RDONLY, O_WRONLY or O_RDWR
 static FILE *streams[NUMBERS];
 static uint64_t state;
 static long calls, failures;
@@ -33,8 +34,10 @@ static void check(int i)
     int fd = FIRST + i;
     long count = 600 + chance(7000), at = chance(FILE_SIZE - 8192), got;
     struct iovec parts[2] = {{bytes, 500}, {bytes + 500, (size_t)count - 500}};
+    unsigned kind = chance(6);
+    bool refused = meaning[i] == CLOSED || access_of[i] == (kind == 3 ? O_RDONLY : O_WRONLY);
     calls++;
-    switch (chance(6)) {
+    switch (kind) {
     case 0:
         lseek(fd, at, SEEK_SET);
         got = read(fd, bytes, (size_t)count);
@@ -48,7 +51,7 @@ static void check(int i)
         break;
     default: got = pread(fd, bytes, (size_t)count, at);
     }
-    if (meaning[i] == CLOSED ? got != -1 || errno != EBADF : got != count)
+    if (refused ? got != -1 || errno != EBADF : got != count)
         return failed("result", i, got);
     for (long k = 0; k < got; k++)
         if (bytes[k] != pattern(meaning[i], at + k))
@@ -85,8 +88,10 @@ static void close_number(int i)
     meaning[i] = CLOSED;
 }
 
-static int opened(int file)
+static int opened(int file, int access)
 {
+    if (hidden)
+        return (int)raw(SYS_openat, AT_FDCWD, (long)names[file], access, 0, 0, 0);
     switch (chance(5)) {
     case 0: return (int)syscall(SYS_openat, AT_FDCWD, names[file], O_RDWR, 0);
     case 1: {
@@ -111,7 +116,10 @@ static int opened(int file)
 
 static void open_number(int i)
 {
-    int file = (int)chance(FILES), fd = FIRST + i, from = opened(file);
+    static const int modes[] = {O_RDWR, O_RDONLY, O_WRONLY};
+    // Often the same file, in another mode.
+    int file = meaning[i] != CLOSED && chance(3) == 0 ? meaning[i] : (int)chance(FILES), fd = FIRST + i;
+    int access = hidden ? modes[chance(3)] : O_RDWR, from = opened(file, access);
     bool was_open = meaning[i] != CLOSED;
     if (hidden)
         raw(SYS_dup2, from, fd, 0, 0, 0, 0);
@@ -126,7 +134,8 @@ static void open_number(int i)
         }
     close(from);
     meaning[i] = file;
-    if (streams[i] == NULL && chance(4) == 0)
+    access_of[i] = access;
+    if (streams[i] == NULL && access == O_RDWR && chance(4) == 0)
         streams[i] = fdopen(fd, "r+");
 }
 
@@ -136,6 +145,7 @@ static void copy_number(int i, int j)
         return;
     dup2(FIRST + j, FIRST + i);
     meaning[i] = meaning[j];
+    access_of[i] = access_of[j];
 }
 
 static void children(int depth);
@@ -164,6 +174,7 @@ static void storm(int rounds, int depth)
                 if (streams[i] == NULL || fileno(streams[i]) != FIRST + i)
                     die("freopen");
                 meaning[i] = file;
+                access_of[i] = O_RDWR;
             }
             break;
         default: check(i);

@@ -89,12 +89,19 @@ extension Engine {
             geometry: Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)), thread: thread, family: family)
     }
 
-    /// One fstat: whether `fd` is still open on the inode that was learnt, whatever closed or replaced it. Otherwise it is
-    /// forgotten, and the call passes on. A call that replaces the number between this and the copy goes unseen.
+    /// One fstat and one F_GETFL: whether `fd` is still open on the inode that was learnt, and in the same mode, whatever
+    /// closed, replaced or changed it. Otherwise it is forgotten, and the call passes on. A call that replaces the number
+    /// between this and the copy goes unseen.
     @inline(never)
     private func isStillMeant(_ fd: Int32, _ word: DescriptorWord) -> Bool {
         let inode = inode(word.inode)
-        if ps_sys_is_inode(fd, inode.pointee.device, inode.pointee.number) { return true }
+        let flags = ps_sys_status_flags(fd)
+        if flags >= 0, flags & Int(PS_O_PATH.rawValue) == 0,
+            word.learnt(rights(flags, backing: mount(inode.pointee.mount).pointee.backing), inode: word.inode) == word,
+            ps_sys_is_inode(fd, inode.pointee.device, inode.pointee.number)
+        {
+            return true
+        }
         evict(fd)
         return false
     }

@@ -50,7 +50,7 @@ extension Engine {
     }
 
     /// The rights of a description with those status flags (F_GETFL) on that backing.
-    private func rights(_ flags: Int, backing: UInt32) -> UInt64 {
+    func rights(_ flags: Int, backing: UInt32) -> UInt64 {
         var rights = DescriptorWord.ours
         if Settings.current.pointee.paranoid != 0 { rights |= DescriptorWord.suspect }
         let access = flags & Int(PS_O_ACCMODE.rawValue)
