@@ -82,13 +82,13 @@ static struct hand *new_hand(int lane)
     hand->mine = &shared->lane[lane];
     hand->random = mix(shared->plan.seed ^ mix((uint64_t)lane << 32 | hand->mine->life));
     // Some lives write nothing but small slots, or none of them: else a kill would seldom meet a small write.
-    uint64_t taste = random_below(hand, 3);
+    uint64_t taste = random_below(hand, 4);
     for (int slot = 0; slot < shared->plan.slots; slot++) {
         if (shared->plan.slot[slot].lane != lane)
             continue;
         hand->slot[hand->slots++] = slot;
         bool is_small = shared->plan.slot[slot].length < SMALL;
-        if (taste == 0 || (taste == 1 && is_small) || (taste == 2 && !is_small))
+        if (taste == 0 || (taste == 1 && is_small) || (taste > 1 && !is_small))
             hand->target[hand->targets++] = slot;
     }
     return hand;
