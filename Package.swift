@@ -45,7 +45,11 @@ let package = Package(
             dependencies: ["CShimSys"],
             swiftSettings: strictSwift + [
                 .enableExperimentalFeature("Embedded"),
-                .unsafeFlags(["-wmo"]),
+                // "nounwind" would leave the engine without unwind tables: a handler that interrupts a call of ours may
+                // throw, be cancelled, or walk the stack, and has to get through these frames.
+                .unsafeFlags([
+                    "-wmo", "-Xllvm", "-force-remove-attribute=nounwind", "-Xllvm", "-disable-nounwind-inference",
+                ]),
             ]),
         // The C face: one file per family of libc entry points.
         .target(
