@@ -2,6 +2,7 @@
 #ifndef PS_THREAD_H
 #define PS_THREAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,18 @@ static inline struct ps_thread *_Nonnull ps_thread_current(void) { return &ps_th
 // Keeps the compiler from moving the loads of a served call above the store that announces it. The CPU may still; the
 // one who retires a window orders that with a barrier in all threads (membarrier) instead of a fence in every call.
 static inline void ps_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }
+// The frame of the function this is compiled into (always inlined): where the engine announces a call, and by which it is
+// found out later whether the call still goes on.
+static inline __attribute__((always_inline)) uintptr_t ps_frame(void)
+{
+    return (uintptr_t)__builtin_frame_address(0);
+}
+// Whether a frame that ps_frame() gave may still be in use: a signal handler that jumps, throws or is cancelled leaves
+// calls behind that never end. Looks whether the return address there is still one of ours, which no live frame lacks;
+// a dead one may keep it for a while. One system call; any address may be asked for.
+bool ps_frame_may_live(uintptr_t frame);
+// Before the first of these: where our code lies.
+void ps_frames_prepare(void);
 static inline void ps_pause(void) { __asm__ volatile("pause"); }
 // False once the process has made a second thread through libc.
 extern char __libc_single_threaded;

@@ -52,6 +52,8 @@ enum Arena {
     static let scratchLength = 65_536
     /// Lines of the log that are remembered, so that a file opened again is not told again.
     static let said = 4_096
+    /// Words of ``Stripes``: those of 64 inodes.
+    static let stripes = 4_096
 
     static let descriptorsOffset = 4_096
     static let inodesOffset = descriptorsOffset + descriptors * 32
@@ -63,7 +65,8 @@ enum Arena {
     static let shardOffset = treesOffset + trees * 4_160
     static let scratchOffset = shardOffset + ((MemoryLayout<ps_stats_shard>.size + 4_095) & ~4_095)
     static let saidOffset = scratchOffset + scratchLength
-    static let length = saidOffset + said * 8
+    static let stripesOffset = saidOffset + said * 8
+    static let length = stripesOffset + stripes * 8
 }
 
 /// The address of the root, and by it of everything in the arena. One word; passed by value.

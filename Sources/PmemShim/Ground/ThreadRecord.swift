@@ -2,54 +2,110 @@ import CShimSys
 import Synchronization
 
 /// What the engine knows of one thread: 64 bytes of its own.
-///
-/// `inside` is the announcement "I may be using the address of a window": whoever wants to give a retired window's
-/// address back to the kernel first looks for it in every record (``Engine/reuseRetired()``).
 struct ThreadRecord: ~Copyable {
     /// Thread id; 0: free; negated: the thread has not been made ready for copies yet (``ps_signals_thread_ready()``).
     /// Cleared by fork, with the rest of the arena.
     let thread: Atomic<Int32>
-    /// Nesting depth of served calls: a signal handler may interrupt one with another.
-    let inside: Atomic<UInt32>
-    /// Address of this thread's counters (``Counters``): never 0 once the record is claimed.
-    let shard: Atomic<UInt>
     /// 1: the shard is shared with other threads, additions must be atomic.
     let shared: Atomic<UInt32>
+    /// Address of this thread's counters (``Counters``): never 0 once the record is claimed.
+    let shard: Atomic<UInt>
     /// Counts calls passed on, to take every so-manieth into account. Its own thread's only, one after the other.
     let turn: Atomic<UInt32>
-    let reserved: (UInt64, UInt64, UInt64, UInt64, UInt64)
+    /// Counts claims of stripes. Its own thread's only, one after the other.
+    let claims: Atomic<UInt32>
+    /// The first of ``ThreadLayout/calls`` places for served calls that go on: see ``ServedCall``.
+    let call: Atomic<UInt>
+    let otherCalls: (UInt, UInt, UInt)
+    let reserved: UInt64
+}
+
+enum ThreadLayout {
+    /// Distance of `call` from the start of a record, bytes.
+    static let firstCall = 24
+    /// Served calls that may go on in one thread at once: signal handlers interrupt calls with calls.
+    static let calls = 4
+}
+
+/// A served call that goes on: the announcement "I may be using the address of a window", in a place of its thread's
+/// record: the address of its stack frame, 0 when it has ended. Whoever wants to give a retired window's address back
+/// to the kernel first looks at all of them (``Engine/reuseRetired()``).
+///
+/// It may never end: a handler that interrupts it may jump away, throw, or be cancelled. Then its frame is given up, and
+/// sooner or later overwritten, which is how it is known to be dead (``ps_frame_may_live(_:)``). Nothing is concluded
+/// from the order of frames: handlers have stacks of their own, and may switch between contexts, each in the middle of
+/// a call.
+struct ServedCall {
+    let place: UnsafeMutablePointer<Atomic<UInt>>
+
+    @inline(__always)
+    init?(_ record: UnsafeMutablePointer<ThreadRecord>, frame: UInt) {
+        let first = ServedCall.place(record, 0)
+        if first.pointee.load(ordering: .relaxed) == 0 {
+            place = first
+        } else {
+            guard let other = ServedCall.otherPlace(record, frame) else { return nil }
+            place = other
+        }
+        place.pointee.store(frame, ordering: .relaxed)
+        ps_compiler_barrier()
+    }
+
+    /// The first place only: nothing where that is taken.
+    @inline(__always)  // one load and one store on the hot path
+    init?(alone record: UnsafeMutablePointer<ThreadRecord>, frame: UInt) {
+        place = ServedCall.place(record, 0)
+        guard place.pointee.load(ordering: .relaxed) == 0 else { return nil }
+        place.pointee.store(frame, ordering: .relaxed)
+        ps_compiler_barrier()
+    }
+
+    /// False: this is a child now. A signal handler has forked and returned into the call: the windows are gone here, and
+    /// what lay at their addresses may be something else. The arena has been wiped, and with it the announcement.
+    @inline(__always)
+    @discardableResult
+    func leave() -> Bool {
+        ps_compiler_barrier()
+        guard place.pointee.load(ordering: .relaxed) != 0 else { return false }
+        place.pointee.store(0, ordering: .relaxed)
+        return true
+    }
+
+    /// False: this is a child now, see ``leave()``.
+    @inline(__always)
+    var goesOn: Bool { place.pointee.load(ordering: .relaxed) != 0 }
+
+    @inline(__always)
+    static func place(
+        _ record: UnsafeMutablePointer<ThreadRecord>, _ index: Int
+    ) -> UnsafeMutablePointer<Atomic<UInt>> {
+        (UnsafeMutableRawPointer(record) + ThreadLayout.firstCall).assumingMemoryBound(to: Atomic<UInt>.self) + index
+    }
+
+    /// The calling thread is in a call already, or was. A frame that is ours now is nobody else's.
+    @inline(never)
+    private static func otherPlace(
+        _ record: UnsafeMutablePointer<ThreadRecord>, _ frame: UInt
+    ) -> UnsafeMutablePointer<Atomic<UInt>>? {
+        for index in 0..<ThreadLayout.calls {
+            let place = place(record, index)
+            let seen = place.pointee.load(ordering: .relaxed)
+            if seen == 0 || seen == frame || !ps_frame_may_live(seen) { return place }
+        }
+        return nil
+    }
 }
 
 /// The calling thread, known to the registry.
 struct CurrentThread {
     let record: UnsafeMutablePointer<ThreadRecord>
 
-    /// Announces a served call; loads of windows come after it.
-    @inline(__always)
-    func enter() {
+    /// Announces a served call; loads of windows come after it. Nothing: it is in too many already.
+    @inline(__always)  // the frame is the caller's, which outlives the call
+    func enter() -> ServedCall? {
         // The record may be older than the first window.
         ps_signals_ready()
-        enterReady()
-    }
-
-    /// The same for a thread whose record says that it is ready.
-    @inline(__always)  // two instructions on the hot path
-    func enterReady() {
-        let depth = record.pointee.inside.load(ordering: .relaxed)
-        record.pointee.inside.store(depth &+ 1, ordering: .relaxed)
-        ps_compiler_barrier()
-    }
-
-    /// False: this is a child now. A signal handler has forked and returned into the call: the windows are gone here, and
-    /// what lay at their addresses may be something else. The arena has been wiped, and with it the depth.
-    @inline(__always)
-    @discardableResult
-    func leave() -> Bool {
-        ps_compiler_barrier()
-        let depth = record.pointee.inside.load(ordering: .relaxed)
-        guard depth != 0 else { return false }
-        record.pointee.inside.store(depth &- 1, ordering: .relaxed)
-        return true
+        return ServedCall(record, frame: ps_frame())
     }
 }
 
@@ -94,7 +150,7 @@ extension Engine {
     func claimThread() -> CurrentThread? {
         let me = Int32(truncatingIfNeeded: ps_sys_thread())
         guard let record = deadThread(me) ?? freshThread(me) else { return nil }
-        record.pointee.inside.store(0, ordering: .relaxed)
+        for index in 0..<ThreadLayout.calls { ServedCall.place(record, index).pointee.store(0, ordering: .relaxed) }
         ps_thread_current().pointee.record = UInt(bitPattern: record)
         ps_thread_current().pointee.pending_offset = -1
         let shard = record.pointee.shard.load(ordering: .relaxed)

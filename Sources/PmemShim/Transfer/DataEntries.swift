@@ -8,7 +8,7 @@ public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int,
     guard let engine = Engine.current else { return Int64.min }
     if let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) {
         let faulted = ps_copy_probed(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
-        let stayed = range.thread.leave()
+        let stayed = range.call.leave()
         if faulted == 0, stayed {
             range.thread.served(range.statistics, PS_FAMILY_PREAD, read: count)
             return Int64(count)
@@ -43,7 +43,7 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
             let window = UnsafeMutableRawPointer(bitPattern: range.start)
             faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe)
         }
-        let stayed = range.thread.leave()
+        let stayed = range.call.leave()
         if faulted == 0, stayed {
             range.thread.served(range.statistics, PS_FAMILY_PWRITE, written: count)
             return Int64(count)

@@ -7,6 +7,7 @@ struct FastRange {
     let probe: UInt
     let inode: UnsafeMutablePointer<Inode>
     let thread: CurrentThread
+    let call: ServedCall
     let statistics: Int
 }
 
@@ -16,7 +17,8 @@ extension Engine {
     /// one has to outlive a call: at random over a large file a served call waits for memory, and the shorter the way
     /// to the copy, the more of those waits run side by side.
     ///
-    /// On success the thread has entered; the caller leaves.
+    /// On success the thread has entered; the caller leaves. Where it has entered already, the slow path finds another
+    /// place.
     @inline(__always)
     func fastRange(_ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool) -> FastRange? {
         guard let descriptor = descriptor(fd) else { return nil }
@@ -33,21 +35,20 @@ extension Engine {
             // Writes to a region that is hot but not yet touched all over have something to do first.
             inode.heat(offset, geometry) >= (writes ? Heat.full : geometry.threshold),
             let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
-            record.pointee.thread.load(ordering: .relaxed) > 0
+            record.pointee.thread.load(ordering: .relaxed) > 0,
+            let call = ServedCall(alone: record, frame: ps_frame())
         else { return nil }
-        let thread = CurrentThread(record: record)
-        thread.enterReady()
         // In this order, as in `Target.prove`.
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)
         guard base != 0, limit < length, inode.pointee.base.load(ordering: .acquiring) == base,
             descriptor.pointee.word.load(ordering: .acquiring) == word.bits
         else {
-            thread.leave()
+            call.leave()
             return nil
         }
         return FastRange(
             start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)), inode: inode,
-            thread: thread, statistics: geometry.statistics)
+            thread: CurrentThread(record: record), call: call, statistics: geometry.statistics)
     }
 }

@@ -49,6 +49,25 @@ extension Target {
         return ProvedRange(start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)))
     }
 
+    /// Before the offset is moved, and after the call has been announced: whether the number still means what it meant.
+    /// Then it goes on meaning it until the call has ended (``Engine/awaitClaims(_:)``).
+    @inline(__always)
+    func mayClaim() -> Bool {
+        if descriptor.pointee.calls.load(ordering: .relaxed) == 0 {
+            descriptor.pointee.calls.store(1, ordering: .relaxed)
+        }
+        return descriptor.pointee.word.load(ordering: .acquiring) == word.bits
+    }
+
+    /// After the offset has been moved: whether the kernel may be asked to go on there. Not where a signal handler has
+    /// given the number to another file in the middle of this very call.
+    func isStillMeant() -> Bool {
+        if descriptor.pointee.word.load(ordering: .acquiring) == word.bits { return true }
+        var facts = ps_file_facts()
+        return ps_sys_facts_of_descriptor(fd, &facts) == 0 && facts.inode == inode.pointee.number
+            && facts.device == inode.pointee.device
+    }
+
     @inline(__always)
     func count(_ outcome: ps_outcome) { thread.count(geometry.statistics, family, outcome) }
 }

@@ -23,14 +23,14 @@ extension Engine {
     private func served<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ limit: Int64
     ) -> Int64? {
-        target.thread.enter()
+        guard let call = target.thread.enter() else { return nil }
         guard let range = target.prove(offset, limit: limit) else {
-            target.thread.leave()
+            call.leave()
             return nil
         }
         // The probe comes last: if the file was cut short during the copy, its page is gone by now.
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
-        let stayed = target.thread.leave()
+        let stayed = call.leave()
         if faulted || !stayed { return faultedRead(target, offset, buffer.count) }
         target.thread.served(target.geometry.statistics, target.family, read: buffer.count)
         return Int64(buffer.count)
@@ -53,20 +53,23 @@ extension Engine {
             let outcome = whyNotRead(target, guess, count, mayMap: true)
             return passOn(target, outcome ?? PS_OUTCOME_COLD, guess, count)
         }
-        target.thread.enter()
+        guard let call = target.thread.enter() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
+        guard target.mayClaim() else {
+            call.leave()
+            return passOn(target, PS_OUTCOME_COLD, -1, count)
+        }
         let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
         guard end >= Int64(count) else {
-            target.thread.leave()
+            call.leave()
             return passOn(target, PS_OUTCOME_OFFSET, -1, count)
         }
         let start = end &- Int64(count)
         guard start <= limit, Int64(count) <= limit &- start, let range = target.prove(start, limit: limit) else {
-            target.thread.leave()
-            return claimedRead(target, buffer, start, PS_OUTCOME_OFFSET)
+            return claimedRead(target, call, buffer, start, PS_OUTCOME_OFFSET)
         }
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
-        let stayed = target.thread.leave()
-        if faulted || !stayed { return claimedRead(target, buffer, start, PS_OUTCOME_FAULT) }
+        if faulted || !call.goesOn { return claimedRead(target, call, buffer, start, PS_OUTCOME_FAULT) }
+        call.leave()
         target.descriptor.pointee.guess.store(end, ordering: .relaxed)
         target.thread.served(target.geometry.statistics, target.family, read: count)
         return end &- start
@@ -76,11 +79,17 @@ extension Engine {
     /// not read is given back.
     @inline(never)
     private func claimedRead<Buffer: TransferBuffer>(
-        _ target: Target, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
+        _ target: Target, _ call: ServedCall, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
     ) -> Int64 {
+        // Where a handler has forked and this is the child, the parent reads or writes the very same.
+        guard !call.goesOn || target.isStillMeant() else {
+            call.leave()
+            return passOn(target, outcome, -1, buffer.count)
+        }
         let result = buffer.kernelRead(target.fd, at: start)
         let moved = Int64(max(result, 0))
         if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
+        call.leave()
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
         // Nothing read: the offset was behind the end, which says nothing of the size.
         if moved > 0 { grown(target.inode, target.fd, from: start, to: start &+ moved, isWrite: false) }

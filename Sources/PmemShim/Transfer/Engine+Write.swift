@@ -32,22 +32,23 @@ extension Engine {
     private func overwritten<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ limit: Int64
     ) -> ps_outcome {
-        target.thread.enter()
-        guard let range = target.prove(offset, limit: limit) else {
-            target.thread.leave()
-            return PS_OUTCOME_COLD
-        }
+        guard let call = target.thread.enter() else { return PS_OUTCOME_COLD }
+        defer { call.leave() }
+        return overwritten(target, call, buffer, offset, limit)
+    }
+
+    @inline(__always)
+    private func overwritten<Buffer: TransferBuffer>(
+        _ target: Target, _ call: ServedCall, _ buffer: Buffer, _ offset: Int64, _ limit: Int64
+    ) -> ps_outcome {
+        guard let range = target.prove(offset, limit: limit) else { return PS_OUTCOME_COLD }
         let stripes = Stripes(offset, buffer.count)
-        guard stripes.claim(target.inode) else {
-            target.thread.leave()
-            return PS_OUTCOME_BUSY
-        }
+        guard stripes.claim(self, target.inode, call) else { return PS_OUTCOME_BUSY }
         let faulted =
             isUntouched(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
             || ps_probe(range.probe) != 0
-        stripes.release(target.inode)
-        let stayed = target.thread.leave()
-        if faulted || !stayed {
+        stripes.release(self, target.inode)
+        if faulted || !call.goesOn {
             target.thread.countFault(target.geometry.statistics)
             return PS_OUTCOME_FAULT
         }
@@ -89,10 +90,14 @@ extension Engine {
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
             offset < target.inode.pointee.size.load(ordering: .relaxed)
         else { return passOn(target, outcome, offset, buffer.count, tick: tick) }
+        guard let call = target.thread.enter() else {
+            return passOn(target, outcome, offset, buffer.count, tick: tick)
+        }
         let stripes = Stripes(offset, buffer.count)
-        let alone = stripes.claim(target.inode)
+        let alone = stripes.claim(self, target.inode, call)
         let result = buffer.kernelWrite(target.fd, at: offset)
-        if alone { stripes.release(target.inode) }
+        if alone { stripes.release(self, target.inode) }
+        call.leave()
         target.count(outcome)
         if result > 0 {
             target.inode.stamped(tick)
@@ -136,32 +141,47 @@ extension Engine {
             let tick = noteKernelWrite(target, PS_OUTCOME_TICK)
             return passOn(target, PS_OUTCOME_TICK, guess, count, tick: tick)
         }
+        guard let call = target.thread.enter() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
+        guard target.mayClaim() else {
+            call.leave()
+            return passOn(target, PS_OUTCOME_COLD, -1, count)
+        }
         let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
-        guard end >= Int64(count) else { return passOn(target, PS_OUTCOME_OFFSET, -1, count) }
+        guard end >= Int64(count) else {
+            call.leave()
+            return passOn(target, PS_OUTCOME_OFFSET, -1, count)
+        }
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
         if start <= limit, Int64(count) <= limit &- start {
-            outcome = overwritten(target, buffer, start, limit)
+            outcome = overwritten(target, call, buffer, start, limit)
             if outcome == PS_OUTCOME_SERVED {
+                call.leave()
                 target.descriptor.pointee.guess.store(end, ordering: .relaxed)
                 return Int64(count)
             }
         }
-        return claimedWrite(target, buffer, start, outcome)
+        return claimedWrite(target, call, buffer, start, outcome)
     }
 
     @inline(never)
     private func claimedWrite<Buffer: TransferBuffer>(
-        _ target: Target, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
+        _ target: Target, _ call: ServedCall, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
     ) -> Int64 {
         let tick = noteKernelWrite(target, outcome)
-        if outcome == PS_OUTCOME_FAULT { relearn(target) }
+        // Where a handler has forked and this is the child, the parent reads or writes the very same.
+        guard !call.goesOn || target.isStillMeant() else {
+            call.leave()
+            return passOn(target, outcome, -1, buffer.count, tick: tick)
+        }
         let stripes = Stripes(start, buffer.count)
-        let alone = stripes.claim(target.inode)
+        let alone = stripes.claim(self, target.inode, call)
         let result = buffer.kernelWrite(target.fd, at: start)
-        if alone { stripes.release(target.inode) }
+        if alone { stripes.release(self, target.inode) }
         let moved = Int64(max(result, 0))
         if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
+        call.leave()
+        if outcome == PS_OUTCOME_FAULT { relearn(target) }
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
         if moved > 0 {
             target.inode.stamped(tick)

@@ -7,7 +7,8 @@ struct Descriptor: ~Copyable {
     let word: Atomic<UInt64>
     /// Where the file offset is expected; a hint, corrected by every claim.
     let guess: Atomic<Int64>
-    /// Data calls seen while unknown.
+    /// Data calls seen while unknown. While ours: not 0 once ranges have been claimed by moving its offset, see
+    /// ``Engine/awaitClaims(_:)``.
     let calls: Atomic<UInt32>
     /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:fd:)``.
     /// While unknown: see ``UnknownWrites``.

@@ -67,6 +67,7 @@ public func engineStart(environment: UnsafePointer<UnsafeMutablePointer<CChar>?>
     // Under a limit of address space nothing is served; then nothing is to be taken of it either.
     guard !ps_sys_address_space_limited() else { return }
     ps_copy_prepare()
+    ps_frames_prepare()
     guard let arena = ps_sys_arena(Arena.length) else { return }
     ps_set_root(arena)
 }

@@ -53,6 +53,7 @@ extension Engine {
         if descriptor.pointee.tally.load(ordering: .relaxed) != 0 { settle(descriptor) }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         descriptor.pointee.word.store(word.evicted.bits, ordering: .sequentiallyConsistent)
+        if word.has(DescriptorWord.ours) { awaitClaims(descriptor) }
         descriptor.pointee.calls.store(0, ordering: .relaxed)
         guard word.has(DescriptorWord.ours) else { return }
         if inode(word.inode).pointee.source == fd {

@@ -11,7 +11,6 @@ extension Engine {
         inode.pointee.readLimit.store(0, ordering: .relaxed)
         inode.pointee.writeLimit.store(0, ordering: .relaxed)
         inode.pointee.lastTick.store(0, ordering: .relaxed)
-        inode.pointee.writers.store(0, ordering: .relaxed)
         inode.pointee.flags.store(0, ordering: .relaxed)
         inode.pointee.size.store(0, ordering: .relaxed)
         inode.pointee.calls.store(0, ordering: .relaxed)

@@ -42,7 +42,7 @@ extension Engine {
     private func reuseRetired() -> Bool {
         // Every thread's announcement made before this point is visible after it, and every thread that announces
         // itself later reads a base that is no longer the retired one.
-        guard ps_sys_barrier_all_threads(), isNobodyInside() else { return false }
+        guard ps_sys_barrier_all_threads(), callsHaveEnded(patience: 200) else { return false }
         var index: UInt32 = 0
         while index < root.pointee.retired {
             let range = retired(index).pointee
@@ -53,13 +53,48 @@ extension Engine {
         return true
     }
 
-    private func isNobodyInside() -> Bool {
+    private func isNobodyInside() -> Bool { callsHaveEnded(patience: 0) }
+
+    /// Waits for the calls of other threads that have moved the offset of `descriptor`, which has just been forgotten and
+    /// is about to mean something else: such a call must still find its own file, or what it claimed is lost. Whoever
+    /// announces himself later sees that the number is forgotten, and claims nothing. Not for ever: a thread may be
+    /// stopped, or wait for us in a signal handler. Engine lock held.
+    func awaitClaims(_ descriptor: UnsafeMutablePointer<Descriptor>) {
+        guard !ps_single_threaded(), ps_sys_barrier_all_threads(),
+            descriptor.pointee.calls.load(ordering: .relaxed) != 0
+        else { return }
+        _ = callsHaveEnded(patience: 20_000, besides: ps_thread_current().pointee.record)
+    }
+
+    /// Whether each call that was going on when this began has been seen to end, or to be dead. It need not be at the
+    /// same moment: what begins later is no concern of the one who asks.
+    private func callsHaveEnded(patience: Int, besides own: UInt = 0) -> Bool {
         let bound = min(root.pointee.threadBound.load(ordering: .acquiring), Int32(Arena.threads))
-        var index: Int32 = 0
-        while index < bound {
-            if thread(Int(index)).pointee.inside.load(ordering: .acquiring) != 0 { return false }
+        var index = 0
+        while index < Int(bound) {
+            let record = thread(index)
             index &+= 1
+            guard UInt(bitPattern: record) != own else { continue }
+            for number in 0..<ThreadLayout.calls {
+                let place = ServedCall.place(record, number)
+                let frame = place.pointee.load(ordering: .acquiring)
+                guard frame != 0 else { continue }
+                var rounds = 0
+                while rounds < patience, place.pointee.load(ordering: .acquiring) == frame {
+                    if rounds & 31 == 31 { ps_sys_yield() } else { ps_pause() }
+                    rounds &+= 1
+                }
+                if rounds == patience, mayGoOn(record, frame) { return false }
+            }
         }
         return true
+    }
+
+    /// Whether the call that `record` announces with `frame` may still end by itself.
+    func mayGoOn(_ record: UnsafeMutablePointer<ThreadRecord>, _ frame: UInt) -> Bool {
+        let seen = record.pointee.thread.load(ordering: .relaxed)
+        let thread = seen < 0 ? 0 &- seen : seen
+        let process = root.pointee.owner.load(ordering: .relaxed)
+        return ps_sys_thread_exists(process, thread) && ps_frame_may_live(frame)
     }
 }

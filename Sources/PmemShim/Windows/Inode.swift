@@ -17,8 +17,7 @@ struct Inode: ~Copyable {
     let writeLimit: Atomic<Int64>
     /// ``ps_sys_coarse_now()`` before the last write of ours that went through the kernel, ns.
     let lastTick: Atomic<Int64>
-    /// One bit per stripe of 64 KiB, modulo 64: set while a writer of this process is in it. See ``Engine/claim``.
-    let writers: Atomic<UInt64>
+    let reserved: UInt64
     /// See ``InodeFlag``.
     let flags: Atomic<UInt32>
     /// See ``Geometry``.
