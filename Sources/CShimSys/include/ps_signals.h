@@ -46,6 +46,10 @@ int ps_signals_install(void);
 // application's: never call it between ps_sys_block_signals and ps_sys_unblock_signals.
 void ps_signals_thread_ready(void);
 
+// Takes the two out of the masks that handlers in progress on this thread will put back: the frames of signals on its
+// stack from `from` upwards. The two must be unblocked.
+void ps_signals_clear_frames(uintptr_t from);
+
 // Initial-exec; read through ps_signals_ready only.
 extern __thread bool ps_signals_thread_is_ready __attribute__((tls_model("initial-exec"), visibility("hidden")));
 // The check for the served path: one load, and thread_ready at a thread's first time.
