@@ -140,7 +140,8 @@ struct ServedCallTests {
                 let start = (UInt(bitPattern: buffer.baseAddress) &+ 15) & ~15
                 let back = UnsafePointer<UInt>(bitPattern: ps_frame() &+ 8)
                 for index in 0..<5 {
-                    UnsafeMutablePointer<UInt>(bitPattern: start &+ UInt(index) &* 32 &+ 8)?.pointee = back?.pointee ?? 0
+                    let place = UnsafeMutablePointer<UInt>(bitPattern: start &+ UInt(index) &* 32 &+ 8)
+                    place?.pointee = back?.pointee ?? 0
                 }
                 let calls = try (0..<4).map { try #require(ServedCall(record, frame: start &+ UInt($0) &* 32)) }
                 #expect(Set(calls.map { UInt(bitPattern: $0.place) }).count == 4)

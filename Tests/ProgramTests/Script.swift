@@ -32,13 +32,16 @@ struct Script: Sendable, CustomTestStringConvertible {
                 name: "multiprocessing", interpreter: "/usr/bin/python3",
                 arguments: ["-B", "\(directory)/processes.py"]),
         ]
+    /// File channels in several threads, and null checks, which are SIGSEGVs to the virtual machine.
+    static let java = Script(
+        name: "java", interpreter: "/usr/bin/java", arguments: ["\(directory)/FileChannels.java"])
 
     var name: String
     var interpreter: String
     var arguments: [String]
 
     /// Reads files of more than one huge page: of smaller ones there, nothing can be served.
-    var hasLargeFiles: Bool { ["sort", "tar"].contains(name) }
+    var hasLargeFiles: Bool { ["java", "sort", "tar"].contains(name) }
 
     var testDescription: String { name }
 

@@ -47,6 +47,11 @@ import Testing
         try compare(script, on: .ext4, mapAfter: 0)
     }
 
+    @Test("a Java program behaves the same as without the shim", arguments: [ScratchMount.Kind.tmpfs])
+    func javaProgram(kind: ScratchMount.Kind) throws {
+        try compare(Script.java, on: kind, mapAfter: 0)
+    }
+
     private func compare(_ script: Script, on kind: ScratchMount.Kind, mapAfter: Int?) throws {
         let mount = try ScratchMount(kind, mebibytes: 512)
         defer { mount.close() }
