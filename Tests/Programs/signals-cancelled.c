@@ -94,10 +94,10 @@ static void cancelled(int type, int times)
     }
     say("%ld failed", failed);
     truth("file");
-    say("comes and goes: %d", comes_and_goes("other", 600));
+    say("comes and goes: %d", comes_and_goes("other", 300));
 }
 
-static void deferred(void) { cancelled(PTHREAD_CANCEL_DEFERRED, 200); }
-static void asynchronous(void) { cancelled(PTHREAD_CANCEL_ASYNCHRONOUS, 400); }
+static void deferred(void) { cancelled(PTHREAD_CANCEL_DEFERRED, 60); }
+static void asynchronous(void) { cancelled(PTHREAD_CANCEL_ASYNCHRONOUS, 120); }
 
 PROGRAM({"deferred", deferred}, {"asynchronous", asynchronous})

@@ -281,7 +281,7 @@ static void in_handlers(void)
     sigaction(SIGUSR1, &action, NULL);
     timer_t first = storm_begin(SIGALRM, 300000), second = storm_begin(SIGUSR1, 470000);
     long wrong = 0;
-    for (long i = 0; handled < 4000; i++) {
+    for (long i = 0; handled < 1000; i++) {
         // malloc is interrupted as well, and what its arenas hold must not be touched.
         void *parts[8];
         for (int k = 0; k < 8; k++)

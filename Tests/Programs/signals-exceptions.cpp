@@ -68,7 +68,7 @@ void exceptions_out_of_calls()
         destroyed = 0;
         long caught = 0, calls = 0;
         timer_t timer = storm_begin(SIGALRM, 100000);
-        for (long i = 0; thrown < 300; i++) {
+        for (long i = 0; thrown < 150; i++) {
             calls++;
             try {
                 work(kind, i);
@@ -78,7 +78,7 @@ void exceptions_out_of_calls()
         }
         storm_end(timer);
         say("caught all %d, destroyed all %d, %ld wrong", caught == thrown, destroyed == calls, long(wrong));
-        say("comes and goes: %d", comes_and_goes("other", 600));
+        say("comes and goes: %d", comes_and_goes("other", 300));
     }
     long failed = 0;
     for (long at = 0; at < FILE_SIZE; at += PAGE * 2) {

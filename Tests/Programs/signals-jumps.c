@@ -5,7 +5,7 @@
 
 #include "storm.h"
 
-#define JUMPS 2000
+#define JUMPS 300
 
 static unsigned char buffer[1 << 20];
 static int fd;
@@ -115,7 +115,7 @@ static void jumps_out_of_calls(void)
     for (int i = PREAD; i < KINDS; i++) {
         jump_out_of((enum what)i);
         rewrite_and_check();
-        say("comes and goes: %d", comes_and_goes("other", 600));
+        say("comes and goes: %d", comes_and_goes("other", 300));
     }
 }
 
@@ -174,14 +174,14 @@ static void threads_that_end(void)
     fd = open_file("file", 1, O_RDWR);
     make_file("other", 2, 1 << 20);
     catch_by(jump, 0);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 30; i++) {
         pthread_t thread;
         pthread_create(&thread, NULL, jumper, NULL);
         pthread_join(thread, NULL);
     }
     block_alarms(SIG_BLOCK);
     rewrite_and_check();
-    say("comes and goes: %d", comes_and_goes("other", 600));
+    say("comes and goes: %d", comes_and_goes("other", 300));
 }
 
 // ---- two contexts that a timer switches between, each in the middle of its calls ------------------------------
@@ -202,7 +202,7 @@ static void switch_over(int number)
 static void in_context(void)
 {
     unsigned char bytes[9000];
-    for (long i = 0; switches < 3000; i++) {
+    for (long i = 0; switches < 1000; i++) {
         long at = i * 4099 % (4 << 20);
         memset(bytes, 0, sizeof bytes);
         if (pread(fd, bytes, sizeof bytes, at) != sizeof bytes || bytes[0] != pattern(1, at)
@@ -241,7 +241,7 @@ static void switched_by_a_timer(void)
     block_alarms(SIG_BLOCK);
     say("%ld wrong", wrong);
     truth("file");
-    say("comes and goes: %d", comes_and_goes("other", 600));
+    say("comes and goes: %d", comes_and_goes("other", 300));
 }
 
 PROGRAM({"alone", alone}, {"beside-a-thread", beside_a_thread}, {"from-another-stack", from_another_stack},

@@ -74,7 +74,7 @@ static inline bool comes_and_goes(const char *path, int times)
         close(fd);
     }
     // What may be kept for later is bounded; 70 MiB and a mapping at every turn are not.
-    return mappings() < before + 40 && address_space() < space + 70l * 300;
+    return mappings() < before + 40 && address_space() < space + 35l * times;
 }
 
 #endif

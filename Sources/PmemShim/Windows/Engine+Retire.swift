@@ -42,7 +42,7 @@ extension Engine {
     private func reuseRetired() -> Bool {
         // Every thread's announcement made before this point is visible after it, and every thread that announces
         // itself later reads a base that is no longer the retired one.
-        guard ps_sys_barrier_all_threads(), callsHaveEnded(patience: 200) else { return false }
+        guard ps_sys_barrier_all_threads(), callsHaveEnded(patience: Engine.spins) else { return false }
         var index: UInt32 = 0
         while index < root.pointee.retired {
             let range = retired(index).pointee
@@ -52,6 +52,9 @@ extension Engine {
         root.pointee.retired = 0
         return true
     }
+
+    /// Looks at a call that goes on without giving up the processor.
+    private static let spins = 200
 
     private func isNobodyInside() -> Bool { callsHaveEnded(patience: 0) }
 
@@ -81,7 +84,8 @@ extension Engine {
                 guard frame != 0 else { continue }
                 var rounds = 0
                 while rounds < patience, place.pointee.load(ordering: .acquiring) == frame {
-                    if rounds & 31 == 31 { ps_sys_yield() } else { ps_pause() }
+                    // Other processes may get all their turns in a yield: only where it is worth that.
+                    if rounds > Engine.spins, rounds & 31 == 31 { ps_sys_yield() } else { ps_pause() }
                     rounds &+= 1
                 }
                 if rounds == patience, mayGoOn(record, frame) { return false }
