@@ -23,6 +23,13 @@ enum Face {
 
     static func write(_ fd: Int32, _ buffer: UnsafeRawPointer, _ count: Int) -> Int {
         let served = engineWrite(fd: fd, buffer: buffer, count: count)
+        if served == passOnSettled {
+            let result = Glibc.write(fd, buffer, count)
+            let error = errno
+            let moved = result < 0 ? -Int(error) : result
+            if moved != count { engineFellShort(fd: fd, count: count, result: Int64(moved)) }
+            return moved
+        }
         return served != passOn ? Int(served) : passedOn(fd, PS_FAMILY_WRITE, Glibc.write(fd, buffer, count))
     }
 
@@ -71,6 +78,8 @@ enum Face {
     }
 
     private static let passOn = Int64.min
+    /// PS_PASS_ON_SETTLED: only a write that falls short is told.
+    private static let passOnSettled = Int64.min + 1
 
     private static func passedOn(_ fd: Int32, _ family: ps_family, _ result: Int) -> Int {
         let error = errno
