@@ -40,20 +40,21 @@ static void pause_a_little(uint64_t *random)
     }
 }
 
-// Brings the file from `from` to `to` bytes, with zeros or with bytes of generation `generation`, and fills its holes:
-// the shim leaves files with holes to the kernel. Now and then the extension is one.
+// Brings the file from `from` to `to` bytes, with zeros or with bytes of generation `generation`. Now and then it is a
+// hole; not often, for the shim leaves files with holes to the kernel.
 static void extend(int fd, uint64_t *random, long from, long to, uint32_t generation)
 {
     int way = (int)below(random, 64);
-    if (way < 48 && way % 2 == 0 && to - from <= MOST_AT_ONCE) {
+    if (way == 0) {
+        if (ftruncate(fd, to) != 0)
+            die("ftruncate");
+    } else if (way < 32 && to - from <= MOST_AT_ONCE) {
         fill_stamps(bytes, 0, generation, from, to - from);
         if (pwrite(fd, bytes, (size_t)(to - from), from) != to - from)
             die("pwrite");
-    } else if (way < 48 && ftruncate(fd, to) != 0) {
-        die("ftruncate");
-    }
-    if (way != 0 && fallocate(fd, 0, 0, to) != 0)
+    } else if (fallocate(fd, 0, 0, to) != 0) {
         die("fallocate");
+    }
 }
 
 void resize_until_stopped(struct board *board, const char *path)
@@ -78,9 +79,9 @@ void resize_until_stopped(struct board *board, const char *path)
         if (fstat(fd, &status) != 0)
             die("fstat");
         // The other may have extended it meanwhile: its bytes are left alone.
-        if (status.st_size <= cut)
-            extend(fd, &random, cut, size > cut ? size : cut, generation);
-        else if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, status.st_size) != 0)
+        if (status.st_size <= cut && cut < size)
+            extend(fd, &random, cut, size, generation);
+        else if (status.st_size > cut && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, status.st_size) != 0)
             die("fallocate");
         atomic_fetch_add(&board->changes, 1);
         board->counts[CHANGES]++;
