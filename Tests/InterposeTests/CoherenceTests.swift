@@ -145,7 +145,9 @@ struct CoherentUsersTests {
         let links = try ScratchDirectory()
         try FileManager.default.createSymbolicLink(
             atPath: "\(links.path)/stats", withDestinationPath: "\(victim.path)/stats")
-        _ = try files.read(files.mount.path("file"), mounts: files.mount.directory, runtimeDirectory: links.path)
+        _ = try files.read(
+            files.mount.path("file"), mounts: files.mount.directory,
+            environment: ["PMEMSHIM_RUNTIME_DIR": links.path])
         #expect(try String(contentsOfFile: "\(victim.path)/stats", encoding: .utf8) == "precious")
     }
 }
