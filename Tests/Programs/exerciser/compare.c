@@ -45,6 +45,8 @@ static bool compare_bytes(struct comparison *comparison, const struct result *se
 static bool compare_result(struct comparison *comparison, const struct result *served, const struct result *reference,
                            size_t length)
 {
+    if (served->wrong != NULL) return differs(comparison, "%s", served->wrong);
+    if (reference->wrong != NULL) return differs(comparison, "on the reference side: %s", reference->wrong);
     if (served->signal != reference->signal)
         return differs(comparison, "signal %d, reference %d", served->signal, reference->signal);
     if (served->ret != reference->ret || (served->ret < 0 && served->err != reference->err))
@@ -111,12 +113,17 @@ static bool compare_range(struct comparison *comparison, unsigned slot, int64_t 
                    (long long)from + (long long)first, served->arena[first], reference->arena[first]);
 }
 
+bool compare_slots(struct comparison *comparison)
+{
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        if (!compare_slot(comparison, slot)) return false;
+    return true;
+}
+
 bool compare_step(struct comparison *comparison, const struct op *op, const struct place *place,
                   const struct result *served, const struct result *reference)
 {
-    if (!compare_result(comparison, served, reference, place->length)) return false;
-    for (unsigned slot = 0; slot < SLOTS; slot++)
-        if (!compare_slot(comparison, slot)) return false;
+    if (!compare_result(comparison, served, reference, place->length) || !compare_slots(comparison)) return false;
     if (place->position < 0 || op->slot >= SLOTS || !regular_readable(comparison->served, op->slot)) return true;
     // An appending write goes to the end, wherever it was told to go.
     struct stat status;

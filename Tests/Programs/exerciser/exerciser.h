@@ -46,9 +46,21 @@ struct op {
     int64_t delta, delta2, length;
 };
 
+// What a sequence does beyond one thread of one undisturbed process. Each is a group of kinds of its own.
+enum mode {
+    MODE_THREADS = 1 << 0,    // other threads, signal handlers, and several at once
+    MODE_FORK = 1 << 1,       // several processes, by turns
+    MODE_EXEC = 1 << 2,       // the program replaced by itself
+    MODE_KILL = 1 << 3,       // processes killed by -9 between operations and within one
+    MODE_TRUNCATION = 1 << 4, // files cut and punched by another process during operations
+    MODE_FAULTS = 1 << 5,     // memory, space, signals and system calls taken away
+    MODES_ALL = (1 << 6) - 1,
+};
+
 struct sequence {
     uint64_t seed;
     bool huge;   // files of several MiB that cross 2 MiB borders
+    unsigned modes;
     struct op *ops;
     size_t count;
 };
@@ -72,6 +84,9 @@ enum trait {
     CHECKS = 1 << 10,    // compares everything; always the last step too
     UNSEEN = 1 << 12,    // may make holes that no shim in this process sees: another process, libc's own writes
     TOUCHES = 1 << 11,   // loads or stores in its buffer itself, which therefore must be good
+    CONTROL = 1 << 13,   // decides which process goes on: done once, and it may be another one that returns
+    BESIDE = 1 << 14,    // the second process does its part of it at the same time
+    RESTRICTS = 1 << 15, // takes something away until its first choice gives it back: done soon
 };
 
 struct choice {
@@ -96,6 +111,8 @@ struct result {
     int signal;  // SIGBUS or SIGSEGV met in a mapping
     int64_t extra;
     uint64_t hash; // of bytes that only the second process has
+    bool skipped;  // was not possible after all
+    const char *wrong; // found wrong by the operation itself, which has no reference for it; NULL: nothing
     const unsigned char *bytes; // buffer and its surroundings
     size_t bytes_length;
 };
@@ -119,23 +136,26 @@ struct group {
 };
 
 extern const struct group data_group, descriptor_group, name_group, size_group, map_group, stdio_group, lock_group,
-    process_group, outside_group;
+    process_group, outside_group, thread_group, fork_group, exec_group, kill_group, truncation_group, fault_group;
 
 const struct kind *kind_of(const struct op *op);
 const struct kind *kind_at(size_t index); // NULL past the last one
 int kind_named(const char *name);         // -1 if there is none
+unsigned kind_mode(size_t index);         // the mode it belongs to; 0 for those that are always there
 
 // ---- text form (text.c)
 
 void op_print(FILE *out, const struct op *op);
 bool op_parse(const char *line, struct op *op);
+bool modes_parse(const char *text, unsigned *modes); // "fork,exec", "all", "none"
+void modes_print(FILE *out, unsigned modes);
 bool sequence_save(FILE *out, const struct sequence *sequence);
 bool sequence_load(FILE *in, struct sequence *sequence); // says on stderr what is wrong
 
 // ---- generation (generate.c)
 
 uint64_t random_next(uint64_t *state);
-void sequence_generate(struct sequence *sequence, uint64_t seed, size_t count, bool huge);
+void sequence_generate(struct sequence *sequence, uint64_t seed, size_t count, bool huge, unsigned modes);
 
 // ---- the two sides
 
@@ -202,11 +222,15 @@ struct side {
     bool seeks;    // and so are SEEK_DATA and SEEK_HOLE, as long as nothing was set aside unwritten
     bool huge_pages; // tmpfs mounted with huge=
     bool memory;     // tmpfs of any kind
+    int letters[2];  // a pair of sockets in which descriptors are sent and received
+    bool alone;      // on a small file system of its own, which may be filled
 };
 
 bool side_prepare(struct side *side, const struct calls *calls, const char *label, const char *directory,
                   const char *outside, bool huge, bool create);
 void side_close_all(struct side *side);
+bool sides_alone(const struct side *a, const struct side *b); // on two small file systems, which may be filled
+bool letters_make(struct side *side);
 int side_fd(const struct side *side, unsigned slot);
 int side_flags(const struct side *side, int flags); // as far as they have a defined outcome there
 void side_path(const struct side *side, unsigned name, unsigned variant, char *out, size_t size);
@@ -236,17 +260,40 @@ struct helper {
 bool helper_start(struct helper *helper, const struct side *served, const struct side *reference, bool huge);
 bool helper_run(struct helper *helper, int side, const struct op *op, const struct place *place,
                 struct result *result);
+// The second process's part of an operation that both do at once; helper_end waits for it.
+bool helper_begin(struct helper *helper, int side, const struct op *op, const struct place *place);
+bool helper_end(struct helper *helper, struct result *result);
 bool helper_compare(struct helper *helper, char *message, size_t size); // false: differs, see message
-void helper_stop(struct helper *helper);
+// It ends when all processes under test have.
 int helper_main(int argc, char **argv);
+extern bool in_helper; // this is the second process
 bool directories_compare(const struct side *a, const struct side *b, char *message, size_t size);
 
 // ---- running (run.c, compare.c), supervising (supervise.c), shortening (minimise.c)
 
-// Lives in memory shared with the supervisor: true also after a crash.
+// ---- processes under test (actors.c): they take turns, so that the order of operations stays that of the sequence
+
+#define ACTORS 5
+
+struct actors {
+    struct {
+        _Atomic int32_t pid;   // 0: no such process now
+        _Atomic uint32_t ended; // may end now: by itself at its end, or killed on purpose
+    } list[ACTORS];
+    _Atomic uint32_t holder; // whose turn it is
+    int32_t leaving;         // whoever goes on first waits for the end of this one; 0 none
+};
+
+// Lives in memory shared by the supervisor and all processes under test: true also after a crash.
 struct report {
     uint32_t step; // about to be executed, or being executed
-    uint32_t differs;
+    uint32_t next; // after it
+    _Atomic uint32_t differs;
+    _Atomic uint32_t done; // to the end, by all processes
+    uint32_t actor;        // that was at it
+    int32_t supervisor;
+    struct actors actors;
+    _Atomic uint64_t scratch[8]; // between an operation and the child it makes
     uint64_t counts[MAX_KINDS], successes[MAX_KINDS], skipped;
     char message[4096];
 };
@@ -258,10 +305,15 @@ struct options {
     size_t operations, sequences;
     const char *served, *reference, *outside, *load, *save;
     bool huge, minimise, times, trace, print, libc_reference, quiet;
-    int tries, timeout, minimise_seconds;
+    unsigned modes;
+    int tries, timeout, minimise_seconds, resume;
 };
 
 int run_sequence(const struct options *options, const struct sequence *sequence, struct report *report);
+
+// Descriptors of the exerciser's own that outlive exec.
+#define SEQUENCE_FD 3
+#define REPORT_FD 4
 
 struct comparison {
     struct side *served, *reference;
@@ -269,11 +321,57 @@ struct comparison {
     struct report *report;
     bool times;
     bool unseen; // another process has been at the files
+    const struct options *options;
+    const struct sequence *sequence;
 };
+
+extern struct comparison *running; // the one of this process
+extern char **own_arguments;       // main's argv
+
+int run_on(struct comparison *comparison); // from report->next to the end, the last comparison included
+
+extern unsigned actor_self; // index in actors.list
+bool actors_others(void);   // is another one alive?
+int actors_pick(unsigned which); // one of the others; -1 if there is none
+int actors_free(void);           // an index without a process; -1 if all are taken
+void actors_enter(unsigned index); // this process is from now on the one of this index
+void actors_give(unsigned to);     // the turn
+void actors_wait(void);            // for the turn, and for the end of the one that is leaving
+void actors_expect_end(unsigned index);
+void await_end(pid_t pid); // until all its descriptors are closed
+
+// ---- where in the process an operation runs (context.c)
+
+enum handler_kind { HANDLER_NONE, HANDLER_PLAIN, HANDLER_ALL_BLOCKED, HANDLER_OTHER_STACK };
+
+struct context {
+    unsigned worker; // 0: the thread of the loop itself
+    enum handler_kind handler; // the next operation that can runs in a signal handler
+    bool in_handler;
+    int blocked[4];     // by worker: 1 SIGBUS, 2 SIGSEGV, 4 SIGUSR1
+    bool memory_limited, memory_locked, maps_refused, maps_kill;
+};
+
+extern struct context context;
+#define WORKERS 3 // besides the loop's own thread
+
+void context_run(const struct op *op, void (*body)(void *), void *argument);
+bool context_workers_start(void); // all of them; false: the memory is not there
+bool context_has_workers(void);
+void context_forked(void);        // in a child: the other threads are gone, this one is now the loop's
+bool context_forbids(const struct op *op);
+bool context_file_limited(void); // by RLIMIT_FSIZE
+bool context_block(int signals, unsigned how); // in the thread that runs now
+
+void resume_save_and_exec(struct comparison *comparison, int how, struct result *result); // returns only if it failed
+// In the image that exec started: everything but the report as it was. False: the state cannot be had.
+bool resume_restore(int fd, struct comparison *comparison, const struct calls *const calls[2], bool huge);
+int spawned_main(int argc, char **argv);
 
 bool differs(struct comparison *comparison, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool compare_step(struct comparison *comparison, const struct op *op, const struct place *place,
                   const struct result *served, const struct result *reference);
+bool compare_slots(struct comparison *comparison); // what the kernel says of every descriptor
 bool compare_everything(struct comparison *comparison, const struct op *op);
 bool compare_windows_gone(struct comparison *comparison);
 
@@ -296,6 +394,10 @@ void sequence_minimise(const struct options *options, struct sequence *sequence,
 
 // The named defect over `calls`, or NULL if there is none of this name.
 const struct calls *sabotage(const struct calls *calls, const char *name);
+// The same for the defects that only one of the modes shows (sabotage_modes.c).
+const struct calls *sabotage_mode(const struct calls *calls, const char *name);
+void sabotage_modes_list(FILE *out);
+extern bool was_resumed; // this image was started by exec in the middle of a sequence
 void sabotage_list(FILE *out);
 
 #endif

@@ -22,6 +22,8 @@ struct generator {
     int64_t last_delta;
     int closed;   // a slot that is likely closed, or no file any more; -1 none
     bool limited; // a file size limit is in force: lift it soon
+    int restricted[8]; // so with other things taken away, by kind
+    unsigned restrictions, modes;
     unsigned bad; // of 1,000: operations with something wrong about them
 };
 
@@ -40,8 +42,13 @@ static void choose_weights(struct generator *generator)
     const struct kind *kind;
     // In a third of the sequences nobody else touches the files, and so holes too can be compared to their end.
     bool alone = chance(generator, 333);
+    unsigned others = MODE_FORK | MODE_KILL | MODE_TRUNCATION;
+    if ((generator->modes & others) != 0) alone = alone && chance(generator, 400);
     static const unsigned leaning[] = {0, 1, 2, 2, 2, 3, 8};
     for (generator->kinds = 0; (kind = kind_at(generator->kinds)) != NULL; generator->kinds++) {
+        // Without a mode, sequences are what they were before there was one: nothing is drawn for it.
+        unsigned mode = kind_mode(generator->kinds);
+        if ((mode & generator->modes) != mode) continue;
         unsigned factor = leaning[below(generator, sizeof leaning / sizeof *leaning)];
         // Without these the rest has nothing to work on.
         bool needed = strcmp(kind->name, "open") == 0 || strcmp(kind->name, "pread") == 0 ||
@@ -50,6 +57,9 @@ static void choose_weights(struct generator *generator)
         if (factor > 2 && (kind->fields == 0 || kind->fields == SLOT)) factor = 2;
         if (needed && factor < 2) factor = 2;
         if (alone && (kind->traits & (OUTSIDE | UNSEEN)) != 0) factor = 0;
+        if (alone && (mode & others) != 0) factor = 0;
+        // A mode asked for is a mode seen.
+        else if (mode != 0 && factor == 0) factor = 1;
         generator->weights[generator->kinds] = (unsigned)kind->weight * factor;
         generator->total += generator->weights[generator->kinds];
     }
@@ -185,6 +195,10 @@ static struct op next_op(struct generator *generator)
     uint64_t left = below(generator, generator->total);
     while (left >= generator->weights[op.kind]) left -= generator->weights[op.kind++];
     const struct kind *kind = kind_of(&op);
+    if (generator->restrictions > 0 && chance(generator, 60)) {
+        op.kind = (uint8_t)generator->restricted[--generator->restrictions];
+        return op; // choice 0: given back
+    }
     if (generator->limited && chance(generator, 150)) {
         op.kind = (uint8_t)kind_named("limit");
         generator->limited = false;
@@ -206,6 +220,8 @@ static struct op next_op(struct generator *generator)
     if ((kind->fields & NAME) != 0) generator->last.name = op.name;
     clear_unused(kind, &op);
     if (strcmp(kind->name, "limit") == 0) generator->limited = op.choice != 0;
+    if ((kind->traits & RESTRICTS) != 0 && op.choice != 0 && generator->restrictions < 8)
+        generator->restricted[generator->restrictions++] = op.kind;
     return op;
 }
 
@@ -225,11 +241,11 @@ static size_t begin(struct generator *generator, struct op *ops, size_t count)
     return made;
 }
 
-void sequence_generate(struct sequence *sequence, uint64_t seed, size_t count, bool huge)
+void sequence_generate(struct sequence *sequence, uint64_t seed, size_t count, bool huge, unsigned modes)
 {
-    struct generator generator = {.state = seed * 0x2545f4914f6cdd1dull + huge, .huge = huge};
+    struct generator generator = {.state = seed * 0x2545f4914f6cdd1dull + huge, .huge = huge, .modes = modes};
     choose_weights(&generator);
-    *sequence = (struct sequence){.seed = seed, .huge = huge, .count = count};
+    *sequence = (struct sequence){.seed = seed, .huge = huge, .modes = modes, .count = count};
     generator.closed = -1;
     sequence->ops = calloc(count, sizeof *sequence->ops);
     if (sequence->ops == NULL) {

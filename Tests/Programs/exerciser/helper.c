@@ -6,7 +6,6 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -61,25 +60,28 @@ bool helper_start(struct helper *helper, const struct side *served, const struct
     return error == 0;
 }
 
-void helper_stop(struct helper *helper)
+bool helper_begin(struct helper *helper, int side, const struct op *op, const struct place *place)
 {
-    close(helper->to);
-    close(helper->from);
-    int status;
-    while (waitpid(helper->pid, &status, 0) < 0 && errno == EINTR) continue;
+    struct request request = {.side = side, .op = *op, .place = *place};
+    return transfer(helper->to, &request, sizeof request, true);
+}
+
+bool helper_end(struct helper *helper, struct result *result)
+{
+    struct reply reply;
+    if (!transfer(helper->from, &reply, sizeof reply, false)) return false;
+    *result = reply.result;
+    // Pointers of that process mean nothing here.
+    result->bytes = NULL;
+    result->bytes_length = 0;
+    result->wrong = NULL;
+    return true;
 }
 
 bool helper_run(struct helper *helper, int side, const struct op *op, const struct place *place,
                 struct result *result)
 {
-    struct request request = {.side = side, .op = *op, .place = *place};
-    struct reply reply;
-    if (!transfer(helper->to, &request, sizeof request, true)) return false;
-    if (!transfer(helper->from, &reply, sizeof reply, false)) return false;
-    *result = reply.result;
-    result->bytes = NULL;
-    result->bytes_length = 0;
-    return true;
+    return helper_begin(helper, side, op, place) && helper_end(helper, result);
 }
 
 bool helper_compare(struct helper *helper, char *message, size_t size)
@@ -140,9 +142,12 @@ bool directories_compare(const struct side *a, const struct side *b, char *messa
     return true;
 }
 
+bool in_helper;
+
 int helper_main(int argc, char **argv)
 {
     static struct side sides[2];
+    in_helper = true;
     struct request request;
     if (argc != 7) return STATUS_USAGE;
     bool huge = argv[6][0] == '1';

@@ -5,8 +5,11 @@
 
 static const struct group *const groups[] = {
     &data_group, &descriptor_group, &name_group, &size_group, &map_group, &stdio_group, &lock_group, &process_group,
-    &outside_group,
+    &outside_group, &thread_group, &fork_group, &exec_group, &kill_group, &truncation_group, &fault_group,
 };
+
+// Groups from this one on are modes, in the order of `enum mode`.
+enum { FIRST_MODE = 9 };
 
 const struct kind *kind_at(size_t index)
 {
@@ -28,4 +31,12 @@ int kind_named(const char *name)
     for (int index = 0; (kind = kind_at((size_t)index)) != NULL; index++)
         if (strcmp(kind->name, name) == 0) return index;
     return -1;
+}
+
+unsigned kind_mode(size_t index)
+{
+    size_t group = 0;
+    for (; group < sizeof groups / sizeof *groups && index >= groups[group]->count; group++)
+        index -= groups[group]->count;
+    return group < FIRST_MODE ? 0 : 1u << (group - FIRST_MODE);
 }

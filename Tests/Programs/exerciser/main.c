@@ -1,6 +1,7 @@
 // exerciser: the same random file operations in a served and in an unserved directory, compared step by step.
 #include "exerciser.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static const char usage[] =
     "  --ops N               operations in a sequence (default 2000)\n"
     "  --sequences N         sequences, each with the next seed and in a process of its own (default 1)\n"
     "  --huge                files of several MiB that cross 2 MiB borders\n"
+    "  --modes LIST          of threads, fork, exec, kill, truncation, faults; or all (default none)\n"
     "  --times               also compare whether mtime and ctime move, to within a tick\n"
     "  --libc-reference      the reference side too goes through libc, not past it\n"
     "  --load FILE           run the sequence in FILE\n"
@@ -33,7 +35,7 @@ static const char usage[] =
 
 enum long_option {
     SERVED = 1000, REFERENCE, OUTSIDE_DIRECTORY, SEED, OPS, SEQUENCES, HUGE_FILES, TIMES, LIBC_REFERENCE, LOAD, SAVE,
-    MINIMISE, NO_MINIMISE, TRIES, MINIMISE_SECONDS, TIMEOUT, PRINT, TRACE, QUIET, INTERNAL_RUN, HELP,
+    MINIMISE, NO_MINIMISE, TRIES, MINIMISE_SECONDS, TIMEOUT, PRINT, TRACE, QUIET, INTERNAL_RUN, INTERNAL_RESUME, HELP, MODES,
 };
 
 static const struct option long_options[] = {
@@ -46,6 +48,7 @@ static const struct option long_options[] = {
     {"no-minimise", no_argument, NULL, NO_MINIMISE}, {"tries", required_argument, NULL, TRIES},
     {"minimise-seconds", required_argument, NULL, MINIMISE_SECONDS}, {"timeout", required_argument, NULL, TIMEOUT},
     {"print", no_argument, NULL, PRINT}, {"trace", no_argument, NULL, TRACE}, {"quiet", no_argument, NULL, QUIET},
+    {"internal-resume", required_argument, NULL, INTERNAL_RESUME}, {"modes", required_argument, NULL, MODES},
     {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
 };
 
@@ -69,15 +72,18 @@ static uint64_t fresh_seed(void)
     return random_next(&state) % 1000000000;
 }
 
-// The child's side: the sequence is on descriptor 3, the shared report on 4.
+// The child's side: the sequence and the shared report come as descriptors, which stay for an image after exec.
 static int internal_run(const struct options *options)
 {
     struct sequence sequence;
-    FILE *in = fdopen(3, "r");
-    struct report *report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
+    struct report *report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED, REPORT_FD, 0);
+    int copy = fcntl(SEQUENCE_FD, F_DUPFD_CLOEXEC, 5);
+    lseek(SEQUENCE_FD, 0, SEEK_SET);
+    FILE *in = copy < 0 ? NULL : fdopen(copy, "r");
     if (in == NULL || report == MAP_FAILED || !sequence_load(in, &sequence)) return STATUS_USAGE;
     fclose(in);
-    close(4);
+    fcntl(SEQUENCE_FD, F_SETFD, FD_CLOEXEC);
+    fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC);
     return run_sequence(options, &sequence, report);
 }
 
@@ -92,6 +98,11 @@ static void set_option(struct options *options, int option, const char *argument
     case SEQUENCES: options->sequences = (size_t)number(argument); break;
     case HUGE_FILES: options->huge = true; break;
     case TIMES: options->times = true; break;
+    case INTERNAL_RESUME: options->resume = (int)number(argument); break;
+    case MODES:
+        if (modes_parse(argument, &options->modes)) break;
+        fprintf(stderr, "exerciser: not a list of modes: %s; see --help\n", argument);
+        exit(STATUS_USAGE);
     case LIBC_REFERENCE: options->libc_reference = true; break;
     case LOAD: options->load = argument; break;
     case SAVE: options->save = argument; break;
@@ -110,9 +121,11 @@ static void set_option(struct options *options, int option, const char *argument
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--internal-helper") == 0) return helper_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--internal-spawned") == 0) return spawned_main(argc, argv);
+    own_arguments = argv;
     struct options options = {
         .seed = fresh_seed(), .operations = 2000, .sequences = 1, .minimise = true, .tries = 2, .timeout = 120,
-        .minimise_seconds = 60,
+        .minimise_seconds = 60, .resume = -1,
     };
     bool internal = false, help = false;
     int option;

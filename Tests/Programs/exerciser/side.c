@@ -21,6 +21,18 @@ static bool make_tree(const struct side *side)
     return symlink("f0", path) == 0;
 }
 
+bool sides_alone(const struct side *a, const struct side *b)
+{
+    struct statfs system[2];
+    struct stat status[2];
+    if (!a->strict || !b->strict || fstat(a->directory_fd, &status[0]) != 0 || fstat(b->directory_fd, &status[1]) != 0 ||
+        fstatfs(a->directory_fd, &system[0]) != 0 || fstatfs(b->directory_fd, &system[1]) != 0)
+        return false;
+    const unsigned long most = (64ul << 20) / PAGE;
+    return status[0].st_dev != status[1].st_dev && system[0].f_blocks != 0 && system[0].f_blocks <= most &&
+           system[1].f_blocks != 0 && system[1].f_blocks <= most;
+}
+
 // tmpfs with huge pages allocates, and so reports holes, as memory happens to allow.
 static bool mounted_huge(dev_t device)
 {

@@ -12,7 +12,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -87,33 +89,95 @@ static pid_t child_start(const struct options *options, const struct places *pla
     if (trace) arguments[count++] = "--trace";
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, sequence, 3);
-    posix_spawn_file_actions_adddup2(&actions, report, 4);
+    posix_spawn_file_actions_adddup2(&actions, sequence, SEQUENCE_FD);
+    posix_spawn_file_actions_adddup2(&actions, report, REPORT_FD);
+    // A group of its own, so that all the processes of a sequence can be ended together.
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     pid_t pid = -1;
-    if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, arguments, environ) != 0) pid = -1;
+    if (posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, arguments, environ) != 0) pid = -1;
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return pid;
 }
 
-static void child_wait(const struct options *options, pid_t pid, struct report *report)
+// The processes of one sequence, as far as the supervisor has heard of them.
+struct family {
+    pid_t pids[ACTORS];
+    struct pollfd ends[ACTORS];
+};
+
+static void look_for_new(struct family *family, const struct report *report)
 {
-    int status;
-    struct pollfd ended = {.fd = pidfd_open(pid, 0), .events = POLLIN};
-    if (ended.fd >= 0 && poll(&ended, 1, options->timeout * 1000) == 0) {
-        kill(pid, SIGKILL);
+    for (int index = 0; index < ACTORS; index++) {
+        pid_t pid = report->actors.list[index].pid;
+        if (pid == 0 || pid == family->pids[index]) continue;
+        if (family->ends[index].fd >= 0) close(family->ends[index].fd);
+        family->pids[index] = pid;
+        family->ends[index] = (struct pollfd){.fd = pidfd_open(pid, 0), .events = POLLIN};
+    }
+}
+
+// The first that has ended and should not have; 0 if there is none.
+static pid_t ended_too_soon(struct family *family, const struct report *report)
+{
+    for (int index = 0; index < ACTORS; index++) {
+        if ((family->ends[index].revents & POLLIN) == 0) continue;
+        close(family->ends[index].fd);
+        family->ends[index].fd = -1;
+        family->ends[index].revents = 0;
+        bool replaced = report->actors.list[index].pid != family->pids[index];
+        if (!replaced && !report->actors.list[index].ended) return family->pids[index];
+    }
+    return 0;
+}
+
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000ll + now.tv_nsec / 1000000;
+}
+
+// Until all have come to the end, one differs, one has died, or the time is over. Returns the one that has died.
+static pid_t watch(const struct options *options, pid_t first, struct report *report)
+{
+    struct family family = {.pids = {first}};
+    int64_t deadline = milliseconds() + options->timeout * 1000ll;
+    pid_t dead = 0;
+    for (int index = 0; index < ACTORS; index++) family.ends[index].fd = -1;
+    family.ends[0] = (struct pollfd){.fd = pidfd_open(first, 0), .events = POLLIN};
+    while (!report->done && !report->differs && dead == 0) {
+        // New ones tell of themselves in the report only.
+        poll(family.ends, ACTORS, 10);
+        dead = ended_too_soon(&family, report);
+        look_for_new(&family, report);
+        if (milliseconds() < deadline) continue;
         report->differs = 1;
         snprintf(report->message, sizeof report->message, "no end after %d s", options->timeout);
     }
-    if (ended.fd >= 0) close(ended.fd);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-    if (report->differs) return;
-    if (WIFSIGNALED(status)) {
+    for (int index = 0; index < ACTORS; index++)
+        if (family.ends[index].fd >= 0) close(family.ends[index].fd);
+    return dead;
+}
+
+static void child_wait(const struct options *options, pid_t first, struct report *report)
+{
+    pid_t dead = watch(options, first, report), pid;
+    int status, last = 0;
+    if (!report->done) kill(-first, SIGKILL);
+    // As their subreaper, this process inherits those whose parents are gone: until there is none left.
+    while ((pid = waitpid(-first, &status, 0)) > 0 || errno == EINTR)
+        if (pid == dead) last = status;
+    if (report->differs || report->done) return;
+    if (WIFSIGNALED(last)) {
         report->differs = 1;
-        snprintf(report->message, sizeof report->message, "killed by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    } else if (WEXITSTATUS(status) != STATUS_EQUAL) {
+        snprintf(report->message, sizeof report->message, "killed by signal %d (%s)", WTERMSIG(last),
+                 strsignal(WTERMSIG(last)));
+    } else {
         report->differs = 2; // could not run at all, or ended itself
-        snprintf(report->message, sizeof report->message, "ended with status %d", WEXITSTATUS(status));
+        snprintf(report->message, sizeof report->message, "ended with status %d", WEXITSTATUS(last));
     }
 }
 
@@ -130,6 +194,7 @@ bool supervise_once(const struct options *options, const struct sequence *sequen
                 strerror(errno));
         exit(STATUS_USAGE);
     }
+    view->supervisor = getpid();
     fflush(stdout);
     pid_t pid = child_start(options, &places, text, shared, trace);
     if (pid > 0) child_wait(options, pid, view);
@@ -233,12 +298,13 @@ static int save_only(const struct options *options, const struct sequence *seque
 int supervise(const struct options *options)
 {
     static struct report total, report;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     size_t sequences = options->load != NULL ? 1 : options->sequences, equal = 0;
     int status = STATUS_EQUAL;
     for (size_t index = 0; index < sequences && status == STATUS_EQUAL; index++) {
         struct sequence sequence;
         if (options->load == NULL) {
-            sequence_generate(&sequence, options->seed + index, options->operations, options->huge);
+            sequence_generate(&sequence, options->seed + index, options->operations, options->huge, options->modes);
         } else if (!load(options, &sequence)) {
             return STATUS_USAGE;
         }

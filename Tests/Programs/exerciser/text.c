@@ -133,10 +133,46 @@ bool op_parse(const char *line, struct op *op)
     return true;
 }
 
+// In the order of `enum mode`.
+static const char *const mode_names[] = {"threads", "fork", "exec", "kill", "truncation", "faults"};
+enum { MODE_COUNT = sizeof mode_names / sizeof *mode_names };
+
+bool modes_parse(const char *text, unsigned *modes)
+{
+    char words[256], *state;
+    *modes = 0;
+    if (strcmp(text, "all") == 0) *modes = MODES_ALL;
+    if (strcmp(text, "all") == 0 || strcmp(text, "none") == 0) return true;
+    if ((size_t)snprintf(words, sizeof words, "%s", text) >= sizeof words) return false;
+    for (char *word = strtok_r(words, ",", &state); word != NULL; word = strtok_r(NULL, ",", &state)) {
+        unsigned index = 0;
+        while (index < MODE_COUNT && strcmp(mode_names[index], word) != 0) index++;
+        if (index == MODE_COUNT) return false;
+        *modes |= 1u << index;
+    }
+    return *modes != 0;
+}
+
+void modes_print(FILE *out, unsigned modes)
+{
+    const char *separator = "";
+    for (unsigned index = 0; index < MODE_COUNT; index++) {
+        if ((modes & 1u << index) == 0) continue;
+        fprintf(out, "%s%s", separator, mode_names[index]);
+        separator = ",";
+    }
+    if (modes == 0) fputs("none", out);
+}
+
 bool sequence_save(FILE *out, const struct sequence *sequence)
 {
     fprintf(out, "# exerciser sequence: replay with `exerciser --load FILE --served DIR --reference DIR`\n");
-    fprintf(out, "seed=%llu huge=%d\n", (unsigned long long)sequence->seed, sequence->huge);
+    fprintf(out, "seed=%llu huge=%d", (unsigned long long)sequence->seed, sequence->huge);
+    if (sequence->modes != 0) {
+        fputs(" modes=", out);
+        modes_print(out, sequence->modes);
+    }
+    fputc('\n', out);
     for (size_t index = 0; index < sequence->count; index++) op_print(out, &sequence->ops[index]);
     return fflush(out) == 0 && ferror(out) == 0;
 }
@@ -149,11 +185,17 @@ bool sequence_load(FILE *in, struct sequence *sequence)
     while (fgets(line, sizeof line, in) != NULL) {
         unsigned long long seed;
         int huge;
+        char modes[256];
         number++;
         if (line[0] == '#' || line[0] == '\n') continue;
-        if (sscanf(line, "seed=%llu huge=%d", &seed, &huge) == 2) {
+        int fields = sscanf(line, "seed=%llu huge=%d modes=%255s", &seed, &huge, modes);
+        if (fields >= 2) {
             sequence->seed = seed;
             sequence->huge = huge != 0;
+            if (fields == 3 && !modes_parse(modes, &sequence->modes)) {
+                fprintf(stderr, "exerciser: line %zu names no modes: %s", number, line);
+                return false;
+            }
             continue;
         }
         if (sequence->count == room) {

@@ -1,0 +1,268 @@
+// Threads: which of them does what follows, and several of them at once on one file. What happens at once has no order,
+// so such an operation is one whose outcome does not depend on it, or is checked by itself and then made the same.
+#include "exerciser.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+// What follows is done by this thread of the process.
+static void run_worker(struct side *side, const struct op *op, const struct place *place, struct result *result)
+{
+    (void)side, (void)place, (void)result;
+    context.worker = op->variant % (WORKERS + 1);
+}
+
+static void run_handler(struct side *side, const struct op *op, const struct place *place, struct result *result)
+{
+    (void)side, (void)op, (void)result;
+    context.handler = (enum handler_kind)place->value;
+}
+
+// ---- several at once
+
+enum race_kind { RANGES, READS, WRITES, NUMBERS, TAIL };
+
+enum { RACERS = 4, PIECE = 16 << 10, ROUNDS = 6 };
+
+struct race {
+    struct side *side;
+    enum race_kind kind;
+    int fd, other;
+    unsigned racers, rounds, variant;
+    size_t length;
+    int64_t offset, size, small;
+    uint32_t pattern;
+    pthread_barrier_t begin;
+};
+
+struct racer {
+    struct race *race;
+    unsigned index;
+    uint64_t sum; // of what it got, in any order
+    int64_t total;
+    const char *wrong;
+    unsigned char buffer[PIECE], expected[PIECE];
+};
+
+static struct racer racers[RACERS];
+static unsigned char before[2][PIECE]; // what the two files have at the place where they are read
+
+static uint64_t hash(const unsigned char *bytes, size_t length)
+{
+    uint64_t value = 1469598103934665603ull;
+    for (size_t index = 0; index < length; index++) value = (value ^ bytes[index]) * 1099511628211ull;
+    return value;
+}
+
+// Neighbours share a page, never a byte.
+static void race_ranges(struct racer *racer)
+{
+    const struct race *race = racer->race;
+    int64_t offset = race->offset + (int64_t)(racer->index * race->length);
+    for (unsigned round = 0; round < race->rounds; round++) {
+        pattern_fill(racer->expected, race->length, race->pattern + racer->index * 64 + round);
+        long put = race->side->calls->pwrite((int)race->variant, race->fd, racer->expected, race->length, offset);
+        if (put != (long)race->length) racer->wrong = "threads on ranges of their own: pwrite was short";
+        long got = race->side->calls->pread((int)race->variant, race->fd, racer->buffer, race->length, offset);
+        if (got != (long)race->length || memcmp(racer->buffer, racer->expected, race->length) != 0)
+            racer->wrong = "threads on ranges of their own: one does not read what it wrote";
+    }
+}
+
+static void race_reads(struct racer *racer)
+{
+    const struct race *race = racer->race;
+    for (unsigned round = 0; round < race->rounds; round++) {
+        long got = race->side->calls->read((int)race->variant, race->fd, racer->buffer, race->length);
+        racer->total += got;
+        if (got > 0) racer->sum += hash(racer->buffer, (size_t)got);
+    }
+}
+
+static void piece_fill(unsigned char *bytes, const struct race *race, unsigned piece)
+{
+    pattern_fill(bytes, race->length, race->pattern + piece);
+    memcpy(bytes, &piece, sizeof piece);
+}
+
+static void race_writes(struct racer *racer)
+{
+    const struct race *race = racer->race;
+    for (unsigned round = 0; round < race->rounds; round++) {
+        piece_fill(racer->buffer, race, racer->index * race->rounds + round);
+        racer->total += race->side->calls->write((int)race->variant, race->fd, racer->buffer, race->length);
+    }
+}
+
+// Numbers come to mean one file and then the other, each thread's its own, some of them just given back by another.
+static void race_numbers(struct racer *racer)
+{
+    const struct race *race = racer->race;
+    const struct calls *calls = race->side->calls;
+    for (unsigned round = 0; round < 4 * race->rounds; round++) {
+        unsigned which = (racer->index + round) % 2;
+        int fds[2] = {race->fd, race->other};
+        int number = (int)calls->dup(fds[1 - which]);
+        if (number < 0) continue; // none left below the limit: another operation's doing
+        if (round % 3 != 0) calls->dup2(fds[which], number);
+        unsigned meant = round % 3 != 0 ? which : 1 - which;
+        long got = calls->pread((int)race->variant, number, racer->buffer, race->length, race->offset);
+        if (got != (long)race->length || memcmp(racer->buffer, before[meant], race->length) != 0)
+            racer->wrong = "threads that reuse numbers: bytes of another file";
+        calls->close((int)round % 3, number);
+    }
+}
+
+// One cuts and lengthens the file's tail, the others work before it.
+static void race_tail(struct racer *racer)
+{
+    const struct race *race = racer->race;
+    int64_t offset = (int64_t)((racer->index - 1) * race->length);
+    for (unsigned round = 0; round < 3 * race->rounds; round++) {
+        if (racer->index == 0) {
+            race->side->calls->ftruncate((int)race->variant, race->fd, race->small);
+            race->side->calls->ftruncate((int)race->variant, race->fd, race->size);
+            continue;
+        }
+        pattern_fill(racer->expected, race->length, race->pattern + racer->index * 64 + round);
+        long put = race->side->calls->pwrite((int)race->variant, race->fd, racer->expected, race->length, offset);
+        long got = race->side->calls->pread((int)race->variant, race->fd, racer->buffer, race->length, offset);
+        if (put != (long)race->length || got != put || memcmp(racer->buffer, racer->expected, race->length) != 0)
+            racer->wrong = "a thread before the end that another one moves does not read what it wrote";
+    }
+}
+
+static void *race(void *argument)
+{
+    struct racer *racer = argument;
+    static void (*const bodies[])(struct racer *) = {race_ranges, race_reads, race_writes, race_numbers, race_tail};
+    pthread_barrier_wait(&racer->race->begin);
+    bodies[racer->race->kind](racer);
+    return NULL;
+}
+
+// Each piece once and whole, in any order; then the same order on both sides.
+static const char *settle_writes(const struct race *race, int64_t start)
+{
+    unsigned pieces = race->racers * race->rounds;
+    uint64_t seen = 0;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", race->fd);
+    int fd = (int)raw_calls.open(0, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+    const char *wrong = fd < 0 ? "the file written by several threads cannot be opened" : NULL;
+    for (unsigned index = 0; index < pieces && fd >= 0; index++) {
+        int64_t offset = start + (int64_t)(index * race->length);
+        unsigned piece;
+        if (raw_calls.pread(0, fd, racers[0].buffer, race->length, offset) != (long)race->length) {
+            wrong = "several threads wrote, and the file is too short";
+            break;
+        }
+        memcpy(&piece, racers[0].buffer, sizeof piece);
+        if (piece < pieces) piece_fill(racers[0].expected, race, piece);
+        bool whole = piece < pieces && memcmp(racers[0].buffer, racers[0].expected, race->length) == 0;
+        if (!whole) wrong = "several threads wrote, and their bytes are mixed";
+        else if ((seen & 1ull << piece) != 0) wrong = "several threads wrote, and one write is there twice";
+        if (whole) seen |= 1ull << piece;
+    }
+    for (unsigned index = 0; index < pieces && fd >= 0; index++) {
+        piece_fill(racers[0].expected, race, index);
+        raw_calls.pwrite(0, fd, racers[0].expected, race->length, start + (int64_t)(index * race->length));
+    }
+    if (fd >= 0) raw_calls.close(0, fd);
+    return wrong;
+}
+
+static bool regular(struct side *side, unsigned slot, int access, int refused)
+{
+    struct stat status;
+    long flags = raw_calls.fcntl(0, side_fd(side, slot), F_GETFL, 0);
+    bool fits = access == O_RDWR ? (flags & O_ACCMODE) == O_RDWR : (flags & O_ACCMODE) != (access ^ O_WRONLY);
+    return flags >= 0 && fits && (flags & (O_PATH | O_DIRECT | refused)) == 0 && slot_stat(side, slot, &status) &&
+           S_ISREG(status.st_mode);
+}
+
+static bool prepare(struct race *race, struct side *side, const struct op *op, const struct place *place)
+{
+    struct stat status;
+    *race = (struct race){.side = side, .kind = (enum race_kind)place->value, .fd = side_fd(side, op->slot),
+                          .other = side_fd(side, op->other), .racers = 2 + op->shape % 3u,
+                          .rounds = 1 + op->shape / 3u % ROUNDS, .variant = op->variant, .offset = place->offset,
+                          .pattern = op->pattern};
+    race->length = place->length < 16 ? 16 : place->length > PIECE ? PIECE : place->length;
+    if (!context_workers_start() || context.memory_limited || !slot_stat(side, op->slot, &status)) return false;
+    race->size = status.st_size;
+    int64_t all = (int64_t)(race->racers * race->length);
+    long current = raw_calls.lseek(0, race->fd, 0, SEEK_CUR);
+    switch (race->kind) {
+    case RANGES: return regular(side, op->slot, O_RDWR, O_APPEND) && race->offset >= 0 && race->offset + all <= side->limit;
+    case READS: return regular(side, op->slot, O_RDONLY, 0);
+    case WRITES:
+        return regular(side, op->slot, O_WRONLY, 0) && current + all * race->rounds <= side->limit &&
+               race->size + all * race->rounds <= side->limit;
+    case NUMBERS:
+        return regular(side, op->slot, O_RDONLY, 0) && regular(side, op->other, O_RDONLY, 0) && race->offset >= 0 &&
+               raw_calls.pread(0, race->fd, before[0], race->length, race->offset) == (long)race->length &&
+               raw_calls.pread(0, race->other, before[1], race->length, race->offset) == (long)race->length;
+    case TAIL:
+        race->small = (int64_t)((race->racers - 1) * race->length) + op->pattern % 100;
+        return regular(side, op->slot, O_RDWR, O_APPEND) && race->small < race->size;
+    }
+    return false;
+}
+
+static void run_race(struct side *side, const struct op *op, const struct place *place, struct result *result)
+{
+    struct race race_now;
+    pthread_t threads[RACERS];
+    pthread_attr_t attributes;
+    if (!prepare(&race_now, side, op, place)) {
+        result->skipped = true;
+        return;
+    }
+    long flags = raw_calls.fcntl(0, race_now.fd, F_GETFL, 0);
+    int64_t start = (flags & O_APPEND) != 0 ? race_now.size : raw_calls.lseek(0, race_now.fd, 0, SEEK_CUR);
+    pthread_barrier_init(&race_now.begin, NULL, race_now.racers);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 128 << 10);
+    for (unsigned index = 0; index < race_now.racers; index++) {
+        racers[index].race = &race_now;
+        racers[index].index = index;
+        racers[index].sum = 0;
+        racers[index].total = 0;
+        racers[index].wrong = NULL;
+        if (pthread_create(&threads[index], &attributes, race, &racers[index]) != 0) _exit(STATUS_USAGE);
+    }
+    pthread_attr_destroy(&attributes);
+    for (unsigned index = 0; index < race_now.racers; index++) {
+        pthread_join(threads[index], NULL);
+        result->hash += racers[index].sum;
+        result->ret += racers[index].total;
+        if (racers[index].wrong != NULL) result->wrong = racers[index].wrong;
+    }
+    pthread_barrier_destroy(&race_now.begin);
+    if (race_now.kind == WRITES && result->ret == (int64_t)(race_now.racers * race_now.rounds * race_now.length)) {
+        const char *wrong = settle_writes(&race_now, start);
+        if (wrong != NULL) result->wrong = wrong;
+    }
+}
+
+static const struct choice handlers[] = {
+    {"plain", HANDLER_PLAIN, 2}, {"all-blocked", HANDLER_ALL_BLOCKED, 3}, {"other-stack", HANDLER_OTHER_STACK, 2},
+    {NULL, 0, 0},
+};
+
+static const struct choice races[] = {
+    {"ranges", RANGES, 3}, {"reads", READS, 3}, {"writes", WRITES, 3}, {"numbers", NUMBERS, 2}, {"tail", TAIL, 2},
+    {NULL, 0, 0},
+};
+
+static const struct kind kinds[] = {
+    {"worker", 16, VARIANT, ONCE | CONTROL, NULL, run_worker},
+    {"handler", 12, CHOICE, ONCE | CONTROL, handlers, run_handler},
+    // Two descriptors of one file may be made by others, whose holes the shim cannot see.
+    {"race", 8, SLOT | OTHER | OFFSET | LENGTH | SHAPE | VARIANT | CHOICE, UNTIMED, races, run_race},
+};
+
+const struct group thread_group = {"threads", kinds, sizeof kinds / sizeof *kinds};
