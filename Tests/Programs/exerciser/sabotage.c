@@ -176,11 +176,12 @@ const struct calls *sabotage(const struct calls *calls, const char *name)
         if (wrong->dup2 != NULL) defective.dup2 = wrong->dup2;
         return &defective;
     }
-    return NULL;
+    return sabotage_mode(calls, name);
 }
 
 void sabotage_list(FILE *out)
 {
     for (size_t index = 0; index < sizeof defects / sizeof *defects; index++)
         fprintf(out, "  %-14s %s\n", defects[index].name, defects[index].what);
+    sabotage_modes_list(out);
 }
