@@ -5,6 +5,7 @@
 
 #include "ps_copy.h"
 #include "ps_sys.h"
+#include "ps_thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -434,17 +435,36 @@ void ps_signals_jump(uint64_t mask)
     }
 }
 
-__thread bool ps_thread_may_be_shared;
+__thread int ps_thread_sharer;
+
+static uint32_t *shared_mark(void)
+{
+    char *root = ps_root();
+    return root ? (uint32_t *)(root + PS_ROOT_SHARED) : NULL;
+}
+
+void ps_signals_note_sharing(void)
+{
+    uint32_t *mark = shared_mark();
+    ps_thread_sharer = (int)ps_sys_thread();
+    if (mark)
+        __atomic_store_n(mark, 1, __ATOMIC_RELAXED);
+}
 
 bool ps_signals_stranger(void)
 {
-    if (__builtin_expect(!ps_thread_may_be_shared, 1))
+    if (__builtin_expect(ps_thread_sharer == 0, 1))
         return false;
+    // The mark is gone in a child that has only a copy of what the sharer left behind: by whatever call it was made,
+    // also one that libc has not seen, and whose thread state therefore still names the parent.
+    uint32_t *mark = shared_mark();
+    bool copy = mark && __atomic_load_n(mark, __ATOMIC_RELAXED) == 0;
     // libc notes the thread's id in its thread state, at pthread_create and in the child of fork; a vfork child runs
     // on its parent's. The clock id is the kernel's way to name a thread: ~tid << 3, and three bits of kind.
+    int self = (int)ps_sys_thread();
     clockid_t clock;
-    if (pthread_getcpuclockid(pthread_self(), &clock) == 0 && ~(clock >> 3) != (int)ps_sys_thread())
+    if (!copy && self != ps_thread_sharer && pthread_getcpuclockid(pthread_self(), &clock) == 0 && ~(clock >> 3) != self)
         return true;
-    ps_thread_may_be_shared = false;
+    ps_thread_sharer = 0;
     return false;
 }

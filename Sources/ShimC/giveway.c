@@ -170,9 +170,9 @@ void ps_before_clone(unsigned long flags)
     if (memory ? !(flags & CLONE_VFORK) : flags & CLONE_FILES)
         ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
     if (memory)
-        ps_thread_may_be_shared = true;
+        ps_signals_note_sharing();
     else
-        ps_signals_stranger(); // settles an older doubt: the child, whose libc may not know its id, could not
+        ps_signals_stranger(); // settles an older doubt
 }
 
 PS_ENTRY int clone(int (*function)(void *), void *stack, int flags, void *argument, ...)

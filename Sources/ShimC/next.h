@@ -80,7 +80,5 @@ static inline void *ps_next_pointer(enum ps_next_slot slot)
     "7:\t" PS_CALL_ASIDE("movl $%c1, %%edi\n\tcall ps_next_find\n\t")                                                 \
     "jmpq *%%rax"
 #define PS_NEXT_OPERANDS(slot) "i"((slot) * sizeof(void *)), "i"(slot)
-// Assembly that sets ps_thread_may_be_shared (ps_signals.h).
-#define PS_NOTE_SHARED "movq ps_thread_may_be_shared@GOTTPOFF(%%rip), %%rax\n\tmovb $1, %%fs:(%%rax)\n\t"
 
 #endif

@@ -251,7 +251,7 @@ extern pid_t __vfork(void);
 // The child returns from here first, on the parent's stack: nothing of ours may be on it.
 PS_ENTRY __attribute__((naked, PS_UNCOUNTED)) pid_t vfork(void)
 {
-    __asm__(PS_NOTE_SHARED PS_JUMP_TO_NEXT ::PS_NEXT_OPERANDS(PS_NEXT_vfork));
+    __asm__(PS_CALL_ASIDE("call ps_signals_note_sharing\n\t") PS_JUMP_TO_NEXT ::PS_NEXT_OPERANDS(PS_NEXT_vfork));
 }
 PS_ALIAS(__vfork, vfork);
 

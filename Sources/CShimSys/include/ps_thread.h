@@ -59,6 +59,9 @@ struct ps_hot {
 extern struct ps_hot ps_hot __attribute__((visibility("hidden")));
 
 // The arena of the engine; NULL: the shim is inactive (before the constructor, disabled, or no memory).
+// Where in its first page, behind all that the engine has there, a word says that a thread of this very memory has
+// forked in a way that may share it: 0 again in every child with a memory of its own (uint32_t, atomic).
+#define PS_ROOT_SHARED 4088
 static inline void *_Nullable ps_root(void) { return __atomic_load_n(&ps_hot.root, __ATOMIC_ACQUIRE); }
 static inline void ps_set_root(void *_Nullable root) { __atomic_store_n(&ps_hot.root, root, __ATOMIC_RELEASE); }
 static inline _Bool ps_write_is_bare(void) { return __atomic_load_n(&ps_hot.write_is_bare, __ATOMIC_RELAXED); }

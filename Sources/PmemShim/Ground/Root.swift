@@ -5,6 +5,7 @@ import Synchronization
 ///
 /// The arena is one anonymous mapping that the kernel wipes to zero in every child (MADV_WIPEONFORK), so zero is the
 /// initial state of everything in it, locks included: a forked child starts with an empty cache, whoever forked it.
+/// The last eight bytes of its page are the signals' (`PS_ROOT_SHARED`).
 struct Root: ~Copyable {
     /// The process whose descriptor table the cache describes; 0 until the first slow path. A vfork child shares this
     /// memory but not the descriptors: it finds another process here and learns nothing.
