@@ -136,7 +136,11 @@ void context_run(const struct op *op, void (*body)(void *), void *argument)
         argument = &handled;
     }
     struct worker *worker = context.worker == 0 ? NULL : &workers[context.worker - 1];
-    if (worker == NULL || !start(worker)) {
+    if (worker == NULL) {
+        body(argument);
+        return;
+    }
+    if (!start(worker)) { // no memory for it: then in the loop's own thread
         unsigned meant = context.worker;
         context.worker = 0;
         body(argument);
@@ -167,7 +171,7 @@ bool context_forbids(const struct op *op)
     // What they do is checked against calls that succeed.
     bool writes = strcmp(kind->name, "race") == 0 || strcmp(kind->name, "killed") == 0 ||
                   strcmp(kind->name, "shaken") == 0;
-    if (writes && context_file_limited()) return true;
+    if (writes && (context_file_limited() || context.space_limited)) return true;
     // A program started under a filter that kills is killed by the shim's own tables (docs/limitations.md).
     bool starts = strcmp(kind->name, "exec") == 0 || strcmp(kind->name, "spawn") == 0;
     if (starts && context.maps_kill) return true;

@@ -349,7 +349,7 @@ struct context {
     enum handler_kind handler; // the next operation that can runs in a signal handler
     bool in_handler;
     int blocked[4];     // by worker: 1 SIGBUS, 2 SIGSEGV, 4 SIGUSR1
-    bool memory_limited, memory_locked, maps_refused, maps_kill;
+    bool memory_limited, memory_locked, maps_refused, maps_kill, space_limited;
 };
 
 extern struct context context;

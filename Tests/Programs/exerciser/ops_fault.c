@@ -88,13 +88,14 @@ static void run_fill(struct side *side, const struct op *op, const struct place 
     char path[1024];
     struct statfs system;
     // Only where the sides do not share one, only a small one, and only where blocks can be compared.
-    if (!side->alone || !side->holes) {
+    if (!side->alone || !side->holes || context_file_limited()) {
         result->skipped = true;
         return;
     }
     snprintf(path, sizeof path, "%s/ballast", side->directory);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     result_set(result, fd < 0 ? -1 : ftruncate(fd, 0));
+    context.space_limited = place->value != 0;
     int64_t left = place->value < 0 ? 0 : place->value;
     if (fd >= 0 && place->value != 0 && statfs(path, &system) == 0 && (int64_t)system.f_bfree > left)
         result_set(result, fallocate(fd, 0, 0, ((int64_t)system.f_bfree - left) * system.f_bsize));

@@ -144,7 +144,7 @@ static bool possible(struct attempt *attempt, struct side *side, const struct op
         return false;
     // Under a file size limit, or with the device full, writes are short: that is not what is asked here.
     int64_t most = attempt->kind == READS ? status.st_size : side->limit;
-    if (attempt->offset + (int64_t)attempt->length > most || context.memory_limited) return false;
+    if (attempt->offset > most - (int64_t)attempt->length || context.memory_limited) return false;
     long got = raw_calls.pread(0, attempt->fd, attempt->old, attempt->length, attempt->offset);
     attempt->before = got < 0 ? 0 : (size_t)got;
     return got >= 0;
@@ -157,8 +157,10 @@ static void run_killed(struct side *side, const struct op *op, const struct plac
         result->skipped = true;
         return;
     }
-    // From a few to several hundred thousand nanoseconds: within one of the first calls, or some calls later.
-    uint64_t nanoseconds = op->pattern % 3 == 0 ? op->pattern % 400000 : op->pattern % 40000;
+    // From a few to several hundred thousand nanoseconds: within one of the first calls, or some calls later. Spread, so
+    // that a plainer pattern is not always an early moment.
+    uint64_t spread = op->pattern * 2654435761u >> 8;
+    uint64_t nanoseconds = spread % 3 == 0 ? spread % 400000 : spread % 40000;
     if (side == running->served) result->wrong = kill_within(&attempt, nanoseconds);
     // Then the same on both sides, by the process that goes on.
     if (attempt.kind != READS) {

@@ -196,11 +196,11 @@ static bool prepare(struct race *race, struct side *side, const struct op *op, c
     int64_t all = (int64_t)(race->racers * race->length);
     long current = raw_calls.lseek(0, race->fd, 0, SEEK_CUR);
     switch (race->kind) {
-    case RANGES: return regular(side, op->slot, O_RDWR, O_APPEND) && race->offset >= 0 && race->offset + all <= side->limit;
+    case RANGES: return regular(side, op->slot, O_RDWR, O_APPEND) && race->offset >= 0 && race->offset <= side->limit - all;
     case READS: return regular(side, op->slot, O_RDONLY, 0);
     case WRITES:
-        return regular(side, op->slot, O_WRONLY, 0) && current + all * race->rounds <= side->limit &&
-               race->size + all * race->rounds <= side->limit;
+        return regular(side, op->slot, O_WRONLY, 0) && current <= side->limit - all * race->rounds &&
+               race->size <= side->limit - all * race->rounds;
     case NUMBERS:
         return regular(side, op->slot, O_RDONLY, 0) && regular(side, op->other, O_RDONLY, 0) && race->offset >= 0 &&
                raw_calls.pread(0, race->fd, before[0], race->length, race->offset) == (long)race->length &&

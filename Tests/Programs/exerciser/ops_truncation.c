@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum shaking { CUTS, PUNCHES, CUTS_TO_NOTHING };
@@ -12,18 +13,33 @@ enum { MOST = 300 << 10, CALLS = 60 };
 
 // ---- in the second process
 
+// Each size for a while, so that reads meet both, and the change.
+static void stay(uint64_t *state)
+{
+    struct timespec begin, now;
+    int64_t nanoseconds = (int64_t)(random_next(state) % 20000);
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - begin.tv_sec) * 1000000000ll + now.tv_nsec - begin.tv_nsec < nanoseconds);
+}
+
 static void shake(struct side *side, const struct op *op, const struct place *place, struct result *result)
 {
     char path[1024];
     side_path(side, op->name, 0, path, sizeof path);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     int64_t small = place->value == CUTS_TO_NOTHING ? 0 : place->offset;
+    uint64_t state = op->pattern;
     for (unsigned round = 0; fd >= 0 && round < 10u + op->pattern % 60; round++) {
         if (place->value == PUNCHES) {
             fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, small, place->size - small);
+            stay(&state);
             continue;
         }
-        if (ftruncate(fd, small) != 0 || ftruncate(fd, place->size) != 0) break;
+        if (ftruncate(fd, small) != 0) break;
+        stay(&state);
+        if (ftruncate(fd, place->size) != 0) break;
+        stay(&state);
     }
     result_set(result, fd);
     if (fd >= 0) close(fd);

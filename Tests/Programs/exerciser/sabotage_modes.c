@@ -2,6 +2,7 @@
 // process that has its signals and its memory.
 #include "exerciser.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,12 +35,22 @@ static long rewound_read(int variant, int fd, void *buffer, size_t count)
     return real->read(variant, fd, buffer, count);
 }
 
+// A bad buffer is the kernel's to tell.
+static bool readable(const void *buffer, size_t count)
+{
+    static int fd = -1;
+    if (fd < 0) fd = (int)raw_calls.memfd_create("copy", 1 /* MFD_CLOEXEC */);
+    return raw_calls.pwrite(0, fd, buffer, count, 0) == (long)count;
+}
+
 // The end of a long write goes first.
 static long backward_pwrite(int variant, int fd, const void *buffer, size_t count, off_t offset)
 {
     struct stat status;
-    bool inside = count >= 2 * PAGE && offset >= 0 && fstat(fd, &status) == 0 &&
-                  offset + (int64_t)count <= status.st_size;
+    long flags = raw_calls.fcntl(0, fd, 3 /* F_GETFL */, 0);
+    bool inside = flags >= 0 && (flags & 02000) == 0 && count >= 2 * PAGE && count < (1 << 20) && offset >= 0 &&
+                  fstat(fd, &status) == 0 && offset + (int64_t)count <= status.st_size && !context_file_limited() &&
+                  readable(buffer, count);
     size_t half = count / 2;
     if (inside) raw_calls.pwrite(0, fd, (const char *)buffer + half, count - half, offset + (off_t)half);
     return real->pwrite(variant, fd, buffer, count, offset);
@@ -95,8 +106,10 @@ static long unclaimed_write(int variant, int fd, const void *buffer, size_t coun
 static long shared_buffer_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
 {
     static unsigned char between[64 << 10];
-    if (count > sizeof between) return real->pread(variant, fd, buffer, count, offset);
+    // The buffer must be good: where it is not, the kernel says so.
+    if (count > sizeof between || raw_calls.pread(0, fd, buffer, count, offset) != (long)count) return real->pread(variant, fd, buffer, count, offset);
     long got = real->pread(variant, fd, between, count, offset);
+    sched_yield();
     if (got > 0) memcpy(buffer, between, (size_t)got);
     return got;
 }
@@ -123,9 +136,9 @@ static long handler_pread(int variant, int fd, void *buffer, size_t count, off_t
 static long unguarded_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
 {
     struct stat status;
-    bool inside = count > 0 && count <= (64 << 10) && offset >= 0 && fstat(fd, &status) == 0 &&
-                  S_ISREG(status.st_mode) && offset + (int64_t)count <= status.st_size;
-    // The buffer must be good: where it is not, the kernel says so.
+    // Where holes are compared they must not be filled so.
+    bool inside = !running->served->holes && count > 0 && count <= (64 << 10) && offset >= 0 &&
+                  fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && offset + (int64_t)count <= status.st_size;
     if (!inside || raw_calls.pread(0, fd, buffer, count, offset) != (long)count)
         return real->pread(variant, fd, buffer, count, offset);
     size_t length = (size_t)(offset + (int64_t)count);
