@@ -14,6 +14,8 @@ struct Exercise: Sendable, CustomTestStringConvertible {
     var options: [String] = []
     /// Whether a substantial part of the calls must have been served.
     var isServed = true
+    /// Both sides on small file systems of their own, which the exerciser may fill.
+    var ownFileSystems = false
 
     var operations: Int { sequences * length }
 
@@ -34,6 +36,13 @@ struct Exercised {
     var servedShare: Double {
         let all = run.counts.served() + run.counts.passedOn
         return all == 0 ? 0 : Double(run.counts.served()) / Double(all)
+    }
+
+    /// How often an operation of this kind was done; 0 with `--quiet`, which prints no counts.
+    func done(_ kind: String) -> Int {
+        // fork                    21        21 succeeded
+        let line = run.lines.map { $0.split(separator: " ") }.first { $0.first == kind[...] && $0.last == "succeeded" }
+        return line.flatMap { $0.count == 4 ? Int($0[1]) : nil } ?? 0
     }
 
     init(_ run: Run) {
@@ -62,14 +71,21 @@ extension Exercise {
         for name in ["served", "reference", "outside"] {
             try FileManager.default.createDirectory(atPath: mount.path(name), withIntermediateDirectories: false)
         }
+        var sides = [mount.path("served"), mount.path("reference")]
+        let small = try ownFileSystems ? sides.map { _ in try ScratchMount(.tmpfs, mebibytes: 16) } : []
+        defer { small.forEach { $0.close() } }
+        if ownFileSystems {
+            guard small.allSatisfy(\.isWholeFileSystem) else { throw SetupError("this user may not mount") }
+            sides = small.map(\.directory)
+        }
         var arguments = [
-            "--served", mount.path("served"), "--reference", mount.path("reference"), "--outside",
-            mount.path("outside"), "--seed", "\(firstSeed)", "--sequences", "\(sequences)", "--ops", "\(length)",
+            "--served", sides[0], "--reference", sides[1], "--outside", mount.path("outside"), "--seed", "\(firstSeed)",
+            "--sequences", "\(sequences)", "--ops", "\(length)",
         ]
         arguments += options
         if let save { arguments += ["--save", save] }
         if let load { arguments += ["--load", load] }
-        let item = kind == .ext4 ? "\(mount.path("served")):pagecache" : mount.path("served")
+        let item = kind == .ext4 ? "\(sides[0]):pagecache" : sides[0]
         let result = try run(
             Programs.path("exerciser"), arguments,
             environment: sabotage.map { ["EXERCISER_SABOTAGE": $0] } ?? [:], preload: preload, mounts: [item],

@@ -306,7 +306,7 @@ struct options {
     const char *served, *reference, *outside, *load, *save;
     bool huge, minimise, times, trace, print, libc_reference, quiet;
     unsigned modes;
-    int tries, timeout, minimise_seconds, resume;
+    int tries, timeout, minimise_seconds, resume, seconds;
 };
 
 int run_sequence(const struct options *options, const struct sequence *sequence, struct report *report);

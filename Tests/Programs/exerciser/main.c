@@ -17,6 +17,7 @@ static const char usage[] =
     "  --seed N              first seed (default: from the clock; printed)\n"
     "  --ops N               operations in a sequence (default 2000)\n"
     "  --sequences N         sequences, each with the next seed and in a process of its own (default 1)\n"
+    "  --seconds N           begin no further one after so long\n"
     "  --huge                files of several MiB that cross 2 MiB borders\n"
     "  --modes LIST          of threads, fork, exec, kill, truncation, faults; or all (default none)\n"
     "  --times               also compare whether mtime and ctime move, to within a tick\n"
@@ -35,7 +36,7 @@ static const char usage[] =
 
 enum long_option {
     SERVED = 1000, REFERENCE, OUTSIDE_DIRECTORY, SEED, OPS, SEQUENCES, HUGE_FILES, TIMES, LIBC_REFERENCE, LOAD, SAVE,
-    MINIMISE, NO_MINIMISE, TRIES, MINIMISE_SECONDS, TIMEOUT, PRINT, TRACE, QUIET, INTERNAL_RUN, INTERNAL_RESUME, HELP, MODES,
+    MINIMISE, NO_MINIMISE, TRIES, MINIMISE_SECONDS, TIMEOUT, PRINT, TRACE, QUIET, INTERNAL_RUN, INTERNAL_RESUME, HELP, MODES, SECONDS,
 };
 
 static const struct option long_options[] = {
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
     {"minimise-seconds", required_argument, NULL, MINIMISE_SECONDS}, {"timeout", required_argument, NULL, TIMEOUT},
     {"print", no_argument, NULL, PRINT}, {"trace", no_argument, NULL, TRACE}, {"quiet", no_argument, NULL, QUIET},
     {"internal-resume", required_argument, NULL, INTERNAL_RESUME}, {"modes", required_argument, NULL, MODES},
+    {"seconds", required_argument, NULL, SECONDS},
     {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
 };
 
@@ -98,6 +100,7 @@ static void set_option(struct options *options, int option, const char *argument
     case SEQUENCES: options->sequences = (size_t)number(argument); break;
     case HUGE_FILES: options->huge = true; break;
     case TIMES: options->times = true; break;
+    case SECONDS: options->seconds = (int)number(argument); break;
     case INTERNAL_RESUME: options->resume = (int)number(argument); break;
     case MODES:
         if (modes_parse(argument, &options->modes)) break;

@@ -88,7 +88,7 @@ static void run_fill(struct side *side, const struct op *op, const struct place 
     char path[1024];
     struct statfs system;
     // Only where the sides do not share one, only a small one, and only where blocks can be compared.
-    if (!side->alone || !side->holes || context_file_limited()) {
+    if (!side->alone || (place->value != 0 && (!side->holes || context_file_limited()))) {
         result->skipped = true;
         return;
     }

@@ -87,6 +87,7 @@ static long unclaimed_read(int variant, int fd, void *buffer, size_t count)
 {
     long offset = raw_calls.lseek(0, fd, 0, SEEK_CUR);
     if (offset < 0) return real->read(variant, fd, buffer, count);
+    sched_yield();
     long got = real->pread(variant, fd, buffer, count, offset);
     if (got > 0) raw_calls.lseek(0, fd, offset + got, SEEK_SET);
     return got;
@@ -97,6 +98,7 @@ static long unclaimed_write(int variant, int fd, const void *buffer, size_t coun
     long offset = raw_calls.lseek(0, fd, 0, SEEK_CUR);
     long flags = raw_calls.fcntl(0, fd, 3 /* F_GETFL */, 0);
     if (offset < 0 || (flags & 02000) != 0) return real->write(variant, fd, buffer, count);
+    sched_yield();
     long put = real->pwrite(variant, fd, buffer, count, offset);
     if (put > 0) raw_calls.lseek(0, fd, offset + put, SEEK_SET);
     return put;
@@ -144,7 +146,9 @@ static long unguarded_pread(int variant, int fd, void *buffer, size_t count, off
     size_t length = (size_t)(offset + (int64_t)count);
     void *address = raw_calls.mmap(0, length, PROT_READ, MAP_SHARED, fd, 0);
     if (address == MAP_FAILED) return real->pread(variant, fd, buffer, count, offset);
-    for (int again = 0; again < 20; again++) memcpy(buffer, (char *)address + offset, count);
+    const struct op *op = &running->sequence->ops[running->report->step];
+    bool beside = running->report->step < running->sequence->count && (kind_of(op)->traits & BESIDE) != 0;
+    for (int again = 0; again < (beside ? 300 : 1); again++) memcpy(buffer, (char *)address + offset, count);
     raw_calls.munmap(address, length);
     return (long)count;
 }

@@ -301,7 +301,9 @@ int supervise(const struct options *options)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     size_t sequences = options->load != NULL ? 1 : options->sequences, equal = 0;
     int status = STATUS_EQUAL;
-    for (size_t index = 0; index < sequences && status == STATUS_EQUAL; index++) {
+    int64_t deadline = options->seconds == 0 ? INT64_MAX : milliseconds() + options->seconds * 1000ll;
+    size_t index = 0;
+    for (; index < sequences && status == STATUS_EQUAL && (index == 0 || milliseconds() < deadline); index++) {
         struct sequence sequence;
         if (options->load == NULL) {
             sequence_generate(&sequence, options->seed + index, options->operations, options->huge, options->modes);
@@ -320,7 +322,7 @@ int supervise(const struct options *options)
     }
     if (!options->quiet) print_counts(&total);
     printf("seeds %" PRIu64 "..%" PRIu64 ": %zu sequences, %" PRIu64 " operations (%" PRIu64 " skipped), "
-           "differences %d\n", options->seed, options->seed + (sequences == 0 ? 0 : sequences - 1),
+           "differences %d\n", options->seed, options->seed + (index == 0 ? 0 : index - 1),
            equal + (status != STATUS_EQUAL), operations(&total), total.skipped, status == STATUS_DIFFERS);
     return status;
 }

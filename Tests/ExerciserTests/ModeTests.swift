@@ -1,0 +1,128 @@
+import TestSupport
+import Testing
+
+/// Threads, processes, kills, truncation during calls and faults. Seeds are fixed; `scripts/test --soak` takes fresh ones.
+private let plan: [Exercise] = [
+    Exercise(kind: .tmpfs, firstSeed: 1, sequences: 6, length: 2000, options: ["--modes", "all"]),
+    Exercise(kind: .tmpfs, firstSeed: 2000, sequences: 2, length: 2000, mapAfter: nil, options: ["--modes", "all"]),
+    Exercise(
+        kind: .tmpfs, firstSeed: 3000, sequences: 4, length: 2000, options: ["--modes", "threads,exec,faults"],
+        ownFileSystems: true),
+    Exercise(kind: .tmpfsHuge, firstSeed: 4000, sequences: 2, length: 500, options: ["--huge", "--modes", "all"]),
+    Exercise(kind: .ext4, firstSeed: 5000, sequences: 3, length: 2000, options: ["--modes", "all"]),
+]
+
+@Suite("Threads, processes, kills and faults give the same with the shim and without it", .serialized)
+struct ModeTests {
+    @Test("step by step, whichever process and thread does the step", arguments: plan)
+    func fixedSeeds(exercise: Exercise) throws {
+        try skipIfUnavailable(exercise.kind)
+        let exercised = try exercise.perform()
+        #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
+        #expect(exercised.differences == 0)
+        #expect(exercised.operations >= exercise.operations * 7 / 10)
+        // After mlockall or with RLIMIT_AS set nothing is served: a good part of it still must have been.
+        #expect(exercised.servedShare > 0.02, "\(exercised.run.counts.calls)")
+    }
+
+    @Test("each kind of operation of each mode is done many times")
+    func allAreDone() throws {
+        let exercised = try Exercise(
+            kind: .tmpfs, firstSeed: 100, sequences: 8, length: 2000, options: ["--modes", "all"]
+        ).perform(preload: false)
+        #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
+        let kinds = [
+            "worker", "handler", "race", "fork", "switch", "exit", "send", "receive", "vfork", "exec", "spawn", "kill",
+            "killed", "shaken", "address-limit", "lock-memory", "block", "filter",
+        ]
+        for kind in kinds { #expect(exercised.done(kind) >= 3, "\(kind): \(exercised.run.stdout)") }
+    }
+
+    @Test("a full file system is met")
+    func fullIsMet() throws {
+        let exercised = try Exercise(
+            kind: .tmpfs, firstSeed: 1, sequences: 8, length: 2000, options: ["--modes", "faults"], ownFileSystems: true
+        ).perform(preload: false)
+        #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
+        #expect(exercised.done("fill") >= 3)
+    }
+}
+
+@Suite("The exerciser finds what only a mode shows")
+struct ModeSabotageTests {
+    /// A defect that is harmless in one thread of one undisturbed process, and the modes that show it.
+    struct Defect: Sendable, CustomTestStringConvertible {
+        let name: String
+        let modes: String
+        /// It shows only when two things happen at once: the shortened sequence is tried several times.
+        var isRace = false
+        var ownFileSystems = false
+
+        var testDescription: String { "\(name) by \(modes)" }
+
+        func exercise(options: [String]) -> Exercise {
+            Exercise(
+                kind: .tmpfs, firstSeed: 1, sequences: 30, length: 1500, options: ["--quiet"] + options,
+                ownFileSystems: ownFileSystems)
+        }
+    }
+
+    static let defects = [
+        Defect(name: "own-offset", modes: "fork"),
+        Defect(name: "rewound", modes: "exec"),
+        Defect(name: "backward", modes: "kill", isRace: true),
+        Defect(name: "late-byte", modes: "kill", isRace: true),
+        Defect(name: "two-steps", modes: "threads", isRace: true),
+        Defect(name: "one-buffer", modes: "threads", isRace: true),
+        Defect(name: "one-thread", modes: "threads"),
+        Defect(name: "in-handler", modes: "threads"),
+        Defect(name: "unguarded", modes: "truncation", isRace: true),
+        Defect(name: "needs-mapping", modes: "faults"),
+        Defect(name: "locked", modes: "faults"),
+        Defect(name: "blocked", modes: "faults"),
+        Defect(name: "boundless", modes: "faults", ownFileSystems: true),
+    ]
+
+    @Test("a defect is found and shortened to what replays it", arguments: defects)
+    func found(defect: Defect) throws {
+        let scratch = try ScratchDirectory()
+        let file = "\(scratch.path)/sequence"
+        let finding = defect.exercise(options: ["--modes", defect.modes, "--minimise-seconds", "5", "--tries", "3"])
+        let exercised = try finding.perform(preload: false, sabotage: defect.name, save: file)
+        #expect(exercised.run.ending == .exited(1), "\(exercised.run.stdout)\(exercised.run.stderr)")
+        #expect(exercised.differences == 1)
+
+        // What depends on the moment may need several tries to show again.
+        let replays = defect.exercise(options: ["--no-minimise"])
+        let tries = defect.isRace ? 20 : 1
+        let again = try (0..<tries).contains { _ in
+            try replays.perform(preload: false, sabotage: defect.name, load: file).run.ending == .exited(1)
+        }
+        #expect(again, "the shortened sequence shows it no more:\n\(exercised.run.stdout)")
+        let healthy = try replays.perform(preload: false, load: file)
+        #expect(healthy.run.ending == .exited(0), "it is not the defect that it shows:\n\(healthy.run.stdout)")
+    }
+
+    @Test("without its mode it is harmless: the mode is what finds it", arguments: defects)
+    func harmlessWithoutTheMode(defect: Defect) throws {
+        let exercise = Exercise(
+            kind: .tmpfs, firstSeed: 1, sequences: 2, length: 1500, options: ["--quiet"],
+            ownFileSystems: defect.ownFileSystems)
+        let exercised = try exercise.perform(preload: false, sabotage: defect.name)
+        #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
+    }
+
+    @Test("the modes are in the sequence's text, and a sequence without them is what it always was")
+    func modesAreKept() throws {
+        let scratch = try ScratchDirectory()
+        let program = try Programs.path("exerciser")
+        let printed = try run(program, ["--print", "--seed", "9", "--ops", "3000", "--modes", "fork,kill"], preload: false)
+        #expect(printed.lines.contains("seed=9 huge=0 modes=fork,kill"))
+        try printed.stdout.write(toFile: "\(scratch.path)/sequence", atomically: false, encoding: .utf8)
+        let again = try run(program, ["--print", "--load", "\(scratch.path)/sequence"], preload: false)
+        #expect(again.output == printed.output)
+        let plain = try run(program, ["--print", "--seed", "9", "--ops", "3000"], preload: false)
+        #expect(plain.lines.contains("seed=9 huge=0"))
+        #expect(!plain.stdout.contains("fork"))
+    }
+}
