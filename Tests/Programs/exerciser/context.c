@@ -184,7 +184,9 @@ bool context_forbids(const struct op *op)
     // libc refuses an unaligned offset by itself, before the filter is asked.
     if (maps && context.maps_refused && op->pattern % 8 == 0) return true;
     // Flags that another process sets on a shared description are not seen (docs/limitations.md).
-    if (strcmp(kind->name, "setfl") == 0 && actors_others()) return true;
+    bool sets_append = strcmp(kind->name, "setfl") == 0 ||
+                       (strcmp(kind->name, "fdopen") == 0 && kind->choices[op->choice].text[0] == 'a');
+    if (sets_append && actors_others()) return true;
     return false;
 }
 

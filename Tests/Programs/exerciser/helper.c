@@ -63,7 +63,9 @@ bool helper_start(struct helper *helper, const struct side *served, const struct
 bool helper_begin(struct helper *helper, int side, const struct op *op, const struct place *place)
 {
     struct request request = {.side = side, .op = *op, .place = *place};
-    return transfer(helper->to, &request, sizeof request, true);
+    char begun;
+    // On a busy machine it might otherwise begin when all is over.
+    return transfer(helper->to, &request, sizeof request, true) && transfer(helper->from, &begun, 1, false);
 }
 
 bool helper_end(struct helper *helper, struct result *result)
@@ -81,7 +83,8 @@ bool helper_end(struct helper *helper, struct result *result)
 bool helper_run(struct helper *helper, int side, const struct op *op, const struct place *place,
                 struct result *result)
 {
-    return helper_begin(helper, side, op, place) && helper_end(helper, result);
+    struct request request = {.side = side, .op = *op, .place = *place};
+    return transfer(helper->to, &request, sizeof request, true) && helper_end(helper, result);
 }
 
 bool helper_compare(struct helper *helper, char *message, size_t size)
@@ -158,6 +161,8 @@ int helper_main(int argc, char **argv)
     while (transfer(0, &request, sizeof request, false)) {
         struct reply reply = {.differs = false};
         if (request.side < 2) {
+            char begun = 'b';
+            if ((kind_of(&request.op)->traits & BESIDE) != 0 && !transfer(1, &begun, 1, true)) break;
             kind_of(&request.op)->run(&sides[request.side], &request.op, &request.place, &reply.result);
         } else {
             reply.differs = !directories_compare(&sides[0], &sides[1], reply.message, sizeof reply.message);

@@ -11,6 +11,13 @@ enum shaking { CUTS, PUNCHES, CUTS_TO_NOTHING };
 
 enum { MOST = 300 << 10, CALLS = 60 };
 
+// Near the end no page goes; so every other time it is far from it.
+static int64_t place_of_cut(const struct op *op, const struct place *place)
+{
+    if (place->value == CUTS_TO_NOTHING) return 0;
+    return op->pattern % 2 == 0 ? place->offset : place->offset / 2;
+}
+
 // ---- in the second process
 
 // Each size for a while, so that reads meet both, and the change.
@@ -18,6 +25,8 @@ static void stay(uint64_t *state)
 {
     struct timespec begin, now;
     int64_t nanoseconds = (int64_t)(random_next(state) % 20000);
+    // Also where there is no processor for both.
+    if (nanoseconds % 3 == 0) nanosleep(&(struct timespec){0, 1000}, NULL);
     clock_gettime(CLOCK_MONOTONIC, &begin);
     do clock_gettime(CLOCK_MONOTONIC, &now);
     while ((now.tv_sec - begin.tv_sec) * 1000000000ll + now.tv_nsec - begin.tv_nsec < nanoseconds);
@@ -28,9 +37,9 @@ static void shake(struct side *side, const struct op *op, const struct place *pl
     char path[1024];
     side_path(side, op->name, 0, path, sizeof path);
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    int64_t small = place->value == CUTS_TO_NOTHING ? 0 : place->offset;
+    int64_t small = place_of_cut(op, place);
     uint64_t state = op->pattern;
-    for (unsigned round = 0; fd >= 0 && round < 10u + op->pattern % 60; round++) {
+    for (unsigned round = 0; fd >= 0 && round < 30u + op->pattern % 60; round++) {
         if (place->value == PUNCHES) {
             fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, small, place->size - small);
             stay(&state);
@@ -94,7 +103,7 @@ static void run_shaken(struct side *side, const struct op *op, const struct plac
         return;
     }
     side_path(side, op->name, op->variant, path, sizeof path);
-    struct shaken shaken = {.side = side, .small = place->value == CUTS_TO_NOTHING ? 0 : place->offset,
+    struct shaken shaken = {.side = side, .small = place_of_cut(op, place),
                             .size = place->size, .cut = place->value != PUNCHES, .known = known};
     if (place->size > MOST || place->offset < 0 || place->offset >= place->size) {
         result->skipped = true;
@@ -111,6 +120,8 @@ static void run_shaken(struct side *side, const struct op *op, const struct plac
         if (call % 2 == 0) offset = shaken.small - (int64_t)(random_next(&state) % (2 * PAGE));
         if (offset < 0) offset = 0;
         size_t length = random_next(&state) % 3 == 0 ? PAGE : random_next(&state) % 20000;
+        // Often to the end, seldom past it.
+        if (call % 4 != 1 && (int64_t)length > shaken.size - offset) length = (size_t)(shaken.size - offset);
         if ((int64_t)length > MOST - offset) length = (size_t)(MOST - offset);
         if (call % 3 == 2) write_shaken(&shaken, offset, length, op->variant, op->pattern + call);
         else read_shaken(&shaken, offset, length, op->variant);

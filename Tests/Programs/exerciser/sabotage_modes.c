@@ -148,7 +148,10 @@ static long unguarded_pread(int variant, int fd, void *buffer, size_t count, off
     if (address == MAP_FAILED) return real->pread(variant, fd, buffer, count, offset);
     const struct op *op = &running->sequence->ops[running->report->step];
     bool beside = running->report->step < running->sequence->count && (kind_of(op)->traits & BESIDE) != 0;
-    for (int again = 0; again < (beside ? 300 : 1); again++) memcpy(buffer, (char *)address + offset, count);
+    for (int again = 0; again < (beside ? 300 : 1); again++) {
+        memcpy(buffer, (char *)address + offset, count);
+        if (again % 10 == 1) sched_yield();
+    }
     raw_calls.munmap(address, length);
     return (long)count;
 }
@@ -157,7 +160,8 @@ static long unguarded_pread(int variant, int fd, void *buffer, size_t count, off
 static long mapping_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
 {
     struct stat status;
-    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && count > 0) {
+    long flags = raw_calls.fcntl(0, fd, 3 /* F_GETFL */, 0);
+    if (flags >= 0 && (flags & 3) != 1 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && count > 0) {
         void *address = raw_calls.mmap(0, 8 << 20, PROT_READ, MAP_SHARED, fd, 0);
         if (address == MAP_FAILED) return -1;
         raw_calls.munmap(address, 8 << 20);
