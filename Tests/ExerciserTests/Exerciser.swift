@@ -73,7 +73,7 @@ extension Exercise {
         }
         var sides = [mount.path("served"), mount.path("reference")]
         let small = try ownFileSystems ? sides.map { _ in try ScratchMount(.tmpfs, mebibytes: 16) } : []
-        defer { small.forEach { $0.close() } }
+        defer { for each in small { each.close() } }
         if ownFileSystems {
             guard small.allSatisfy(\.isWholeFileSystem) else { throw SetupError("this user may not mount") }
             sides = small.map(\.directory)

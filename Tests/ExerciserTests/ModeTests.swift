@@ -38,6 +38,18 @@ struct ModeTests {
         for kind in kinds { #expect(exercised.done(kind) >= 3, "\(kind): \(exercised.run.stdout)") }
     }
 
+    /// The thread takes the handler's mask for its own; what would tell is not known at that moment.
+    @Test("a thread whose first copy is in a handler keeps its own mask when the handler has returned")
+    func firstCopyInAHandler() throws {
+        let file = "\(Shim.packageRoot)/Tests/Programs/exerciser/found/open/first-copy-in-a-handler.ops"
+        let exercise = Exercise(
+            kind: .tmpfs, firstSeed: 1, sequences: 1, length: 1, options: ["--no-minimise", "--quiet"])
+        withKnownIssue("SIGBUS is still believed blocked, and ends a program that handles it") {
+            let exercised = try exercise.perform(load: file)
+            #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)")
+        }
+    }
+
     @Test("a full file system is met")
     func fullIsMet() throws {
         let exercised = try Exercise(
@@ -87,7 +99,7 @@ struct ModeSabotageTests {
     func found(defect: Defect) throws {
         let scratch = try ScratchDirectory()
         let file = "\(scratch.path)/sequence"
-        let finding = defect.exercise(options: ["--modes", defect.modes, "--minimise-seconds", "5", "--tries", "3"])
+        let finding = defect.exercise(options: ["--modes", defect.modes, "--minimise-seconds", "3", "--tries", "3"])
         let exercised = try finding.perform(preload: false, sabotage: defect.name, save: file)
         #expect(exercised.run.ending == .exited(1), "\(exercised.run.stdout)\(exercised.run.stderr)")
         #expect(exercised.differences == 1)
@@ -106,7 +118,7 @@ struct ModeSabotageTests {
     @Test("without its mode it is harmless: the mode is what finds it", arguments: defects)
     func harmlessWithoutTheMode(defect: Defect) throws {
         let exercise = Exercise(
-            kind: .tmpfs, firstSeed: 1, sequences: 2, length: 1500, options: ["--quiet"],
+            kind: .tmpfs, firstSeed: 1, sequences: 1, length: 1500, options: ["--quiet"],
             ownFileSystems: defect.ownFileSystems)
         let exercised = try exercise.perform(preload: false, sabotage: defect.name)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
@@ -116,12 +128,13 @@ struct ModeSabotageTests {
     func modesAreKept() throws {
         let scratch = try ScratchDirectory()
         let program = try Programs.path("exerciser")
-        let printed = try run(program, ["--print", "--seed", "9", "--ops", "3000", "--modes", "fork,kill"], preload: false)
+        let arguments = ["--print", "--seed", "9", "--ops", "3000"]
+        let printed = try run(program, arguments + ["--modes", "fork,kill"], preload: false)
         #expect(printed.lines.contains("seed=9 huge=0 modes=fork,kill"))
         try printed.stdout.write(toFile: "\(scratch.path)/sequence", atomically: false, encoding: .utf8)
         let again = try run(program, ["--print", "--load", "\(scratch.path)/sequence"], preload: false)
         #expect(again.output == printed.output)
-        let plain = try run(program, ["--print", "--seed", "9", "--ops", "3000"], preload: false)
+        let plain = try run(program, arguments, preload: false)
         #expect(plain.lines.contains("seed=9 huge=0"))
         #expect(!plain.stdout.contains("fork"))
     }

@@ -1,5 +1,5 @@
-// Several processes with the same open file descriptions: made by every kind of fork, taking turns, ending in every way,
-// passing descriptors to one another; and the vfork child, which has the parent's memory but not its descriptors.
+// Several processes with the same open file descriptions: made by every kind of fork, taking turns, ending in every
+// way, passing descriptors to one another; and the vfork child, which has the parent's memory but not its descriptors.
 #include "exerciser.h"
 
 #include <fcntl.h>

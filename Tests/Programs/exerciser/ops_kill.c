@@ -105,7 +105,8 @@ static const char *permitted(const struct attempt *attempt, uint64_t done)
     // A file that this very write was extending has been lengthened by its beginning only.
     if (done == 0 && place == length) return NULL;
     for (; place < length; place++)
-        if (attempt->now[place] != attempt->old[place]) return "killed within a write: neither old, new nor a beginning of new";
+        if (attempt->now[place] != attempt->old[place])
+            return "killed within a write: neither old, new nor a beginning of new";
     return length < attempt->before ? "killed within a write: the file is shorter" : NULL;
 }
 
@@ -157,8 +158,8 @@ static void run_killed(struct side *side, const struct op *op, const struct plac
         result->skipped = true;
         return;
     }
-    // From a few to several hundred thousand nanoseconds: within one of the first calls, or some calls later. Spread, so
-    // that a plainer pattern is not always an early moment.
+    // From a few to several hundred thousand nanoseconds: within one of the first calls, or some calls later. Spread,
+    // so that a plainer pattern is not always an early moment.
     uint64_t spread = op->pattern * 2654435761u >> 8;
     uint64_t nanoseconds = spread % 3 == 0 ? spread % 400000 : spread % 40000;
     if (side == running->served) result->wrong = kill_within(&attempt, nanoseconds);

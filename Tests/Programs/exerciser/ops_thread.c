@@ -196,7 +196,8 @@ static bool prepare(struct race *race, struct side *side, const struct op *op, c
     int64_t all = (int64_t)(race->racers * race->length);
     long current = raw_calls.lseek(0, race->fd, 0, SEEK_CUR);
     switch (race->kind) {
-    case RANGES: return regular(side, op->slot, O_RDWR, O_APPEND) && race->offset >= 0 && race->offset <= side->limit - all;
+    case RANGES:
+        return regular(side, op->slot, O_RDWR, O_APPEND) && race->offset >= 0 && race->offset <= side->limit - all;
     case READS: return regular(side, op->slot, O_RDONLY, 0);
     case WRITES:
         return regular(side, op->slot, O_WRONLY, 0) && current <= side->limit - all * race->rounds &&

@@ -79,8 +79,9 @@ static void read_shaken(struct shaken *shaken, int64_t offset, size_t length, in
     for (int64_t index = 0; index < got; index++) {
         unsigned char byte = buffer[index], was = shaken->known[offset + index];
         if (byte == was || (byte == 0 && offset + index >= shaken->small)) continue;
-        shaken->wrong = offset + index < shaken->small ? "a read before the place of the cut got other bytes"
-                                                       : "a read behind the place of the cut got neither zeros nor what was there";
+        shaken->wrong = offset + index < shaken->small
+                            ? "a read before the place of the cut got other bytes"
+                            : "a read behind the place of the cut got neither zeros nor what was there";
         return;
     }
 }

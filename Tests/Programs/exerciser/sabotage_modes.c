@@ -109,7 +109,8 @@ static long shared_buffer_pread(int variant, int fd, void *buffer, size_t count,
 {
     static unsigned char between[64 << 10];
     // The buffer must be good: where it is not, the kernel says so.
-    if (count > sizeof between || raw_calls.pread(0, fd, buffer, count, offset) != (long)count) return real->pread(variant, fd, buffer, count, offset);
+    if (count > sizeof between || raw_calls.pread(0, fd, buffer, count, offset) != (long)count)
+        return real->pread(variant, fd, buffer, count, offset);
     long got = real->pread(variant, fd, between, count, offset);
     sched_yield();
     if (got > 0) memcpy(buffer, between, (size_t)got);

@@ -25,7 +25,8 @@ bool sides_alone(const struct side *a, const struct side *b)
 {
     struct statfs system[2];
     struct stat status[2];
-    if (!a->strict || !b->strict || fstat(a->directory_fd, &status[0]) != 0 || fstat(b->directory_fd, &status[1]) != 0 ||
+    if (!a->strict || !b->strict) return false;
+    if (fstat(a->directory_fd, &status[0]) != 0 || fstat(b->directory_fd, &status[1]) != 0 ||
         fstatfs(a->directory_fd, &system[0]) != 0 || fstatfs(b->directory_fd, &system[1]) != 0)
         return false;
     const unsigned long most = (64ul << 20) / PAGE;
