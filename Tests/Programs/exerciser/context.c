@@ -130,21 +130,19 @@ static bool fits_handler(const struct op *op)
 void context_run(const struct op *op, void (*body)(void *), void *argument)
 {
     struct handled handled = {context.handler, body, argument};
+    struct worker *worker = context.worker == 0 ? NULL : &workers[context.worker - 1];
+    unsigned meant = context.worker;
+    // No memory for it: then in the loop's own thread. Before anything is asked about it: its mask is its maker's.
+    if (worker != NULL && !start(worker)) worker = NULL;
+    if (worker == NULL) context.worker = 0;
     if (context.handler != HANDLER_NONE && fits_handler(op)) {
         context.handler = HANDLER_NONE;
         body = handle;
         argument = &handled;
     }
-    struct worker *worker = context.worker == 0 ? NULL : &workers[context.worker - 1];
     if (worker == NULL) {
         body(argument);
-        return;
-    }
-    if (!start(worker)) { // no memory for it: then in the loop's own thread
-        unsigned meant = context.worker;
-        context.worker = 0;
-        body(argument);
-        context.worker = meant;
+        if (meant != 0) context.worker = meant;
         return;
     }
     worker->body = body;
