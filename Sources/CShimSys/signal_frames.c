@@ -72,19 +72,20 @@ static bool is_frame(const struct frame *frame, const uintptr_t *restorers, int 
         && vectors - (uintptr_t)frame < FARTHEST_VECTORS;
 }
 
-void ps_signals_clear_frames(uintptr_t from)
+bool ps_signals_clear_frames(uintptr_t from, uint64_t *after)
 {
+    bool found = false;
     uintptr_t restorers[4];
     int count = restorers_of_all(restorers);
     if (count == 0)
-        return; // no handlers: we cannot be in one
+        return false; // no handlers: we cannot be in one
     uintptr_t at = (from + 7) & ~7ul, end = stack_end(at), good = 0;
     while (at + sizeof(struct frame) <= end) {
         // Both pages that the frame may lie in.
         uintptr_t last = (at + sizeof(struct frame)) & ~(PAGE - 1);
         if (good != last) {
             if (ps_probe(at) != 0 || ps_probe(last) != 0)
-                return;
+                return found;
             good = last;
         }
         struct frame *frame = (struct frame *)at;
@@ -92,15 +93,19 @@ void ps_signals_clear_frames(uintptr_t from)
             at += 8;
             continue;
         }
+        // Outermost last: when that handler has returned, the thread has this mask.
+        *after = frame->mask & PS_SIGNALS_OURS;
+        found = true;
         frame->mask &= ~PS_SIGNALS_OURS;
         uintptr_t interrupted = (uintptr_t)frame->machine.gregs[REG_RSP];
         if (interrupted <= at || interrupted > end) { // it interrupted something on another stack
             at = (interrupted + 7) & ~7ul;
             end = stack_end(at);
             if (end < at || ps_probe(at) != 0)
-                return;
+                return found;
         } else {
             at += sizeof(struct frame) & ~7ul;
         }
     }
+    return found;
 }

@@ -350,8 +350,11 @@ void ps_signals_thread_ready(void)
     ps_signals_thread_is_ready = true;
     if (mask & PS_SIGNALS_OURS)
         change_mask(SIG_UNBLOCK, PS_SIGNALS_OURS);
-    // Not only where they are blocked now: a handler's own mask may lack what comes back after it.
-    ps_signals_clear_frames((uintptr_t)__builtin_frame_address(0));
+    // Not only where they are blocked now: a handler's own mask may lack what comes back after it. And inside a handler
+    // the mask is the handler's: nothing tells us when it returns, so what the thread will have then is believed now.
+    uint64_t after;
+    if (ps_signals_clear_frames((uintptr_t)__builtin_frame_address(0), &after))
+        thread.blocked = after;
     release(~thread.blocked);
 }
 

@@ -38,18 +38,6 @@ struct ModeTests {
         for kind in kinds { #expect(exercised.done(kind) >= 3, "\(kind): \(exercised.run.stdout)") }
     }
 
-    /// The thread takes the handler's mask for its own; what would tell is not known at that moment.
-    @Test("a thread whose first copy is in a handler keeps its own mask when the handler has returned")
-    func firstCopyInAHandler() throws {
-        let file = "\(Shim.packageRoot)/Tests/Programs/exerciser/found/open/first-copy-in-a-handler.ops"
-        let exercise = Exercise(
-            kind: .tmpfs, firstSeed: 1, sequences: 1, length: 1, options: ["--no-minimise", "--quiet"])
-        withKnownIssue("SIGBUS is still believed blocked, and ends a program that handles it") {
-            let exercised = try exercise.perform(load: file)
-            #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)")
-        }
-    }
-
     @Test("a full file system is met")
     func fullIsMet() throws {
         let exercised = try Exercise(

@@ -47,8 +47,9 @@ int ps_signals_install(void);
 void ps_signals_thread_ready(void);
 
 // Takes the two out of the masks that handlers in progress on this thread will put back: the frames of signals on its
-// stack from `from` upwards. The two must be unblocked.
-void ps_signals_clear_frames(uintptr_t from);
+// stack from `from` upwards. The two must be unblocked. True: there were some, and `after` is what of the two the
+// outermost of them would have put back.
+bool ps_signals_clear_frames(uintptr_t from, uint64_t *_Nonnull after);
 
 // Initial-exec; read through ps_signals_ready only.
 extern __thread bool ps_signals_thread_is_ready __attribute__((tls_model("initial-exec"), visibility("hidden")));
