@@ -28,7 +28,8 @@ _Static_assert(offsetof(ucontext_t, uc_sigmask) == offsetof(struct frame, mask) 
 #define FARTHEST_VECTORS 4096ul
 #define USER_CODE 0x33        // the code segment of 64-bit programs
 
-extern void *__libc_stack_end;
+static uintptr_t main_stack_end;
+void ps_signals_set_stack_end(const void *end) { main_stack_end = (uintptr_t)end; }
 
 // The restorers in use: libc's, and seldom another.
 static int restorers_of_all(uintptr_t found[4])
@@ -54,7 +55,7 @@ static uintptr_t stack_end(uintptr_t from)
     if (ps_sys_call2(SYS_sigaltstack, 0, (long)&other) == 0 && !(other.ss_flags & SS_DISABLE)
         && from - (uintptr_t)other.ss_sp < other.ss_size)
         return (uintptr_t)other.ss_sp + other.ss_size;
-    uintptr_t end = ps_sys_thread() == ps_sys_process() ? (uintptr_t)__libc_stack_end
+    uintptr_t end = ps_sys_thread() == ps_sys_process() ? main_stack_end
                                                         : (uintptr_t)__builtin_thread_pointer();
     if (end < from) // a stack of the program's own making
         return from + (64ul << 10);

@@ -4,7 +4,16 @@
 
 #include <unistd.h>
 
-__attribute__((constructor)) static void start(void) { ps_engine_start(environ); }
+#include "ps_signals.h"
+
+// libc gives constructors what it gives main; the arguments lie at the end of the stack.
+__attribute__((constructor)) static void start(int count, char **arguments)
+{
+    (void)count;
+    if (arguments)
+        ps_signals_set_stack_end(arguments);
+    ps_engine_start(environ);
+}
 
 // The end by exit() or by return from main: _exit, exec and a signal leave up to 63 appends per descriptor uncounted.
 __attribute__((destructor)) static void end(void) { ps_engine_settle(); }

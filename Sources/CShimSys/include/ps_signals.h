@@ -46,6 +46,8 @@ int ps_signals_install(void);
 // application's: never call it between ps_sys_block_signals and ps_sys_unblock_signals.
 void ps_signals_thread_ready(void);
 
+// Where the main thread's stack ends: anything that was on it before main, such as the arguments.
+void ps_signals_set_stack_end(const void *_Nonnull end);
 // Takes the two out of the masks that handlers in progress on this thread will put back: the frames of signals on its
 // stack from `from` upwards. The two must be unblocked. True: there were some, and `after` is what of the two the
 // outermost of them would have put back.
