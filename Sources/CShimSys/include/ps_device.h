@@ -1,0 +1,157 @@
+// The device: what lies on media, and how an attached device is registered. Documented for other programs in
+// docs/device-format.md; a change here is a change there.
+//
+//     0             superblock, 4 KiB
+//     1 MiB         its identical copy
+//     2 MiB         page arrays: 2 MiB for each section
+//     data offset   logical block 0; a multiple of 2 MiB
+//
+// Every number is little-endian. The engine is x86-64 only; the code converts all the same where it reads and writes, so
+// that the rule stands in one place of the source and not in an assumption.
+#ifndef PS_DEVICE_H
+#define PS_DEVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PS_DEVICE_MAGIC 0x4d4948534d454d50ull /* "PMEMSHIM" as bytes on media */
+#define PS_DEVICE_VERSION 1u
+#define PS_DEVICE_SUPERBLOCK 4096u               // bytes
+#define PS_DEVICE_COPY_OFFSET (1ull << 20)       // of the second superblock
+#define PS_DEVICE_ARRAY_OFFSET (2ull << 20)      // of the first section's array
+#define PS_DEVICE_ARRAY_SIZE (2ull << 20)        // of one section's array
+#define PS_DEVICE_ALIGNMENT (2ull << 20)         // of the data area: its offset and its size
+#define PS_DEVICE_DESCRIPTOR 64u                 // bytes
+#define PS_DEVICE_SECTION_PAGES 32768u
+#define PS_DEVICE_GROUP_PAGES 512u
+
+struct ps_superblock {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t size;              // of this struct: 4096
+    uint8_t uuid[16];           // RFC 9562 order of bytes
+    uint32_t page_size;         // 4096, 16384 or 65536
+    uint32_t descriptor_size;   // 64
+    uint64_t device_size;       // bytes; what lies behind is not used
+    uint64_t section_count;
+    uint64_t array_offset;      // bytes from the start of the device
+    uint64_t data_offset;       // bytes
+    uint64_t data_size;         // bytes
+    uint64_t attach_generation; // raised by every attach; its low 32 bits are never 0
+    uint64_t created_ns;        // CLOCK_REALTIME of create, ns; for people
+    uint64_t reserved[498];     // 0
+    uint32_t reserved2[3];      // 0
+    uint32_t crc32c;            // of the whole struct with this field 0
+};
+
+_Static_assert(sizeof(struct ps_superblock) == PS_DEVICE_SUPERBLOCK, "superblock");
+_Static_assert(offsetof(struct ps_superblock, uuid) == 16, "superblock");
+_Static_assert(offsetof(struct ps_superblock, page_size) == 32, "superblock");
+_Static_assert(offsetof(struct ps_superblock, device_size) == 40, "superblock");
+_Static_assert(offsetof(struct ps_superblock, section_count) == 48, "superblock");
+_Static_assert(offsetof(struct ps_superblock, array_offset) == 56, "superblock");
+_Static_assert(offsetof(struct ps_superblock, data_offset) == 64, "superblock");
+_Static_assert(offsetof(struct ps_superblock, data_size) == 72, "superblock");
+_Static_assert(offsetof(struct ps_superblock, attach_generation) == 80, "superblock");
+_Static_assert(offsetof(struct ps_superblock, created_ns) == 88, "superblock");
+_Static_assert(offsetof(struct ps_superblock, crc32c) == 4092, "superblock");
+
+// One page's descriptor. The first of a group also carries the group's word, the first of a section the section's.
+//
+// A word is 64 bits, changed only by atomic operations: flags in the low half, and in the high half the low 32 bits of
+// the attach generation they were set under. Flags under another generation are not set, whatever their bits say: so
+// attach clears all by raising one number, and nobody ever has to clear what another may already be using.
+struct ps_page_descriptor {
+    uint64_t page;        // enum ps_page_flag
+    uint64_t group;       // PS_LAYER_READY, in the first descriptor of a group
+    uint64_t section;     // PS_LAYER_READY, in the first descriptor of a section
+    uint64_t owner_inode; // valid with PS_PAGE_OWNED
+    uint64_t owner_index; // of the page within the inode, in device pages; valid with PS_PAGE_OWNED
+    uint64_t reads;       // sampled; the count is in the low half, saturating; generation as in a word
+    uint64_t writes;      // the same
+    uint64_t reserved;    // 0 when written; ignored when read
+};
+
+enum ps_layer_flag {
+    PS_LAYER_READY = 1u // all below of this generation has been put into its initial state
+};
+
+enum ps_page_flag {
+    PS_PAGE_READY = 1u,      // in its initial state or later
+    PS_PAGE_ALLOCATED = 2u,  // the file system has given this page to a file, and it has been written
+    PS_PAGE_BAD = 4u,        // a media error was met: the kernel's from now on
+    PS_PAGE_OWNED = 8u       // owner_inode and owner_index are set
+};
+
+_Static_assert(sizeof(struct ps_page_descriptor) == PS_DEVICE_DESCRIPTOR, "descriptor");
+_Static_assert(offsetof(struct ps_page_descriptor, group) == 8, "descriptor");
+_Static_assert(offsetof(struct ps_page_descriptor, section) == 16, "descriptor");
+_Static_assert(offsetof(struct ps_page_descriptor, owner_inode) == 24, "descriptor");
+_Static_assert(offsetof(struct ps_page_descriptor, owner_index) == 32, "descriptor");
+_Static_assert(offsetof(struct ps_page_descriptor, reads) == 40, "descriptor");
+_Static_assert(offsetof(struct ps_page_descriptor, writes) == 48, "descriptor");
+_Static_assert(PS_DEVICE_SECTION_PAGES * PS_DEVICE_DESCRIPTOR == PS_DEVICE_ARRAY_SIZE, "a section's array");
+
+// CRC-32C (Castagnoli, as in iSCSI and ext4). Bit by bit: it is needed for 4 KiB at an attach.
+static inline uint32_t ps_crc32c_step(uint32_t crc, uint8_t byte)
+{
+    crc ^= byte;
+    for (int bit = 0; bit < 8; bit++)
+        crc = crc >> 1 ^ (0x82f63b78u & (0u - (crc & 1)));
+    return crc;
+}
+
+static inline uint32_t ps_crc32c(const void *_Nonnull bytes, size_t count)
+{
+    const uint8_t *at = (const uint8_t *)bytes;
+    uint32_t crc = ~0u;
+    while (count--)
+        crc = ps_crc32c_step(crc, *at++);
+    return ~crc;
+}
+
+// The checksum that belongs into the copy of a superblock at `bytes`, whatever stands in its place now.
+static inline uint32_t ps_superblock_checksum(const void *_Nonnull bytes)
+{
+    uint32_t crc = ~ps_crc32c(bytes, offsetof(struct ps_superblock, crc32c));
+    for (int zero = 0; zero < 4; zero++)
+        crc = ps_crc32c_step(crc, 0);
+    return ~crc;
+}
+
+// An attached device, registered for the processes of all users: one file of exactly this size in
+// PS_ATTACHMENT_DIRECTORY, owned by root and writable by nobody else, named after the block device of the logical block
+// space, "major:minor" in decimal. The numbers of block devices are used again: a registration counts only as long as
+// `data_sequence` is what /sys/dev/block/MAJOR:MINOR/diskseq says.
+#define PS_ATTACHMENT_DIRECTORY "/run/pmemshim/devices"
+#define PS_ATTACHMENT_MAGIC 0x3148435441534d50ull /* "PMSATCH1" as bytes */
+#define PS_ATTACHMENT_VERSION 1u
+#define PS_ATTACHMENT_PATH 1024
+
+struct ps_attachment {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t size;                       // of this struct
+    uint8_t uuid[16];
+    uint64_t attach_generation;
+    uint64_t data_size;                  // bytes
+    uint32_t page_size;                  // bytes
+    uint32_t data_major, data_minor;     // the logical block space
+    uint32_t pages_major, pages_minor;   // the page arrays
+    uint32_t reserved;
+    uint64_t data_sequence;              // diskseq of the logical block space's device; 0: the kernel has none
+    uint64_t pages_sequence;             // diskseq of the page arrays' device
+    uint64_t attached_ns;                // CLOCK_REALTIME, ns
+    uint64_t reserved2[52];
+    char name[256];                      // under which its nodes stand in /dev/pmemshim, NUL-terminated
+    char device[PS_ATTACHMENT_PATH];     // the image or block device, absolute, NUL-terminated
+    char pages[PS_ATTACHMENT_PATH];      // node of the page arrays, absolute, NUL-terminated
+    uint64_t reserved3[160];
+};
+
+_Static_assert(offsetof(struct ps_attachment, data_sequence) == 72, "attachment");
+_Static_assert(offsetof(struct ps_attachment, name) == 512, "attachment");
+_Static_assert(offsetof(struct ps_attachment, device) == 768, "attachment");
+_Static_assert(sizeof(struct ps_attachment) == 4096, "attachment");
+
+#endif

@@ -1,0 +1,125 @@
+import CShimSys
+import Synchronization
+
+/// The page descriptors of a device, or of a part of one, in memory shared with every other process that uses it.
+///
+/// The memory is *soft*: anybody who may map it can scribble over it at any time. So nothing in it is used as an index, a
+/// length or a number of rounds; what it says is a hint, and the worst a wrong one costs is speed. It may also be
+/// *unmapped from below* (its file cut short): whoever touches it where that can happen must be ready for the fault.
+///
+/// All functions are safe with any number of threads and processes, allocate nothing, call nothing, and end after a
+/// bounded number of steps, whatever others do. A process that is killed within one leaves nothing that another would
+/// have to wait for or repair.
+package struct PageArray: @unchecked Sendable {
+    /// Descriptors, 64 bytes each, from page 0 on.
+    let base: UnsafeMutableRawPointer
+    package let pageCount: UInt64
+    /// Low half of the attach generation.
+    package let tag: UInt32
+
+    /// - Parameters:
+    ///   - base: 8-byte aligned; it stays mapped, readable and writable as long as this is used.
+    ///   - byteCount: of the memory at `base`.
+    ///   - pageCount: pages there are; those whose descriptors do not lie within `byteCount` are left out.
+    ///   - tag: low half of the attach generation.
+    /// - Returns: nothing for memory that is not aligned, or a tag of 0.
+    package init?(base: UnsafeMutableRawPointer, byteCount: Int, pageCount: UInt64, tag: UInt32) {
+        guard UInt(bitPattern: base) & 7 == 0, byteCount >= 0, tag != 0 else { return nil }
+        self.base = base
+        self.pageCount = min(pageCount, UInt64(byteCount) / UInt64(PS_DEVICE_DESCRIPTOR))
+        self.tag = tag
+    }
+
+    /// What one call has brought into its initial state: of all who race for a layer, one is told so.
+    package struct Initialised: OptionSet, Equatable, Sendable {
+        package let rawValue: UInt8
+
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        package static let section = Initialised(rawValue: 1)
+        package static let group = Initialised(rawValue: 2)
+    }
+
+    /// Makes page `page` ready for use: its section, its group with all the group's pages, each where that has not been
+    /// done under this generation. Two loads when it has.
+    ///
+    /// Whoever comes in the middle does what is left to be done, and does not wait: every step takes one word from
+    /// another generation to this by compare-and-exchange, and changes nothing where that has been done. A group's bit is
+    /// set after all its pages', so that it may be believed.
+    ///
+    /// - Returns: nothing where there is no such page.
+    @discardableResult
+    package func prepare(_ page: UInt64) -> Initialised? {
+        guard page < pageCount else { return nil }
+        let group = page & ~(groupPages &- 1)
+        let section = page & ~(sectionPages &- 1)
+        if isReady(word(section, .section)), isReady(word(group, .group)) { return [] }
+        var done: Initialised = []
+        // A group's word counts by its own generation, so that there is nothing below a section to be put right first.
+        if setReady(word(section, .section)) { done.insert(.section) }
+        let end = min(group &+ groupPages, pageCount)
+        var index = group
+        while index < end {
+            change(word(index, .page)) { $0 | PageFlags.ready.rawValue }
+            index &+= 1
+        }
+        if setReady(word(group, .group)) { done.insert(.group) }
+        return done
+    }
+
+    @inline(__always)
+    private func isReady(_ word: UnsafeMutablePointer<Atomic<UInt64>>) -> Bool {
+        PageWord(bits: word.pointee.load(ordering: .acquiring)).value(under: tag) & ready != 0
+    }
+
+    /// - Returns: true if it was this call that took the word to `ready`.
+    private func setReady(_ word: UnsafeMutablePointer<Atomic<UInt64>>) -> Bool {
+        change(word) { $0 | ready } & ready == 0
+    }
+
+    /// Gives `word` the value that `body` makes of the one it has (0 if it is of another generation), in one atomic step.
+    ///
+    /// Every failed attempt means that another has changed the word. After 4,096 of them in a row somebody does nothing
+    /// else, and the change is dropped: it is a hint.
+    ///
+    /// - Returns: the value before.
+    @inline(__always)
+    @discardableResult
+    func change(_ word: UnsafeMutablePointer<Atomic<UInt64>>, _ body: (UInt32) -> UInt32) -> UInt32 {
+        var seen = word.pointee.load(ordering: .acquiring)
+        var attempts = 0
+        while attempts < 4_096 {
+            let before = PageWord(bits: seen).value(under: tag)
+            let after = PageWord(flags: body(before), tag: tag).bits
+            if after == seen { return before }
+            let (exchanged, original) = word.pointee.compareExchange(
+                expected: seen, desired: after, ordering: .acquiringAndReleasing)
+            if exchanged { return before }
+            seen = original
+            attempts &+= 1
+        }
+        return 0
+    }
+
+    /// The words of a descriptor.
+    enum Field: Int {
+        case page = 0
+        case group = 8
+        case section = 16
+        case ownerInode = 24
+        case ownerIndex = 32
+        case reads = 40
+        case writes = 48
+    }
+
+    /// - Parameter page: below ``pageCount``; the callers have looked.
+    @inline(__always)
+    func word(_ page: UInt64, _ field: Field) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        let distance = Int(truncatingIfNeeded: page) &* Int(PS_DEVICE_DESCRIPTOR) &+ field.rawValue
+        return (base + distance).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+}
+
+private let ready = UInt32(PS_LAYER_READY.rawValue)
+private let groupPages = UInt64(PS_DEVICE_GROUP_PAGES)
+private let sectionPages = UInt64(PS_DEVICE_SECTION_PAGES)

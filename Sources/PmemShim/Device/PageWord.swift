@@ -1,0 +1,35 @@
+/// A word of the page array: flags, and the generation they were set under.
+///
+/// Under any other generation no flag is set, so that raising the generation puts every word of a device into its
+/// initial state. One compare-and-exchange takes a word from the old generation to the new: nobody ever clears what
+/// another may be using already, and a process that is killed half way leaves nothing behind that others must wait for.
+package struct PageWord: Equatable, Sendable {
+    package var bits: UInt64
+
+    @inline(__always)
+    package init(bits: UInt64) { self.bits = bits }
+
+    @inline(__always)
+    package init(flags: UInt32, tag: UInt32) { bits = UInt64(tag) << 32 | UInt64(flags) }
+
+    @inline(__always)
+    package var tag: UInt32 { UInt32(truncatingIfNeeded: bits >> 32) }
+
+    /// The low half: flags, or a sampled count; 0 under another generation.
+    @inline(__always)
+    package func value(under tag: UInt32) -> UInt32 {
+        self.tag == tag ? UInt32(truncatingIfNeeded: bits) : 0
+    }
+}
+
+/// Flags of a page (`enum ps_page_flag`).
+package struct PageFlags: OptionSet, Equatable, Sendable {
+    package let rawValue: UInt32
+
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let ready = PageFlags(rawValue: 1)
+    package static let allocated = PageFlags(rawValue: 2)
+    package static let bad = PageFlags(rawValue: 4)
+    package static let owned = PageFlags(rawValue: 8)
+}
