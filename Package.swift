@@ -70,10 +70,11 @@ let package = Package(
                 ])
             ]),
         .systemLibrary(name: "CElf", providers: [.apt(["libelf-dev"])]),
+        .systemLibrary(name: "CBlock", providers: [.apt(["libblkid-dev"])]),
         .executableTarget(
             name: "shimctl",
             dependencies: [
-                "CShimSys", "CElf",
+                "PmemShim", "CShimSys", "CElf", "CBlock",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "TextTable", package: "TextTable"),
@@ -96,6 +97,13 @@ let package = Package(
             name: "ProgramTests", dependencies: ["TestSupport"], exclude: ["Programs"], swiftSettings: strictSwift),
         .testTarget(
             name: "DatabaseTests", dependencies: ["TestSupport"], exclude: ["Programs"], swiftSettings: strictSwift),
+        // The other side of a race for the page array.
+        .executableTarget(
+            name: "page-race", dependencies: ["PmemShim", "CShimSys"], path: "Tests/DeviceTests/PageRace",
+            swiftSettings: strictSwift),
+        .testTarget(
+            name: "DeviceTests", dependencies: ["TestSupport", "PmemShim", "CShimSys", "page-race"],
+            exclude: ["PageRace"], swiftSettings: strictSwift),
         .testTarget(name: "ShimctlTests", dependencies: ["TestSupport", "CShimSys"], swiftSettings: strictSwift),
     ]
 )

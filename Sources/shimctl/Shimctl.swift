@@ -17,7 +17,10 @@ struct Shimctl: ParsableCommand {
               shimctl check postgres
             """,
         version: "shimctl \(Shimctl.versionNumber)",
-        subcommands: [RunCommand.self, StatsCommand.self, CheckCommand.self])
+        subcommands: [
+            RunCommand.self, StatsCommand.self, CheckCommand.self, CreateCommand.self, AttachCommand.self,
+            DetachCommand.self, ListCommand.self, InspectCommand.self,
+        ])
 
     /// Semantic version of the package; the JSON schemas carry their own.
     static let versionNumber = "0.1.0"

@@ -1,0 +1,11 @@
+// Block devices: what stands on one (libblkid), loop devices, device numbers. What the kernel's headers give as macros
+// that Swift cannot import is spelt out.
+#include <blkid/blkid.h>
+#include <grp.h>
+#include <linux/loop.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+
+static inline unsigned cblock_major(dev_t device) { return gnu_dev_major(device); }
+static inline unsigned cblock_minor(dev_t device) { return gnu_dev_minor(device); }
+static inline dev_t cblock_device(unsigned major, unsigned minor) { return gnu_dev_makedev(major, minor); }

@@ -1,0 +1,132 @@
+import ArgumentParser
+import Foundation
+import PmemShim
+import SystemPackage
+
+/// `shimctl attach`: the logical block space and the page arrays become block devices.
+struct AttachCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "attach",
+        abstract: "Make a device's logical block space a block device, for mkfs and mount.",
+        discussion: """
+            The logical block space becomes /dev/pmemshim/NAME, on which any file system can be made and mounted; mounts \
+            of it are found and served by the shim without being named. The page arrays become /dev/pmemshim/NAME.pages, \
+            readable and writable by one group: access to them opens no data. All page descriptors begin in their \
+            initial state, on a device of any size, by raising one number.
+
+            An image file, or a block device without DAX, goes through a loop device; a DAX device through the device \
+            mapper, which keeps DAX. A superblock of which one copy is damaged is repaired.
+
+            EXAMPLES
+              shimctl attach /srv/pmem.img
+              mkfs.ext4 /dev/pmemshim/pmem
+              mount /dev/pmemshim/pmem /mnt/pmem
+              shimctl run -- sqlite3 /mnt/pmem/a.db
+
+            EXIT STATUS
+              0 done; 1 no device, attached already, or it cannot be done; 64 for a bad option
+            """)
+
+    @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"))
+    var device: String
+
+    @Option(help: ArgumentHelp("Name in /dev/pmemshim; by default that of the image, without extension.", valueName: "name"))
+    var name: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Whose members may use the page arrays; by default pmemshim if there is such a group, else disk.",
+            valueName: "name"))
+    var group: String?
+
+    func validate() throws {
+        if let name, !DeviceNodes.isName(name) {
+            throw ValidationError(
+                "--name \(name.printable): letters, digits and . _ - +, no leading dot, at most 64, not ending in .pages.")
+        }
+    }
+
+    func run() throws {
+        try Complaint.reported(by: "attach") {
+            let attachment = try attach()
+            let data = DeviceNodes.data(attachment.name)
+            try Output.line(
+                """
+                attached \(attachment.device.printable) as \(data), \(Figures.bytes(attachment.dataSize)) \
+                (\(attachment.data.path ?? attachment.data.description))
+                page arrays \(attachment.pagesPath) (\(attachment.pages.path ?? attachment.pages.description))
+                """)
+        }
+    }
+
+    private func attach() throws -> Attachment {
+        let owners = try groupNumber()
+        let file = try DeviceFile.open(device, for: .change)
+        defer { file.close() }
+        let (superblock, pair) = try file.superblock()
+        if pair.agreement == .differ {
+            throw Complaint(
+                .failure,
+                "the two copies of the superblock are of different devices (\(pair.first.shortText),"
+                    + " \(pair.second.shortText)): see shimctl create --recreate")
+        }
+        if pair.agreement == .oneBroken {
+            Output.warn("shimctl attach: one copy of the superblock was damaged, and is put back from the other")
+        }
+        let name = try freeName(for: file)
+        let raised = superblock.raised
+        try file.write(raised)
+        return try makeDevices(of: file, raised, name, owners)
+    }
+
+    /// Both block devices, their nodes and the registration, or nothing of all that.
+    private func makeDevices(of file: DeviceFile, _ superblock: Superblock, _ name: String, _ owners: gid_t) throws
+        -> Attachment
+    {
+        let geometry = superblock.geometry
+        let label = superblock.identifier.description
+        var made: [any BlockSpace] = []
+        do {
+            let data = try BlockSpaces.make(
+                of: file, range: geometry.dataOffset..<geometry.dataOffset + geometry.dataSize, name: "\(label)-data")
+            made.append(data)
+            let pages = try BlockSpaces.make(
+                of: file, range: geometry.arrayOffset..<geometry.arrayOffset + geometry.arraySize,
+                name: "\(label)-pages")
+            made.append(pages)
+            try DeviceNodes.make(name, data: data.device, pages: pages.device, group: owners)
+            let attachment = Attachment(
+                superblock: superblock, name: name, device: file.path, data: data.device, pages: pages.device,
+                pagesPath: DeviceNodes.pages(name))
+            try Registry.add(attachment)
+            return attachment
+        } catch {
+            DeviceNodes.remove(name)
+            for space in made { _ = try? space.clear() }
+            throw error
+        }
+    }
+
+    private func groupNumber() throws -> gid_t {
+        if let group {
+            guard let number = DeviceNodes.group(named: group) else {
+                throw Complaint(.usage, "--group: there is no group \"\(group.printable)\"")
+            }
+            return number
+        }
+        return DeviceNodes.group(named: "pmemshim") ?? DeviceNodes.group(named: "disk") ?? 0
+    }
+
+    /// Names that a device which is gone has left behind (its loop device was taken away by hand) are free.
+    private func freeName(for file: DeviceFile) throws -> String {
+        let wanted = name ?? DeviceNodes.name(for: file.path)
+        let holder = try Registry.all().first { $0.name == wanted }
+        if let holder, holder.isCurrent {
+            throw Complaint(
+                .failure, "\(DeviceNodes.data(wanted)) is \(holder.device.printable): choose another with --name")
+        }
+        if let holder { try Registry.remove(holder.data) }
+        DeviceNodes.remove(wanted)
+        return wanted
+    }
+}

@@ -1,0 +1,168 @@
+import ArgumentParser
+import Foundation
+import PmemShim
+import SystemPackage
+
+/// `shimctl create`: a superblock, and with it a device.
+struct CreateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create",
+        abstract: "Make a device of an image file or a block device, or put its superblock back.",
+        discussion: """
+            Writes the superblock and its copy; page arrays need no preparation, on a device of any size. An image file \
+            that does not exist is made, sparse, with the size given. Then: attach, mkfs (any), mount.
+
+            Refused where the device holds a file system, a partition table or a superblock, unless --force is given; \
+            always while it is attached or in use.
+
+            --recreate writes the superblock again with the parameters of the copy that is left, or, where both are \
+            gone, those of the options (the same as were given to create), and touches no data.
+
+            EXAMPLES
+              shimctl create /srv/pmem.img --size 64G
+              shimctl create /dev/pmem0 --page-size 64K
+              shimctl create --recreate /srv/pmem.img
+
+            EXIT STATUS
+              0 done; 1 refused, or it cannot be done; 64 for a bad option
+            """)
+
+    @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"))
+    var device: String
+
+    @Option(help: ArgumentHelp("Bytes to use (64G, 1.5T); needed for a new image.", valueName: "size"))
+    var size: ByteSize?
+
+    @Option(help: ArgumentHelp("4K, 16K or 64K; by default 4K.", valueName: "size"))
+    var pageSize: PageSize?
+
+    @Option(help: ArgumentHelp("The device's identifier; by default a random one.", valueName: "uuid"))
+    var uuid: String?
+
+    @Flag(help: "Whatever the device holds, it may go.")
+    var force = false
+
+    @Flag(help: "Put the superblock back, and touch no data.")
+    var recreate = false
+
+    func validate() throws {
+        if let uuid, Superblock.Identifier(uuid) == nil {
+            throw ValidationError("--uuid \(uuid.printable): 32 hexadecimal digits, perhaps with hyphens.")
+        }
+        if let size, size.bytes < DeviceGeometry.smallestDevice {
+            throw ValidationError(
+                "--size: \(Figures.bytes(size.bytes)) is too small; \(Figures.bytes(DeviceGeometry.smallestDevice)) is the least.")
+        }
+    }
+
+    func run() throws {
+        try Complaint.reported(by: "create") {
+            let superblock = try recreate ? putBack() : make()
+            try Output.line(DeviceSummary(superblock).text(of: device, recreate ? "recreated" : "created"))
+        }
+    }
+
+    private func make() throws -> Superblock {
+        let isNew = try makeImage()
+        do {
+            let file = try DeviceFile.open(device, for: .change)
+            defer { file.close() }
+            if !isNew { try checkContent(of: file) }
+            let extended = try extended(file)
+            let superblock = try parameters(for: extended, uuid: uuid.flatMap(Superblock.Identifier.init) ?? .random())
+            if force { try clean(extended) }
+            try extended.write(superblock)
+            return superblock
+        } catch {
+            if isNew { _ = unlink(device) }
+            throw error
+        }
+    }
+
+    /// Makes the image file if there is nothing of that name.
+    private func makeImage() throws -> Bool {
+        // Also a dangling symbolic link is something.
+        var found = stat()
+        guard lstat(device, &found) != 0, errno == ENOENT else { return false }
+        guard let size else {
+            throw Complaint(.failure, "\"\(device.printable)\" does not exist; an image file is made with --size")
+        }
+        let shown = "\"\(device.printable)\""
+        return try DeviceFile.complaining(shown) {
+            let file = try FileDescriptor.open(
+                FilePath(device), .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
+                permissions: .ownerReadWrite)
+            try file.closeAfter {
+                guard ftruncate(file.rawValue, off_t(size.bytes)) == 0 else {
+                    let reason = Errno(rawValue: errno)
+                    _ = unlink(device)
+                    throw Complaint(
+                        .failure, "\(shown): its file system does not take a file of \(size.description): \(reason)")
+                }
+            }
+            return true
+        }
+    }
+
+    private func checkContent(of file: DeviceFile) throws {
+        guard !force else { return }
+        let pair = try file.superblocks()
+        if let superblock = pair.superblock {
+            throw Complaint(
+                .failure,
+                "\"\(device.printable)\" is a device already, \(superblock.identifier.description): --recreate puts its"
+                    + " superblock back, --force makes a new device of it")
+        }
+        for case .broken(let reason) in [pair.first, pair.second] where reason.field != .magic {
+            throw Complaint(
+                .failure,
+                "\"\(device.printable)\" has a damaged superblock (\(reason.description)): --recreate puts it back,"
+                    + " --force makes a new device of it")
+        }
+        if let found = try DeviceContent(of: file).found() {
+            throw Complaint(.failure, "\"\(device.printable)\" holds \(found): not overwritten without --force")
+        }
+    }
+
+    /// Images grow, sparse, where more is asked for; nothing is ever cut.
+    private func extended(_ file: DeviceFile) throws -> DeviceFile {
+        guard let size, size.bytes > file.size else { return file }
+        guard !file.isBlockDevice else {
+            throw Complaint(
+                .failure,
+                "\"\(device.printable)\" has \(Figures.bytes(file.size)), less than --size \(size.description)")
+        }
+        guard ftruncate(file.descriptor.rawValue, off_t(size.bytes)) == 0 else {
+            throw Complaint(.failure, "\"\(device.printable)\": \(Errno(rawValue: errno))")
+        }
+        return try file.resized()
+    }
+
+    func parameters(for file: DeviceFile, uuid: Superblock.Identifier) throws -> Superblock {
+        let bytes = size?.bytes ?? file.size
+        guard let geometry = DeviceGeometry(deviceSize: bytes, pageSize: pageSize?.bytes ?? 4_096) else {
+            throw Complaint(
+                .failure,
+                "\"\(device.printable)\" has \(Figures.bytes(bytes)); \(Figures.bytes(DeviceGeometry.smallestDevice)) is the"
+                    + " least")
+        }
+        // Page arrays are not written: what an earlier life of the device has left in them must not count, so the
+        // generation does not begin where that one did.
+        let generation = UInt64.random(in: 1...UInt64(UInt32.max / 2))
+        let now = UInt64(Date.now.timeIntervalSince1970 * 1_000_000_000)
+        guard
+            let superblock = Superblock(identifier: uuid, geometry: geometry, generation: generation, created: now)
+        else { throw Complaint(.failure, "no superblock can be made") }
+        return superblock
+    }
+
+    /// Takes away what would still be found there: signatures, and all before the data.
+    private func clean(_ file: DeviceFile) throws {
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 4_096)
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        defer { zeros.deallocate() }
+        try file.write(UnsafeRawBufferPointer(zeros), at: 0)
+        _ = try DeviceContent(of: file).wipe()
+        try file.synchronise()
+    }
+}

@@ -1,0 +1,121 @@
+import CBlock
+import Foundation
+import PmemShim
+import SystemPackage
+
+/// An image file or a block device, open.
+struct DeviceFile {
+    /// Real and absolute.
+    let path: FilePath
+    let descriptor: FileDescriptor
+    let isBlockDevice: Bool
+    /// Bytes.
+    let size: UInt64
+    let stat: Stat
+
+    enum Purpose {
+        /// To look only.
+        case inspect
+        /// To write superblocks, or to attach: nobody else may be using it. The claim (an exclusive open of a block device,
+        /// a lock of an image) belongs to the open file, so a loop device that is given it keeps it until detached.
+        case change
+    }
+
+    /// - Throws: a `Complaint` that names the device and says why it cannot be used.
+    static func open(_ name: String, for purpose: Purpose) throws -> DeviceFile {
+        let shown = "\"\(name.printable)\""
+        guard let resolved = realpath(name, nil) else { throw Complaint(.failure, "\(shown): \(Errno(rawValue: errno))") }
+        defer { free(resolved) }
+        let path = FilePath(platformString: resolved)
+        // Looked at before it is opened: opening some special files has effects.
+        let kind = try complaining(shown) { try Stat(path).type }
+        guard kind == .regular || kind == .blockSpecial else {
+            throw Complaint(.failure, "\(shown) is neither a file nor a block device")
+        }
+        var flags = O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW
+        switch purpose {
+        case .inspect: flags |= O_RDONLY
+        case .change: flags |= O_RDWR | (kind == .blockSpecial ? O_EXCL : 0)
+        }
+        let raw = path.withPlatformString { Glibc.open($0, flags) }
+        guard raw >= 0 else {
+            let reason = Errno(rawValue: errno)
+            throw Complaint(
+                .failure,
+                reason == .resourceBusy
+                    ? "\(shown) is in use: attached, mounted, or part of another device" : "\(shown): \(reason)")
+        }
+        let descriptor = FileDescriptor(rawValue: raw)
+        do {
+            let file = try DeviceFile(path: path, descriptor: descriptor, shown: shown)
+            if purpose == .change { try file.claim(shown) }
+            return file
+        } catch {
+            try? descriptor.close()
+            throw error
+        }
+    }
+
+    private init(path: FilePath, descriptor: FileDescriptor, shown: String) throws {
+        self.path = path
+        self.descriptor = descriptor
+        stat = try Self.complaining(shown) { try Stat(descriptor) }
+        isBlockDevice = stat.type == .blockSpecial
+        guard isBlockDevice || stat.type == .regular else {
+            throw Complaint(.failure, "\(shown) is neither a file nor a block device")
+        }
+        size = UInt64(try Self.complaining(shown) { try descriptor.seek(offset: 0, from: .end) })
+    }
+
+    func close() { try? descriptor.close() }
+
+    /// This device with `size` bytes, as it is after it was extended.
+    func resized() throws -> DeviceFile {
+        try DeviceFile(path: path, descriptor: descriptor, shown: path.string.printable)
+    }
+
+    private func claim(_ shown: String) throws {
+        guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
+            throw Complaint(.failure, "\(shown) is attached, or another shimctl is at work on it")
+        }
+        if let loop = try LoopDevice.all().first(where: { $0.isBacked(by: self) }) {
+            throw Complaint(.failure, "\(shown) is in use by \(loop.path)")
+        }
+    }
+
+    /// Reads into `buffer` as much of it as the device has at `offset`; the number of bytes.
+    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
+        var filled = 0
+        while filled < buffer.count {
+            let count = try Self.complaining("\(path.string.printable) at \(offset)") {
+                try descriptor.read(
+                    fromAbsoluteOffset: Int64(offset) + Int64(filled),
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
+            }
+            if count == 0 { break }
+            filled += count
+        }
+        return filled
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {
+        try Self.complaining("\(path.string.printable) at \(offset)") {
+            _ = try descriptor.writeAll(toAbsoluteOffset: Int64(offset), bytes)
+        }
+    }
+
+    func synchronise() throws {
+        guard fsync(descriptor.rawValue) == 0 else {
+            throw Complaint(.failure, "\(path.string.printable): fsync: \(Errno(rawValue: errno))")
+        }
+    }
+
+    /// Turns the system's word into a complaint about `what`.
+    static func complaining<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let reason as Errno {
+            throw Complaint(.failure, "\(what): \(reason)")
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import PmemShim
+
+/// What `inspect` shows, as a JSON document and as text. The schema is in docs/shimctl.md.
+struct InspectReport: Encodable {
+    let schema = "pmemshim.inspect/1"
+    let device: String
+    /// `image` or `block`.
+    let kind: String
+    /// Bytes the device has now.
+    let size: UInt64
+    /// `identical`, `generations_differ`, `differ`, `one_broken` or `both_broken`.
+    let copiesAgree: String
+    let copies: [Copy]
+    @Explicit var superblock: Fields?
+    /// What libblkid finds in the data area.
+    @Explicit var content: String?
+    @Explicit var attached: ListCommand.Entry?
+    @Explicit var layers: Layers?
+
+    struct Copy: Encodable {
+        let offset: UInt64
+        let whole: Bool
+        /// Empty for a whole one.
+        let problem: String
+        /// The field that is wrong; empty for a whole one.
+        let field: String
+        @Explicit var uuid: String?
+        @Explicit var attachGeneration: UInt64?
+    }
+
+    struct Fields: Encodable {
+        let uuid: String
+        let version: UInt32
+        let pageSize: UInt32
+        let descriptorSize: UInt32
+        let deviceSize: UInt64
+        let sectionCount: UInt64
+        let arrayOffset: UInt64
+        let dataOffset: UInt64
+        let dataSize: UInt64
+        let attachGeneration: UInt64
+        let createdUnixNs: UInt64
+        let groupCount: UInt64
+        let pageCount: UInt64
+    }
+
+    struct Layers: Encodable {
+        let sectionsReady: UInt64
+        let groupsReady: UInt64
+        let pagesReady: UInt64
+        let pagesAllocated: UInt64
+        let pagesBad: UInt64
+        let pagesOwned: UInt64
+        let reads: UInt64
+        let writes: UInt64
+        /// The ready ones.
+        let sections: [Section]
+
+        struct Section: Encodable {
+            let section: UInt64
+            let groupsReady: UInt64
+            let pagesReady: UInt64
+        }
+    }
+
+    init(
+        file: DeviceFile, pair: SuperblockPair, attachment: Attachment?, content: String?, totals: LayerScan.Totals?
+    ) {
+        device = file.path.string.printable
+        kind = file.isBlockDevice ? "block" : "image"
+        size = file.size
+        copiesAgree =
+            switch pair.agreement {
+            case .identical: "identical"
+            case .generationsDiffer: "generations_differ"
+            case .differ: "differ"
+            case .oneBroken: "one_broken"
+            case .bothBroken: "both_broken"
+            }
+        copies = zip(Superblock.offsets, [pair.first, pair.second]).map(Copy.init)
+        superblock = pair.superblock.map(Fields.init)
+        self.content = content
+        attached = attachment.map(ListCommand.Entry.init)
+        layers = totals.map(Layers.init)
+    }
+}
+
+extension InspectReport.Copy {
+    init(_ offset: UInt64, _ copy: SuperblockPair.Copy) {
+        self.offset = offset
+        switch copy {
+        case .whole(let superblock):
+            whole = true
+            problem = ""
+            field = ""
+            uuid = superblock.identifier.description
+            attachGeneration = superblock.generation
+        case .broken(let reason):
+            whole = false
+            problem = reason.description
+            field = "\(reason.field.name)"
+        }
+    }
+}
+
+extension InspectReport.Fields {
+    init(_ superblock: Superblock) {
+        uuid = superblock.identifier.description
+        version = 1
+        pageSize = superblock.geometry.pageSize
+        descriptorSize = 64
+        deviceSize = superblock.geometry.deviceSize
+        sectionCount = superblock.geometry.sectionCount
+        arrayOffset = superblock.geometry.arrayOffset
+        dataOffset = superblock.geometry.dataOffset
+        dataSize = superblock.geometry.dataSize
+        attachGeneration = superblock.generation
+        createdUnixNs = superblock.created
+        groupCount = superblock.geometry.groupCount
+        pageCount = superblock.geometry.pageCount
+    }
+}
+
+extension InspectReport.Layers {
+    init(_ totals: LayerScan.Totals) {
+        sectionsReady = UInt64(totals.sections.count)
+        groupsReady = totals.groupsReady
+        pagesReady = totals.pagesReady
+        pagesAllocated = totals.allocated
+        pagesBad = totals.bad
+        pagesOwned = totals.owned
+        reads = totals.reads
+        writes = totals.writes
+        sections = totals.sections.map {
+            Section(section: $0.section, groupsReady: $0.groupsReady, pagesReady: $0.pagesReady)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import CShimSys
+import Foundation
+import PmemShim
+import SystemPackage
+
+/// What the page arrays of a device say: read, never mapped (a mapping could fault), and only as far as bits above say
+/// that there is something.
+struct LayerScan {
+    private let descriptor: FileDescriptor
+    /// Where the arrays begin in what `descriptor` reads.
+    private let start: UInt64
+    private let geometry: DeviceGeometry
+    private let tag: UInt32
+
+    struct SectionState {
+        let section: UInt64
+        var groupsReady: UInt64 = 0
+        var pagesReady: UInt64 = 0
+    }
+
+    struct Totals {
+        var pagesReady: UInt64 = 0
+        var allocated: UInt64 = 0
+        var bad: UInt64 = 0
+        var owned: UInt64 = 0
+        var reads: UInt64 = 0
+        var writes: UInt64 = 0
+        var groupsReady: UInt64 = 0
+        /// Those that are ready only.
+        var sections: [SectionState] = []
+    }
+
+    init(_ descriptor: FileDescriptor, at start: UInt64, _ superblock: Superblock) {
+        self.descriptor = descriptor
+        self.start = start
+        geometry = superblock.geometry
+        tag = superblock.tag
+    }
+
+    /// - Parameter progress: told how many sections have been looked at.
+    func totals(progress: (UInt64) -> Void) throws -> Totals {
+        var totals = Totals()
+        for section in 0..<geometry.sectionCount {
+            progress(section)
+            let first = section * pagesPerSection
+            // The group's word of the first descriptor stands in the same 64 bytes.
+            guard let head = try pages(from: first, count: 1), head.isSectionReady(of: 0) else { continue }
+            var state = SectionState(section: section)
+            for group in first / pagesPerGroup..<(first + geometry.pages(inSection: section) + pagesPerGroup - 1) / pagesPerGroup {
+                try add(group, to: &totals, &state)
+            }
+            totals.groupsReady += state.groupsReady
+            totals.pagesReady += state.pagesReady
+            totals.sections.append(state)
+        }
+        return totals
+    }
+
+    private func add(_ group: UInt64, to totals: inout Totals, _ state: inout SectionState) throws {
+        let first = group * pagesPerGroup
+        guard let head = try pages(from: first, count: 1), head.isGroupReady(of: 0) else { return }
+        state.groupsReady += 1
+        let count = min(pagesPerGroup, geometry.pageCount - first)
+        guard let whole = try pages(from: first, count: count) else { return }
+        for page in 0..<whole.pageCount {
+            let flags = whole.flags(of: page)
+            if flags.contains(.ready) { state.pagesReady += 1 }
+            if flags.contains(.allocated) { totals.allocated += 1 }
+            if flags.contains(.bad) { totals.bad += 1 }
+            if flags.contains(.owned) { totals.owned += 1 }
+            totals.reads += UInt64(whole.reads(of: page))
+            totals.writes += UInt64(whole.writes(of: page))
+        }
+    }
+
+    struct PageState {
+        let sectionReady: Bool
+        let groupReady: Bool
+        /// What the page's own words say; believed only where both layers above are ready.
+        let flags: PageFlags
+        let owner: PageArray.Owner?
+        let reads: UInt32
+        let writes: UInt32
+    }
+
+    /// - Parameter page: below the device's count.
+    func page(_ page: UInt64) throws -> PageState {
+        let section = try pages(from: page / pagesPerSection * pagesPerSection, count: 1)
+        let group = try pages(from: page / pagesPerGroup * pagesPerGroup, count: 1)
+        let sectionReady = section?.isSectionReady(of: 0) ?? false
+        let groupReady = sectionReady && (group?.isGroupReady(of: 0) ?? false)
+        guard groupReady, let own = try pages(from: page, count: 1) else {
+            return PageState(
+                sectionReady: sectionReady, groupReady: groupReady, flags: [], owner: nil, reads: 0, writes: 0)
+        }
+        return PageState(
+            sectionReady: true, groupReady: true, flags: own.flags(of: 0), owner: own.owner(of: 0),
+            reads: own.reads(of: 0), writes: own.writes(of: 0))
+    }
+
+    /// Copies `count` descriptors from page `first` on; page 0 of the result is `first`. Beyond the end of a device that
+    /// was cut, zeros, which is the initial state.
+    private func pages(from first: UInt64, count: UInt64) throws -> PageArray? {
+        let bytes = Int(count) * Int(PS_DEVICE_DESCRIPTOR)
+        let target = UnsafeMutableRawBufferPointer(rebasing: Self.room[..<bytes])
+        target.initializeMemory(as: UInt8.self, repeating: 0)
+        var filled = 0
+        let offset = Int64(start) + Int64(first) * Int64(PS_DEVICE_DESCRIPTOR)
+        try DeviceFile.complaining("the page arrays") {
+            while filled < bytes {
+                let count = try descriptor.read(
+                    fromAbsoluteOffset: offset + Int64(filled),
+                    into: UnsafeMutableRawBufferPointer(rebasing: target[filled...]))
+                if count == 0 { break }
+                filled += count
+            }
+        }
+        guard let base = target.baseAddress else { return nil }
+        return PageArray(base: base, byteCount: bytes, pageCount: count, tag: tag)
+    }
+
+    /// One group's descriptors; this program has one thread.
+    private nonisolated(unsafe) static let room = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: Int(PS_DEVICE_GROUP_PAGES * PS_DEVICE_DESCRIPTOR), alignment: 64)
+}
+
+private let pagesPerSection = UInt64(PS_DEVICE_SECTION_PAGES)
+private let pagesPerGroup = UInt64(PS_DEVICE_GROUP_PAGES)

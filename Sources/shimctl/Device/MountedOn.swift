@@ -1,0 +1,47 @@
+import Foundation
+
+/// Where an attached device is mounted, from /proc/self/mountinfo.
+enum MountedOn {
+    /// Mount points of the block device `number`, whose paths are `names`. Some file systems (btrfs) give their files a
+    /// device number of their own: those are known by the mount's source.
+    static func points(of number: DeviceNumber, names: Set<String>) -> [String] {
+        let table = FileManager.default.contents(atPath: "/proc/self/mountinfo") ?? Data()
+        return String(decoding: table, as: UTF8.self).split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count > 6, let hyphen = fields.dropFirst(6).firstIndex(of: "-"), hyphen + 2 < fields.count
+            else { return nil }
+            let isOurs = fields[2] == number.description || names.contains(String(fields[hyphen + 2]))
+            return isOurs ? String(fields[4]).printable : nil
+        }
+    }
+}
+
+extension Attachment {
+    var mountPoints: [String] {
+        guard isCurrent else { return [] }
+        return MountedOn.points(of: data, names: [DeviceNodes.data(name), data.path ?? DeviceNodes.data(name)])
+    }
+
+    /// The attached device that `argument` means: its name, its image or block device, or its logical block space.
+    static func find(_ argument: String) throws -> Attachment? {
+        let attached = try Registry.all()
+        if let named = attached.first(where: { $0.name == argument }) { return named }
+        var found = stat()
+        guard stat(argument, &found) == 0 else { return attached.first { $0.device == argument } }
+        if found.st_mode & S_IFMT == S_IFBLK {
+            let number = DeviceNumber(found.st_rdev)
+            if let data = attached.first(where: { $0.isCurrent && ($0.data == number || $0.pages == number) }) {
+                return data
+            }
+        }
+        return attached.first { attachment in
+            var origin = stat()
+            guard stat(attachment.device, &origin) == 0, origin.st_mode & S_IFMT == found.st_mode & S_IFMT else {
+                return false
+            }
+            return found.st_mode & S_IFMT == S_IFBLK
+                ? origin.st_rdev == found.st_rdev
+                : origin.st_dev == found.st_dev && origin.st_ino == found.st_ino
+        }
+    }
+}
