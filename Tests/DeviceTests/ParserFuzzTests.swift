@@ -14,7 +14,7 @@ struct ParserFuzzTests {
         var random = SplitMix(state: seed)
         var accepted = 0
         var named: Set<SuperblockError.Field> = []
-        for _ in 0..<12_000 {
+        for _ in 0..<1_500 {
             let whole = try SuperblockBytes.sample(
                 size: (6 << 20) + random.next() % (1 << (21 + random.next() % 40)),
                 pageSize: DeviceGeometry.pageSizes[Int(random.next() % 3)], generation: random.next() | 1)
@@ -34,14 +34,14 @@ struct ParserFuzzTests {
             }
         }
         // Both ways were gone, and every field was found out by itself.
-        #expect(accepted > 1_000)
+        #expect(accepted > 100)
         #expect(named.isSuperset(of: Set(SuperblockError.Field.allCases)), "seed \(seed): \(named)")
     }
 
     @Test("random bytes of any length are no superblock", arguments: [1, fresh])
     func noise(seed: UInt64) {
         var random = SplitMix(state: seed)
-        for _ in 0..<2_000 {
+        for _ in 0..<500 {
             let bytes = (0..<Int(random.next() % 64)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
             let whole = bytes + [UInt8](repeating: bytes.first ?? 0, count: Int(random.next() % 5_000))
             let isAccepted = whole.withUnsafeBytes { (try? Superblock(parsing: $0)) != nil }

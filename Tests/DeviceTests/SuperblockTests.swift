@@ -102,7 +102,7 @@ struct SuperblockTests {
             #expect(bytes.failure?.problem == problem)
             #expect(bytes.failure?.found == value)
         }
-        for value in [0, 1, 1 << 21, UInt64.max, 1 << 63, (1 << 30) + 1] {
+        for value: UInt64 in [0, 1, 1 << 21, UInt64.max, 1 << 63, (1 << 30) + 1] {
             for (field, offset) in [
                 (SuperblockError.Field.sectionCount, 48), (.arrayOffset, 56), (.dataOffset, 64), (.dataSize, 72),
             ] {
@@ -115,7 +115,7 @@ struct SuperblockTests {
                 #expect(bytes.failure?.found == value)
             }
         }
-        for value in [0, 1, 1 << 63, UInt64.max] {
+        for value: UInt64 in [0, 1, 1 << 63, UInt64.max] {
             var bytes = SuperblockBytes(try SuperblockBytes.sample())
             bytes.set(value, at: 40)
             bytes.seal()
@@ -130,7 +130,7 @@ struct SuperblockTests {
 
     @Test("a later version is told from a broken one, with or without a checksum that this version understands")
     func laterVersion() throws {
-        for version in [2, 3, UInt32.max] {
+        for version: UInt32 in [2, 3, .max] {
             var bytes = SuperblockBytes(try SuperblockBytes.sample())
             bytes.set(version, at: 8)
             #expect(bytes.failure == SuperblockError(.version, .newer, found: UInt64(version), expected: 1))
