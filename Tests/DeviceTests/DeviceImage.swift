@@ -58,11 +58,11 @@ final class DeviceImage {
         return stat(path, &found) == 0 ? Int(found.st_blocks) * 512 : -1
     }
 
-    func bytes(at offset: UInt64, count: Int) throws -> [UInt8] {
+    func bytes(at offset: UInt64, count: Int) throws -> Data {
         let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
         defer { try? handle.close() }
         try handle.seek(toOffset: offset)
-        return Array(try handle.read(upToCount: count) ?? Data())
+        return try handle.read(upToCount: count) ?? Data()
     }
 
     func write(_ bytes: [UInt8], at offset: UInt64) throws {

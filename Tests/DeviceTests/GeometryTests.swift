@@ -30,7 +30,9 @@ struct DeviceGeometryTests {
         }
     }
 
-    @Test("superblocks, arrays and data lie behind one another and within the device", arguments: DeviceGeometry.pageSizes)
+    @Test(
+        "superblocks, arrays and data lie behind one another and within the device",
+        arguments: DeviceGeometry.pageSizes)
     func layout(pageSize: UInt32) throws {
         for size in Self.sizes + [DeviceGeometry.largestDevice] where size >= DeviceGeometry.smallestDevice {
             let geometry = try #require(DeviceGeometry(deviceSize: size, pageSize: pageSize))

@@ -41,7 +41,9 @@ struct SuperblockBytes {
 
 @Suite("Superblock on media")
 struct SuperblockTests {
-    @Test("comes back as it was written", arguments: DeviceGeometry.pageSizes, [6 << 20, 1 << 30, 16 << 40, UInt64(Int64.max)])
+    @Test(
+        "comes back as it was written", arguments: DeviceGeometry.pageSizes,
+        [6 << 20, 1 << 30, 16 << 40, UInt64(Int64.max)])
     func roundTrip(pageSize: UInt32, size: UInt64) throws {
         let superblock = try SuperblockBytes.sample(size: size, pageSize: pageSize)
         #expect(SuperblockBytes(superblock).parse(deviceSize: size) == .success(superblock))

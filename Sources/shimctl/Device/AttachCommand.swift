@@ -30,7 +30,9 @@ struct AttachCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"))
     var device: String
 
-    @Option(help: ArgumentHelp("Name in /dev/pmemshim; by default that of the image, without extension.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Name in /dev/pmemshim; by default that of the image, without extension.", valueName: "name"))
     var name: String?
 
     @Option(
@@ -42,7 +44,8 @@ struct AttachCommand: ParsableCommand {
     func validate() throws {
         if let name, !DeviceNodes.isName(name) {
             throw ValidationError(
-                "--name \(name.printable): letters, digits and . _ - +, no leading dot, at most 64, not ending in .pages.")
+                "--name \(name.printable): letters, digits and . _ - +, no leading dot, at most 64, not ending in .pages."
+            )
         }
     }
 

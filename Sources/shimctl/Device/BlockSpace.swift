@@ -36,7 +36,8 @@ enum BlockSpaces {
 
     /// All that are made of `file`, whose superblock has that identifier.
     static func all(of file: DeviceFile, identifier: String) throws -> [any BlockSpace] {
-        try LoopDevice.all().filter { $0.isBacked(by: file) } + LinearDevice.all().filter { $0.name.contains(identifier) }
+        let linear = LinearDevice.all().filter { $0.name.contains(identifier) }
+        return try LoopDevice.all().filter { $0.isBacked(by: file) } + linear
     }
 
     private static func isDAX(_ file: DeviceFile) -> Bool {

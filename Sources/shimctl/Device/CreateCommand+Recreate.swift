@@ -77,7 +77,8 @@ extension CreateCommand {
 extension SuperblockPair.Copy {
     var shortText: String {
         switch self {
-        case .whole(let superblock): "\(superblock.identifier.description), \(Figures.bytes(superblock.geometry.deviceSize))"
+        case .whole(let superblock):
+            "\(superblock.identifier.description), \(Figures.bytes(superblock.geometry.deviceSize))"
         case .broken(let reason): reason.description
         }
     }

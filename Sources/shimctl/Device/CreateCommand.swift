@@ -50,8 +50,8 @@ struct CreateCommand: ParsableCommand {
             throw ValidationError("--uuid \(uuid.printable): 32 hexadecimal digits, perhaps with hyphens.")
         }
         if let size, size.bytes < DeviceGeometry.smallestDevice {
-            throw ValidationError(
-                "--size: \(Figures.bytes(size.bytes)) is too small; \(Figures.bytes(DeviceGeometry.smallestDevice)) is the least.")
+            let least = Figures.bytes(DeviceGeometry.smallestDevice)
+            throw ValidationError("--size: \(size.description) is too small; \(least) is the least.")
         }
     }
 

@@ -24,7 +24,9 @@ struct DeviceFile {
     /// - Throws: a `Complaint` that names the device and says why it cannot be used.
     static func open(_ name: String, for purpose: Purpose) throws -> DeviceFile {
         let shown = "\"\(name.printable)\""
-        guard let resolved = realpath(name, nil) else { throw Complaint(.failure, "\(shown): \(Errno(rawValue: errno))") }
+        guard let resolved = realpath(name, nil) else {
+            throw Complaint(.failure, "\(shown): \(Errno(rawValue: errno))")
+        }
         defer { free(resolved) }
         let path = FilePath(platformString: resolved)
         // Looked at before it is opened: opening some special files has effects.

@@ -66,7 +66,8 @@ struct InspectCommand: ParsableCommand {
         let totals = try scan.totals { progress.show($0) }
         progress.end()
         let geometry = superblock.geometry
-        let content = try DeviceContent(of: file).found(in: geometry.dataOffset..<geometry.dataOffset + geometry.dataSize)
+        let data = geometry.dataOffset..<geometry.dataOffset + geometry.dataSize
+        let content = try DeviceContent(of: file).found(in: data)
         try show(InspectReport(file: file, pair: pair, attachment: attachment, content: content, totals: totals))
     }
 

@@ -4,7 +4,8 @@ extension InspectReport {
     var text: String {
         var lines = ["\(device): \(kind == "block" ? "block device" : "image") of \(Figures.bytes(size))"]
         for copy in copies {
-            let state = copy.whole ? "whole, attach generation \(copy.attachGeneration ?? 0)" : "broken: \(copy.problem)"
+            let state =
+                copy.whole ? "whole, attach generation \(copy.attachGeneration ?? 0)" : "broken: \(copy.problem)"
             lines.append("superblock at \(copy.offset == 0 ? "0" : "1 MiB"): \(state)")
         }
         if copiesAgree == "differ" { lines.append("the two copies are of different devices") }
@@ -27,8 +28,8 @@ extension InspectReport {
     private var attachedText: String {
         guard let attached else { return "no" }
         guard attached.state == "attached" else { return "registered, but its block devices are gone" }
-        let mounts = attached.mountedOn.isEmpty ? "not mounted" : "mounted on \(attached.mountedOn.joined(separator: ", "))"
-        return "as \(DeviceNodes.data(attached.name)), \(mounts)"
+        let points = attached.mountedOn.joined(separator: ", ")
+        return "as \(DeviceNodes.data(attached.name)), \(points.isEmpty ? "not mounted" : "mounted on \(points)")"
     }
 
     private func layerText(_ layers: Layers, _ superblock: Fields) -> String {

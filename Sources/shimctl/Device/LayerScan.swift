@@ -35,6 +35,8 @@ struct LayerScan {
         self.start = start
         geometry = superblock.geometry
         tag = superblock.tag
+        // One page of every 2 MiB: what is read ahead would be the greater part, and stays behind in the cache.
+        _ = posix_fadvise(descriptor.rawValue, 0, 0, POSIX_FADV_RANDOM)
     }
 
     /// - Parameter progress: told how many sections have been looked at.
@@ -46,9 +48,8 @@ struct LayerScan {
             // The group's word of the first descriptor stands in the same 64 bytes.
             guard let head = try pages(from: first, count: 1), head.isSectionReady(of: 0) else { continue }
             var state = SectionState(section: section)
-            for group in first / pagesPerGroup..<(first + geometry.pages(inSection: section) + pagesPerGroup - 1) / pagesPerGroup {
-                try add(group, to: &totals, &state)
-            }
+            let end = (first + geometry.pages(inSection: section) + pagesPerGroup - 1) / pagesPerGroup
+            for group in first / pagesPerGroup..<end { try add(group, to: &totals, &state) }
             totals.groupsReady += state.groupsReady
             totals.pagesReady += state.pagesReady
             totals.sections.append(state)
@@ -85,9 +86,10 @@ struct LayerScan {
 
     /// - Parameter page: below the device's count.
     func page(_ page: UInt64) throws -> PageState {
+        // One after the other: what is read lies in the same room.
         let section = try pages(from: page / pagesPerSection * pagesPerSection, count: 1)
-        let group = try pages(from: page / pagesPerGroup * pagesPerGroup, count: 1)
         let sectionReady = section?.isSectionReady(of: 0) ?? false
+        let group = try pages(from: page / pagesPerGroup * pagesPerGroup, count: 1)
         let groupReady = sectionReady && (group?.isGroupReady(of: 0) ?? false)
         guard groupReady, let own = try pages(from: page, count: 1) else {
             return PageState(
@@ -98,8 +100,8 @@ struct LayerScan {
             reads: own.reads(of: 0), writes: own.writes(of: 0))
     }
 
-    /// Copies `count` descriptors from page `first` on; page 0 of the result is `first`. Beyond the end of a device that
-    /// was cut, zeros, which is the initial state.
+    /// Copies `count` descriptors, at most a group's, from page `first` on; page 0 of the result is `first`, and it is
+    /// valid until the next call. Beyond the end of a device that was cut, zeros, which is the initial state.
     private func pages(from first: UInt64, count: UInt64) throws -> PageArray? {
         let bytes = Int(count) * Int(PS_DEVICE_DESCRIPTOR)
         let target = UnsafeMutableRawBufferPointer(rebasing: Self.room[..<bytes])

@@ -63,7 +63,8 @@ struct LinearDevice: BlockSpace {
         let said = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
         guard process.terminationStatus == 0 else {
-            throw Complaint(.failure, "dmsetup \(arguments[0]): \(said.split(separator: "\n").joined(separator: "; ").printable)")
+            let line = said.split(separator: "\n").joined(separator: "; ")
+            throw Complaint(.failure, "dmsetup \(arguments[0]): \(line.printable)")
         }
     }
 }

@@ -61,7 +61,8 @@ struct LoopDevice: BlockSpace {
                 return loop
             case EBUSY: continue
             case let reason:
-                throw Complaint(.failure, "/dev/loop\(number) of \(file.path.string.printable): \(Errno(rawValue: reason))")
+                throw Complaint(
+                    .failure, "/dev/loop\(number) of \(file.path.string.printable): \(Errno(rawValue: reason))")
             }
         }
         throw Complaint(.failure, "no loop device can be had: others took every one that was free")

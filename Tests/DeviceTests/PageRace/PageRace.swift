@@ -101,7 +101,8 @@ struct PageRace {
 
     private mutating func look(_ round: UInt32, _ array: PageArray, _ page: UInt64) {
         let both = [1, 2].map { side in
-            PageArray.Initialised(rawValue: UInt8(truncatingIfNeeded: word(side).pointee.load(ordering: .acquiring)))
+            let done = word(side).pointee.load(ordering: .acquiring)
+            return PageArray.Initialised(rawValue: UInt8(truncatingIfNeeded: done))
         }
         for (layer, name) in [(PageArray.Initialised.section, "section"), (.group, "group")] {
             let count = both.filter { $0.contains(layer) }.count
@@ -115,6 +116,8 @@ struct PageRace {
         for index in first..<first + 512 where index != page && array.flags(of: index) != .ready {
             complain(round, "page \(index) is \(array.flags(of: index))")
         }
-        if !array.isSectionReady(of: page) || !array.isGroupReady(of: page) { complain(round, "a layer is not ready") }
+        if !array.isSectionReady(of: page) || !array.isGroupReady(of: page) {
+            complain(round, "a layer is not ready")
+        }
     }
 }
