@@ -30,7 +30,8 @@ import Testing
             }
             try #require(created.ending == .exited(0), "\(size): \(created.stderr)")
             let copies = try [0, 1 << 20].map { offset in
-                try image.bytes(at: offset, count: 4_096).withUnsafeBytes { try Superblock(parsing: $0, deviceSize: size) }
+                let bytes = try image.bytes(at: offset, count: 4_096)
+                return try bytes.withUnsafeBytes { try Superblock(parsing: $0, deviceSize: size) }
             }
             #expect(copies[0] == copies[1])
             let data = copies[0].geometry.dataSize

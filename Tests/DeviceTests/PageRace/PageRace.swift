@@ -109,7 +109,8 @@ struct PageRace {
             if count != 1 { complain(round, "the \(name) was initialised \(count) times") }
         }
         if both[0] != both[1], !both.contains([]) { together += 1 }
-        if array.flags(of: page) != [.ready, .allocated, .bad] { complain(round, "flags are \(array.flags(of: page))") }
+        let flags = array.flags(of: page)
+        if flags != [.ready, .allocated, .bad] { complain(round, "flags are \(flags)") }
         if array.reads(of: page) != 2 { complain(round, "\(array.reads(of: page)) reads instead of 2") }
         if array.writes(of: page ^ 1) != 3 { complain(round, "\(array.writes(of: page ^ 1)) writes instead of 3") }
         let first = page & ~511
