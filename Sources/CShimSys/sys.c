@@ -68,6 +68,18 @@ bool ps_sys_is_inode(int fd, uint64_t device, uint64_t number)
            && ((uint64_t)major(s.st_dev) << 32 | minor(s.st_dev)) == device;
 }
 
+long ps_sys_block_device(const char *path, uint64_t *number)
+{
+    struct kernel_statx s;
+    long r = ps_sys_call6(SYS_statx, AT_FDCWD, (long)path, 0, STATX_TYPE, (long)&s, 0);
+    if (r < 0)
+        return r;
+    if ((s.mode & S_IFMT) != S_IFBLK)
+        return -ENOTBLK;
+    *number = (uint64_t)s.rdev_major << 32 | s.rdev_minor;
+    return 0;
+}
+
 static long link_of(int fd, char *buffer, size_t capacity)
 {
     char path[32] = "/proc/self/fd/", digits[12];

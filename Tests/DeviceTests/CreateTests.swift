@@ -29,7 +29,7 @@ import Testing
                 continue
             }
             try #require(created.ending == .exited(0), "\(size): \(created.stderr)")
-            let copies = try [0, 1 << 20].map { offset in
+            let copies = try [UInt64(0), 1 << 20].map { (offset: UInt64) throws -> Superblock in
                 let bytes = try image.bytes(at: offset, count: 4_096)
                 return try bytes.withUnsafeBytes { try Superblock(parsing: $0, deviceSize: size) }
             }

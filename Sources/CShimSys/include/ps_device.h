@@ -123,6 +123,7 @@ static inline uint32_t ps_superblock_checksum(const void *_Nonnull bytes)
 // PS_ATTACHMENT_DIRECTORY, owned by root and writable by nobody else, named after the block device of the logical block
 // space, "major:minor" in decimal. The numbers of block devices are used again: a registration counts only as long as
 // `data_sequence` is what /sys/dev/block/MAJOR:MINOR/diskseq says.
+#define PS_ATTACHMENT_PARENT "/run/pmemshim"
 #define PS_ATTACHMENT_DIRECTORY "/run/pmemshim/devices"
 #define PS_ATTACHMENT_MAGIC 0x3148435441534d50ull /* "PMSATCH1" as bytes */
 #define PS_ATTACHMENT_VERSION 1u

@@ -30,6 +30,8 @@ struct Root: ~Copyable {
     var mounts: UInt32
     var trees: UInt32
     var treesRead: Bool
+    /// Mounts that lie on no attached device.
+    var unattached: MountsElsewhere
     var retired: UInt32
     var statisticsTried: Bool
     /// Address of this process's record in the statistics file; 0: none.

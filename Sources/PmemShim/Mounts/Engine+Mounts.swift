@@ -13,7 +13,7 @@ extension Engine {
     /// Finds the mount of the regular file `fd`, whose facts are `facts`. With the engine lock held.
     ///
     /// DAX files are found by their own attribute (STATX_ATTR_DAX: per file, always current, no list of mounts to read
-    /// and keep), all others by the served tree they lie in: by mount id where the tree is a whole mount, by the
+    /// and keep), those of an attached device by its registration, all others by the served tree they lie in: by mount id where the tree is a whole mount, by the
     /// kernel's own name for the open file (/proc/self/fd) otherwise, so that links, `..`, chroot and openat need no
     /// path logic here.
     func place(_ fd: Int32, _ facts: ps_file_facts) -> Placement {
@@ -22,7 +22,7 @@ extension Engine {
         if let tree = treeOf(fd, facts) {
             return mountEntry(fd, facts, tree: tree, isDAX: isDAX)
         }
-        return isDAX ? mountEntry(fd, facts, tree: nil, isDAX: true) : .foreign
+        return isDAX || isAttached(facts) ? mountEntry(fd, facts, tree: nil, isDAX: isDAX) : .foreign
     }
 
     private func treeOf(_ fd: Int32, _ facts: ps_file_facts) -> UInt32? {
@@ -105,8 +105,8 @@ extension Engine {
         guard root.pointee.mounts < UInt32(Arena.mounts) else { return .foreign }
         let index = root.pointee.mounts
         let entry = mount(index)
-        let allowsPageCache = tree.map { self.tree($0).pointee.allowsPageCache != 0 } ?? false
-        let backing = isDAX ? PS_BACKING_DAX : Backing.of(fd, allowsPageCache: allowsPageCache)
+        let isAsked = tree.map { self.tree($0).pointee.allowsPageCache != 0 } ?? false
+        let backing = isDAX ? PS_BACKING_DAX : Backing.of(fd, allowsPageCache: isAsked || isAttached(facts))
         entry.pointee = Mount(
             identifier: facts.mount, device: facts.device, tree: treeKey, backing: UInt32(backing.rawValue),
             stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0, reserved: 0)
@@ -139,7 +139,7 @@ extension Engine {
     }
 
     /// Reads /proc/self/mountinfo piece by piece into the scratch room and hands over the line of that mount.
-    private func withMountInfo(_ identifier: UInt64, _ body: (MountInfo) -> Void) {
+    func withMountInfo(_ identifier: UInt64, _ body: (MountInfo) -> Void) {
         let name: StaticString = "/proc/self/mountinfo"
         let fd = ps_sys_open(UnsafePointer<CChar>(OpaquePointer(name.utf8Start)), Int32(PS_O_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { return }

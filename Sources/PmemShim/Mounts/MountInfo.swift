@@ -7,6 +7,8 @@ struct MountInfo {
     let point: UnsafeBufferPointer<UInt8>
     /// Field 9.
     let type: UnsafeBufferPointer<UInt8>
+    /// Field 10, escaped as field 5.
+    let source: UnsafeBufferPointer<UInt8>
     /// Field 11.
     let options: UnsafeBufferPointer<UInt8>
 
@@ -35,9 +37,10 @@ struct MountInfo {
         // Optional fields end with a single hyphen.
         while let field = fields.next() {
             guard field.count == 1, field[0] == hyphen else { continue }
-            guard let type = fields.next(), fields.next() != nil, let options = fields.next() else { return nil }
+            guard let type = fields.next(), let source = fields.next(), let options = fields.next() else { return nil }
             self.point = point
             self.type = type
+            self.source = source
             self.options = options
             return
         }

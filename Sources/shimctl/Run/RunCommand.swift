@@ -12,7 +12,7 @@ struct RunCommand: ParsableCommand {
             Sets LD_PRELOAD (keeping what is in it) and PMEMSHIM_MOUNTS, checks every PMEMSHIM_* variable, and then \
             becomes the program: process id, signals and exit status are the program's own.
 
-            Mounts with the dax option are served without being named. A plain file system is served only where \
+            Mounts with the dax option and those of attached devices are served without being named. A plain file system is served only where \
             asked for, as DIR:pagecache.
 
             EXAMPLES
@@ -63,8 +63,8 @@ struct RunCommand: ParsableCommand {
             try Self.set("LD_PRELOAD", to: library.added(to: inherited["LD_PRELOAD"]))
             if environment.servesNothing {
                 Output.warn(
-                    "shimctl run: warning: no directory is served: no --mount, no PMEMSHIM_MOUNTS, and no mount with"
-                        + " the dax option")
+                    "shimctl run: warning: no directory is served: no --mount, no PMEMSHIM_MOUNTS, no mount with"
+                        + " the dax option, and none of an attached device")
             }
             try execute(command.count - (command.first == "--" ? 1 : 0))
         }

@@ -69,7 +69,10 @@ struct ShimEnvironment {
     }
 
     /// Neither named directories nor mounts that the shim finds by their dax option.
-    var servesNothing: Bool { !isDisabled && mounts.isEmpty && !FileSystemInfo.all.contains(where: \.isDAX) }
+    var servesNothing: Bool {
+        !isDisabled && mounts.isEmpty && !FileSystemInfo.all.contains(where: \.isDAX)
+            && !((try? Registry.all()) ?? []).contains { !$0.mountPoints.isEmpty }
+    }
 
     private static func flag(_ name: Name, _ values: [Name: String]) throws -> Bool {
         guard let value = values[name] else { return false }

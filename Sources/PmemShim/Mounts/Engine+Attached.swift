@@ -1,0 +1,124 @@
+import CShimSys
+
+extension Engine {
+    /// Whether the file with those facts lies on a device that `shimctl attach` has registered: such mounts are served
+    /// without being named, whatever their backing. With the engine lock held.
+    ///
+    /// Asked once per mount and process. Where nothing is attached that is one statx, and no descriptor is opened: the
+    /// number it would take for a moment is one that another thread may expect.
+    func isAttached(_ facts: ps_file_facts) -> Bool {
+        let pageCache = UInt32(PS_BACKING_PAGECACHE.rawValue)
+        for index in 0..<root.pointee.mounts {
+            let known = mount(index)
+            if known.pointee.identifier == facts.mount, known.pointee.device == facts.device,
+                known.pointee.tree == 0, known.pointee.backing == pageCache
+            {
+                return true
+            }
+        }
+        guard !root.pointee.unattached.has(facts) else { return false }
+        if let device = blockDevice(facts), isRegistered(device) { return true }
+        root.pointee.unattached.add(facts)
+        return false
+    }
+
+    /// The block device of a file's mount, as major << 32 | minor. Files of btrfs have a device number that is no block
+    /// device's (major 0): there the mount's source tells.
+    private func blockDevice(_ facts: ps_file_facts) -> UInt64? {
+        guard facts.device >> 32 == 0 else { return facts.device }
+        var path = PathText(scratch, capacity: 128)
+        path.append(AttachmentLayout.directory)
+        var directory = ps_file_facts()
+        guard ps_sys_facts_of_path(path.text, &directory) == 0 else { return nil }
+        var device: UInt64?
+        withMountInfo(facts.mount) { line in
+            guard line.source.first == UInt8(ascii: "/"), let start = line.source.baseAddress else { return }
+            // Ends the field where it stands; the text is our own copy.
+            UnsafeMutablePointer(mutating: start)[line.source.count] = 0
+            var number: UInt64 = 0
+            if ps_sys_block_device(UnsafePointer(OpaquePointer(start)), &number) == 0 { device = number }
+        }
+        return device
+    }
+
+    private func isRegistered(_ device: UInt64) -> Bool {
+        var path = PathText(scratch, capacity: 128)
+        path.append(AttachmentLayout.directory)
+        path.append(byte: UInt8(ascii: "/"))
+        append(device, to: &path)
+        var facts = ps_file_facts()
+        guard ps_sys_facts_of_path(path.text, &facts) == 0 else { return false }
+        let text = scratch + 128
+        guard contentOfRoots(path.text, text, capacity: 8_192) == MemoryLayout<ps_attachment>.size,
+            isRoots(AttachmentLayout.parent), isRoots(AttachmentLayout.directory)
+        else { return false }
+        let bytes = UnsafeRawPointer(text)
+        func number32(_ offset: Int) -> UInt32 {
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        }
+        func number64(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
+        return number64(AttachmentLayout.magic) == UInt64(PS_ATTACHMENT_MAGIC)
+            && number32(AttachmentLayout.version) == UInt32(PS_ATTACHMENT_VERSION)
+            && UInt64(number32(AttachmentLayout.major)) << 32 | UInt64(number32(AttachmentLayout.minor)) == device
+            && sequence(of: device) == number64(AttachmentLayout.sequence)
+    }
+
+    /// Which disk has that number now (/sys/dev/block/N:N/diskseq); 0 where the kernel does not say.
+    private func sequence(of device: UInt64) -> UInt64 {
+        var path = PathText(scratch, capacity: 128)
+        path.append("/sys/dev/block/")
+        append(device, to: &path)
+        path.append("/diskseq")
+        let digits = scratch + 8_320
+        let count = contentOfRoots(path.text, digits, capacity: 32)
+        guard count > 1, digits[count &- 1] == newline else { return 0 }
+        return decimal(UnsafeBufferPointer(start: UnsafePointer(digits), count: count &- 1)) ?? 0
+    }
+
+    /// Reads a file that belongs to root and that nobody else may write; the number of bytes, 0 if there is none.
+    private func contentOfRoots(_ path: UnsafePointer<CChar>, _ room: UnsafeMutablePointer<UInt8>, capacity: Int) -> Int
+    {
+        let flags = Int32(PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue)
+        let opened = ps_sys_open(path, flags, 0)
+        guard opened >= 0 else { return 0 }
+        let fd = Int32(truncatingIfNeeded: opened)
+        defer { _ = ps_sys_close(fd) }
+        guard isRoots(fd, PS_S_IFREG) else { return 0 }
+        return max(ps_sys_read(fd, room, capacity), 0)
+    }
+
+    private func isRoots(_ directory: StaticString) -> Bool {
+        let flags = Int32(PS_O_PATH.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue)
+        let opened = ps_sys_open(UnsafePointer(OpaquePointer(directory.utf8Start)), flags, 0)
+        guard opened >= 0 else { return false }
+        defer { _ = ps_sys_close(Int32(truncatingIfNeeded: opened)) }
+        return isRoots(Int32(truncatingIfNeeded: opened), PS_S_IFDIR)
+    }
+
+    private func isRoots(_ fd: Int32, _ type: ps_mode) -> Bool {
+        var owner: UInt32 = 0
+        var mode: UInt32 = 0
+        var size: Int64 = 0
+        return ps_sys_owner(fd, &owner, &mode, &size) == 0 && owner == 0
+            && mode & UInt32(PS_S_IFMT.rawValue) == UInt32(type.rawValue) && mode & 0o022 == 0
+    }
+
+    private func append(_ device: UInt64, to path: inout PathText) {
+        path.append(device >> 32)
+        path.append(byte: UInt8(ascii: ":"))
+        path.append(device & 0xffff_ffff)
+    }
+}
+
+/// Where registrations are, and offsets in bytes within `ps_attachment`; proved against the C header by a unit test.
+enum AttachmentLayout {
+    static let parent: StaticString = "/run/pmemshim"
+    static let directory: StaticString = "/run/pmemshim/devices"
+    static let magic = 0
+    static let version = 8
+    static let major = 52
+    static let minor = 56
+    static let sequence = 72
+}
