@@ -43,6 +43,11 @@ let package = Package(
         .target(
             name: "PmemShimEmbedded",
             dependencies: ["CShimSys"],
+            // Superblocks are read by shimctl; an attached device's registration tells the engine all it needs.
+            exclude: [
+                "Device/Superblock.swift", "Device/Superblock+Parsing.swift", "Device/SuperblockError.swift",
+                "Device/SuperblockPair.swift",
+            ],
             swiftSettings: strictSwift + [
                 .enableExperimentalFeature("Embedded"),
                 // "nounwind" would leave the engine without unwind tables: a handler that interrupts a call of ours may
