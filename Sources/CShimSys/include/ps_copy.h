@@ -24,6 +24,19 @@ int ps_copy_through(void *_Nullable destination, const void *_Nullable source, s
 // Loads one byte: 0: it is there; 1: it faulted.
 int ps_probe(uintptr_t address);
 
+// Loads one byte of every page of [address, address + count) but the first: 0: they are there; 1: one faulted. The first
+// page is for the copy itself to find out, whose first load comes before its first store. So a write whose buffer is bad
+// on a later page changes nothing before the kernel is asked, and the kernel's own rule for such a write holds: most file
+// systems keep the bytes before the bad page, btrfs keeps none.
+static inline int ps_probe_rest(const void *_Nullable address, size_t count)
+{
+    uintptr_t end = (uintptr_t)address + count;
+    for (uintptr_t at = ((uintptr_t)address | 4095) + 1; at < end; at += 4096)
+        if (ps_probe(at) != 0)
+            return 1;
+    return 0;
+}
+
 // Finds out which vector registers the CPU and the kernel offer. Until then the copies use what every x86-64 has.
 void ps_copy_prepare(void);
 

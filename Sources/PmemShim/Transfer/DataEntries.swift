@@ -41,7 +41,8 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
         var faulted: Int32 = 1
         if isTickTaken {
             let window = UnsafeMutableRawPointer(bitPattern: range.start)
-            faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe)
+            faulted = ps_probe_rest(buffer, count)
+            if faulted == 0 { faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe) }
         }
         let stayed = range.call.leave()
         if faulted == 0, stayed {

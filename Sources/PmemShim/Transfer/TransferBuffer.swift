@@ -7,7 +7,7 @@ protocol TransferBuffer {
     var count: Int { get }
     /// Window to application. True: it faulted.
     func copyOut(of window: UInt) -> Bool
-    /// Application to window. True: it faulted.
+    /// Application to window. True: it faulted, and nothing was stored if that was the buffer's fault.
     func copyIn(to window: UInt) -> Bool
     /// The whole call by the kernel, at `offset`: bytes moved, or -errno.
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int
@@ -53,7 +53,7 @@ struct PlainWrite: TransferBuffer {
     @inline(__always)
     func copyIn(to window: UInt) -> Bool {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
-        return store(window, buffer, count)
+        return ps_probe_rest(buffer, count) != 0 || store(window, buffer, count)
     }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwrite(fd, buffer, count, offset) }
@@ -111,6 +111,12 @@ struct Vector: TransferBuffer {
     }
 
     func copyIn(to window: UInt) -> Bool {
+        for index in 0..<entryCount {
+            let length = Int(bitPattern: entries[index &* 2 &+ 1])
+            guard length > 0 else { continue }
+            let part = entries[index &* 2]
+            if ps_probe(part) != 0 || ps_probe_rest(UnsafeRawPointer(bitPattern: part), length) != 0 { return true }
+        }
         var to = window
         for index in 0..<entryCount {
             let length = Int(bitPattern: entries[index &* 2 &+ 1])
