@@ -25,6 +25,11 @@
 // `family` says for which line of the statistics the call counts.
 int64_t ps_engine_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
     PS_NAMED("enginePread(fd:buffer:count:offset:)");
+// Its two halves. True: all `count` bytes are there. False: nothing is decided, ask the slow one.
+bool ps_engine_fast_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
+    PS_NAMED("engineFastPread(fd:buffer:count:offset:)");
+int64_t ps_engine_slow_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
+    PS_NAMED("engineSlowPread(fd:buffer:count:offset:)");
 int64_t ps_engine_read(int fd, void *_Nullable buffer, size_t count)
     PS_NAMED("engineRead(fd:buffer:count:)");
 int64_t ps_engine_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t offset)

@@ -5,21 +5,24 @@ import Synchronization
 
 @c(ps_engine_pread) @implementation
 public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
-    guard let engine = Engine.current else { return Int64.min }
-    if let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) {
-        let faulted = ps_copy_probed(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
-        let stayed = range.call.leave()
-        if faulted == 0, stayed {
-            range.thread.served(range.statistics, PS_FAMILY_PREAD, read: count)
-            return Int64(count)
-        }
-    }
-    return slowPread(fd, buffer, count, offset)
+    if engineFastPread(fd: fd, buffer: buffer, count: count, offset: offset) { return Int64(count) }
+    return engineSlowPread(fd: fd, buffer: buffer, count: count, offset: offset)
+}
+
+@c(ps_engine_fast_pread) @implementation
+public func engineFastPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Bool {
+    guard let engine = Engine.current,
+        let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false)
+    else { return false }
+    let faulted = ps_copy_probed(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
+    guard range.call.leave(), faulted == 0 else { return false }
+    range.thread.served(range.statistics, PS_FAMILY_PREAD, read: count)
+    return true
 }
 
 /// Decides anew, says why not, mends what can be mended. A copy that has faulted faults here once more and is counted.
-@inline(never)
-private func slowPread(_ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
+@c(ps_engine_slow_pread) @implementation
+public func engineSlowPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return Int64.min }
     return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
 }
