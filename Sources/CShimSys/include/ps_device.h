@@ -128,6 +128,7 @@ static inline uint32_t ps_superblock_checksum(const void *_Nonnull bytes)
 #define PS_ATTACHMENT_MAGIC 0x3148435441534d50ull /* "PMSATCH1" as bytes */
 #define PS_ATTACHMENT_VERSION 1u
 #define PS_ATTACHMENT_PATH 1024
+#define PS_ATTACHMENT_SIZE 4096 // bytes of a registration
 
 struct ps_attachment {
     uint64_t magic;
@@ -153,6 +154,6 @@ struct ps_attachment {
 _Static_assert(offsetof(struct ps_attachment, data_sequence) == 72, "attachment");
 _Static_assert(offsetof(struct ps_attachment, name) == 512, "attachment");
 _Static_assert(offsetof(struct ps_attachment, device) == 768, "attachment");
-_Static_assert(sizeof(struct ps_attachment) == 4096, "attachment");
+_Static_assert(sizeof(struct ps_attachment) == PS_ATTACHMENT_SIZE, "attachment");
 
 #endif

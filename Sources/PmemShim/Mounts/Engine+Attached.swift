@@ -49,7 +49,7 @@ extension Engine {
         var facts = ps_file_facts()
         guard ps_sys_facts_of_path(path.text, &facts) == 0 else { return false }
         let text = scratch + 128
-        guard contentOfRoots(path.text, text, capacity: 8_192) == MemoryLayout<ps_attachment>.size,
+        guard contentOfRoots(path.text, text, capacity: 8_192) == Int(PS_ATTACHMENT_SIZE),
             isRoots(AttachmentLayout.parent), isRoots(AttachmentLayout.directory)
         else { return false }
         let bytes = UnsafeRawPointer(text)
