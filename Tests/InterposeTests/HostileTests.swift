@@ -12,7 +12,7 @@ struct HostileTests {
         let runtime = try ScratchDirectory()
         // The program runs the reader and writer natively and under the shim, and is itself never under it.
         let arguments = [
-            "--seconds", "1", "--library", try Shim.library, "--mounts", mount.item, "--runtime", runtime.path,
+            "--seconds", "1", "--library", try Shim.preload, "--mounts", mount.item, "--runtime", runtime.path,
             mount.directory,
         ]
         let result = try run(Programs.path("hostile"), arguments, preload: false)
