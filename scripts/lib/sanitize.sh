@@ -15,6 +15,8 @@ address_options() {
         # Would call setrlimit while the runtime starts: our setrlimit, instrumented, before there is a shadow. And
         # programs are compared in whether they leave a core.
         disable_coredump=0
+        # The runtime gives every thread a stack for signals, and at its end unmaps whatever stack is set: the program's.
+        use_sigaltstack=0
         # What the programs leave allocated is theirs; the engine allocates nothing.
         detect_leaks=0
         # As libc's malloc does. Some programs ask for more than there is.
@@ -40,6 +42,9 @@ GivingWayTests/statisticsStaySparse     the same
 GivingWayTests/deeplyBound              the runtime ends a process that asks for RTLD_DEEPBIND
 StaleEntryTests/libraries               the same
 StaleEntryTests/byDefault               the same, in one of its cases
+SignalStormTests/blocked                the runtime starts threads with signals of its own choice blocked
+ThreadTests/writersDoNotMix             copies take longer here than a writer waits for another (10 ms)
+SignalStormTests/switchedByATimer       the runtime does not follow swapcontext out of a handler
 FaultLimitTests/mappingsExhausted       the runtime ends a process when no mapping is left for its own heap
 END
 }
