@@ -21,14 +21,14 @@ ps_copy:                                // rdi destination, rsi source, rdx coun
 
     .type ps_copy_probed, @function
     .p2align 5
-ps_copy_probed:                         // rcx: address of a byte to load when all is copied
+ps_copy_probed:                         // rcx: address of a byte to load when all is copied; rdi, rsi, rdx stay
     .cfi_startproc
     movq    %rcx, %r8
 .Lcopy:
-    cmpq    $16, %rdx
-    jb      .Lunder16
     cmpq    $32, %rdx
     ja      .Lover32
+    cmpq    $16, %rdx
+    jb      .Lunder16
     movdqu  (%rsi), %xmm0
     movdqu  -16(%rsi,%rdx), %xmm1
     movdqu  %xmm0, (%rdi)
@@ -95,9 +95,26 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     addq    $64, %rax
     cmpq    %rcx, %rax
     jb      .Lsse
-    addq    %rcx, %rsi                  // the last 128 bytes, overlapping what the loop did
-    addq    %rcx, %rdi
-    movl    $128, %edx
+    leaq    64(%rcx), %rax              // the last 128 bytes, overlapping what the loop did
+    movdqu  (%rsi,%rcx), %xmm0
+    movdqu  16(%rsi,%rcx), %xmm1
+    movdqu  32(%rsi,%rcx), %xmm2
+    movdqu  48(%rsi,%rcx), %xmm3
+    movdqu  (%rsi,%rax), %xmm4
+    movdqu  16(%rsi,%rax), %xmm5
+    movdqu  32(%rsi,%rax), %xmm6
+    movdqu  48(%rsi,%rax), %xmm7
+    movdqu  %xmm0, (%rdi,%rcx)
+    movdqu  %xmm1, 16(%rdi,%rcx)
+    movdqu  %xmm2, 32(%rdi,%rcx)
+    movdqu  %xmm3, 48(%rdi,%rcx)
+    movdqu  %xmm4, (%rdi,%rax)
+    movdqu  %xmm5, 16(%rdi,%rax)
+    movdqu  %xmm6, 32(%rdi,%rax)
+    movdqu  %xmm7, 48(%rdi,%rax)
+    movzbl  (%r8), %eax
+    xorl    %eax, %eax
+    ret
 .Lto128:                                // 65 to 128 bytes: both ends, overlapping in the middle
     movdqu  (%rsi), %xmm0
     movdqu  16(%rsi), %xmm1

@@ -187,3 +187,9 @@ PS_ENTRY int clone(int (*function)(void *), void *stack, int flags, void *argume
     return NEXT(clone)(function, stack, flags, argument, parent, tls, child);
 }
 PS_ALIAS(__clone, clone);
+
+PS_ENTRY int pthread_cancel(pthread_t thread)
+{
+    ps_close_quick_way();
+    return NEXT(pthread_cancel)(thread);
+}

@@ -25,41 +25,20 @@ PS_ENTRY ssize_t __read_chk(int fd, void *buffer, size_t count, size_t capacity)
     return read(fd, buffer, count);
 }
 
-static __attribute__((noinline)) ssize_t slow_pread(int fd, void *buffer, size_t count, off_t offset)
+int64_t ps_face_slow_pread(int fd, void *buffer, size_t count, int64_t offset)
 {
+    ps_cancellation_point();
     int64_t served = ps_engine_slow_pread(fd, buffer, count, offset);
     if (served != PS_PASS_ON)
         return ps_result(served);
     return ps_passed_on(fd, PS_FAMILY_PREAD, NEXT(pread)(fd, buffer, count, offset));
 }
-static inline ssize_t pread_uncancelled(int fd, void *buffer, size_t count, off_t offset)
-{
-    // At random over a large file a served call waits for memory, and the fewer instructions it has, the more such calls
-    // the processor works on at once. So what only the slow half needs is kept on the stack: registers that survive a
-    // call would have to be saved and restored.
-    const struct {
-        void *buffer;
-        size_t count;
-        off_t offset;
-        int fd;
-    } volatile kept = {buffer, count, offset, fd};
-    if (__builtin_expect(ps_engine_fast_pread(fd, buffer, count, offset), 1))
-        return (ssize_t)kept.count;
-    return slow_pread(kept.fd, kept.buffer, kept.count, kept.offset);
-}
 
-// Apart, since it calls before it serves.
-static __attribute__((noinline)) ssize_t pread_of_many_threads(int fd, void *buffer, size_t count, off_t offset)
+// A call, no jump: that a served call goes on is known by the address it returns to, which must be one of ours
+// (ps_frame_may_live). The quick way is closed once a thread has been cancelled (wait.c).
+__attribute__((disable_tail_calls)) PS_ENTRY ssize_t pread(int fd, void *buffer, size_t count, off_t offset)
 {
-    pthread_testcancel();
-    return pread_uncancelled(fd, buffer, count, offset);
-}
-
-PS_ENTRY ssize_t pread(int fd, void *buffer, size_t count, off_t offset)
-{
-    if (__builtin_expect(!__libc_single_threaded, 0))
-        return pread_of_many_threads(fd, buffer, count, offset);
-    return pread_uncancelled(fd, buffer, count, offset);
+    return ps_engine_quick_pread(fd, buffer, count, offset);
 }
 PS_ALIAS(pread64, pread);
 PS_ALIAS(__pread64, pread);

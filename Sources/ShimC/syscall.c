@@ -53,7 +53,7 @@ static int64_t serve(long number, long a, long b, long c, long d, long e)
     // Offsets of the vector forms come in two halves, of which x86-64 uses the first.
     switch (number) {
     case SYS_read: return ps_engine_read(fd, (void *)b, (size_t)c);
-    case SYS_pread64: return ps_engine_pread(fd, (void *)b, (size_t)c, d);
+    case SYS_pread64: return ps_engine_slow_pread(fd, (void *)b, (size_t)c, d);
     case SYS_readv: return ps_engine_readv(fd, vector, (int)c, -1, 0, false);
     case SYS_preadv: return d < 0 ? ps_pass_on() : ps_engine_readv(fd, vector, (int)c, d, 0, true);
     case SYS_preadv2: return ps_engine_readv(fd, vector, (int)c, d, (int)e, d != -1);

@@ -1,5 +1,6 @@
 import CShimSys
 import Glibc
+import PmemShim
 
 /// What the C face does around the engine's entry points, for the threads of this process: asks the engine, lets the
 /// kernel do what it passes on, and tells it what became of that. Results are those of the raw call: -errno.

@@ -17,7 +17,7 @@ private func mapped(_ inode: UnsafeMutablePointer<Inode>, size: Int64, length: I
     inode.pointee.length.store(length, ordering: .relaxed)
     inode.pointee.size.store(size, ordering: .relaxed)
     let geometry = Geometry(stepShift: stepShift, regionShift: 21, threshold: 0, sampleShift: 1, statistics: 0)
-    inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)
+    inode.setGeometry(geometry)
     inode.set(InodeFlag.writable)
     inode.updateLimits()
 }

@@ -23,11 +23,15 @@
 
 // ---- data calls ----------------------------------------------------------------------------------------------
 // `family` says for which line of the statistics the call counts.
-int64_t ps_engine_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
-    PS_NAMED("enginePread(fd:buffer:count:offset:)");
-// Its two halves. True: all `count` bytes are there. False: nothing is decided, ask the slow one.
-bool ps_engine_fast_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
-    PS_NAMED("engineFastPread(fd:buffer:count:offset:)");
+// pread: what is not served at once is asked of ps_face_slow_pread. At random over a large file a
+// served call waits for memory, and the fewer stores and loads it has, the more such calls the processor works on at
+// once: so nothing is kept here for a second half, and the arguments go on from where they are.
+int64_t ps_engine_quick_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
+    PS_NAMED("engineQuickPread(fd:buffer:count:offset:)");
+// The face's: the whole call, by ps_engine_slow_pread or the next libc symbol, with its result and errno. Not there in
+// tests of the engine alone, which do not use ps_engine_quick_pread.
+int64_t ps_face_slow_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
+    __attribute__((weak, visibility("hidden")));
 int64_t ps_engine_slow_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
     PS_NAMED("engineSlowPread(fd:buffer:count:offset:)");
 int64_t ps_engine_read(int fd, void *_Nullable buffer, size_t count)

@@ -17,14 +17,27 @@ struct ThreadRecord: ~Copyable {
     /// The first of ``ThreadLayout/calls`` places for served calls that go on: see ``ServedCall``.
     let call: Atomic<UInt>
     let otherCalls: (UInt, UInt, UInt)
-    let reserved: UInt64
+    /// ``shard`` again where the thread may copy, with bit 0 as `shared`; 0 where it may not: all that a served call asks
+    /// of its thread, in one load.
+    let ready: Atomic<UInt>
 }
 
 enum ThreadLayout {
     /// Distance of `call` from the start of a record, bytes.
     static let firstCall = 24
+    /// Distance of `ready` from the start of a record, bytes.
+    static let ready = 56
     /// Served calls that may go on in one thread at once: signal handlers interrupt calls with calls.
     static let calls = 4
+}
+
+extension UnsafeMutablePointer where Pointee == ThreadRecord {
+    /// Lets the thread copy in the short way, if it may copy at all.
+    func makeReady() {
+        guard pointee.thread.load(ordering: .relaxed) > 0 else { return }
+        let shared = UInt(pointee.shared.load(ordering: .relaxed))
+        pointee.ready.store(pointee.shard.load(ordering: .relaxed) | shared, ordering: .relaxed)
+    }
 }
 
 /// A served call that goes on: the announcement "I may be using the address of a window", in a place of its thread's
@@ -55,7 +68,7 @@ struct ServedCall {
     @inline(__always)  // one load and one store on the hot path
     init?(alone record: UnsafeMutablePointer<ThreadRecord>, frame: UInt) {
         place = ServedCall.place(record, 0)
-        guard place.pointee.load(ordering: .relaxed) == 0 else { return nil }
+        guard ps_is_still(UnsafeRawPointer(place), 0) else { return nil }
         place.pointee.store(frame, ordering: .relaxed)
         ps_compiler_barrier()
     }
@@ -66,7 +79,7 @@ struct ServedCall {
     @discardableResult
     func leave() -> Bool {
         ps_compiler_barrier()
-        guard place.pointee.load(ordering: .relaxed) != 0 else { return false }
+        guard !ps_is_still(UnsafeRawPointer(place), 0) else { return false }
         place.pointee.store(0, ordering: .relaxed)
         return true
     }
@@ -142,6 +155,7 @@ extension Engine {
             ps_signals_ready()
             let thread = record.pointee.thread.load(ordering: .relaxed)
             if thread < 0 { record.pointee.thread.store(0 &- thread, ordering: .relaxed) }
+            record.makeReady()
         }
         return CurrentThread(record: record)
     }
@@ -151,6 +165,7 @@ extension Engine {
         let me = Int32(truncatingIfNeeded: ps_sys_thread())
         guard let record = deadThread(me) ?? freshThread(me) else { return nil }
         for index in 0..<ThreadLayout.calls { ServedCall.place(record, index).pointee.store(0, ordering: .relaxed) }
+        record.pointee.ready.store(0, ordering: .relaxed)
         ps_thread_current().pointee.record = UInt(bitPattern: record)
         ps_thread_current().pointee.pending_offset = -1
         let shard = record.pointee.shard.load(ordering: .relaxed)

@@ -62,6 +62,7 @@ extension Engine {
         let address = shards &+ UInt(min(turn, last)) &* UInt(MemoryLayout<ps_stats_shard>.stride)
         thread.record.pointee.shared.store(turn >= last ? 1 : 0, ordering: .relaxed)
         thread.record.pointee.shard.store(address, ordering: .relaxed)
+        thread.record.makeReady()
     }
 
     /// Windows and mapped bytes of one mount, as they come and go. Engine lock held.

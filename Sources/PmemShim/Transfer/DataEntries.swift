@@ -3,20 +3,29 @@ import Synchronization
 
 // The engine's side of ps_engine.h: data calls. Each asks what the descriptor is and hands over to the transfer.
 
-@c(ps_engine_pread) @implementation
-public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
-    if engineFastPread(fd: fd, buffer: buffer, count: count, offset: offset) { return Int64(count) }
-    return engineSlowPread(fd: fd, buffer: buffer, count: count, offset: offset)
+#if !hasFeature(Embedded)
+    /// The same without a face: for tests of the engine alone.
+    public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
+        if isQuicklyRead(fd, buffer, count, offset) { return Int64(count) }
+        return engineSlowPread(fd: fd, buffer: buffer, count: count, offset: offset)
+    }
+#endif
+
+@c(ps_engine_quick_pread) @implementation
+public func engineQuickPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
+    if isQuicklyRead(fd, buffer, count, offset) { return Int64(count) }
+    return ps_face_slow_pread(fd, buffer, count, offset)
 }
 
-@c(ps_engine_fast_pread) @implementation
-public func engineFastPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Bool {
-    guard let engine = Engine.current,
-        let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false)
-    else { return false }
-    let faulted = ps_copy_probed(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
+/// True: all `count` bytes are there. False: nothing is decided.
+@inline(__always)
+private func isQuicklyRead(_ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
+    guard let range = Engine.fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) else {
+        return false
+    }
+    let faulted = ps_copy_probed_in_place(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
     guard range.call.leave(), faulted == 0 else { return false }
-    range.thread.served(range.statistics, PS_FAMILY_PREAD, read: count)
+    range.served(PS_FAMILY_PREAD, bytes: count, at: CounterLayout.servedRead)
     return true
 }
 
@@ -35,9 +44,8 @@ public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) 
 
 @c(ps_engine_pwrite) @implementation
 public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
-    guard let engine = Engine.current else { return Int64.min }
     if count >= nonTemporalFrom, ps_single_threaded(), isUserRange(UInt(bitPattern: buffer), count),
-        let range = engine.fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
+        let range = Engine.fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
     {
         // With one thread there is nobody to keep out of the stripes.
         let isTickTaken = range.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now()
@@ -49,7 +57,7 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
         }
         let stayed = range.call.leave()
         if faulted == 0, stayed {
-            range.thread.served(range.statistics, PS_FAMILY_PWRITE, written: count)
+            range.served(PS_FAMILY_PWRITE, bytes: count, at: CounterLayout.servedWritten)
             return Int64(count)
         }
     }

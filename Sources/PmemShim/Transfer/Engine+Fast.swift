@@ -6,25 +6,30 @@ struct FastRange {
     let start: UInt
     let probe: UInt
     let inode: UnsafeMutablePointer<Inode>
-    let thread: CurrentThread
+    let thread: UnsafeMutablePointer<ThreadRecord>
     let call: ServedCall
-    let statistics: Int
 }
 
 extension Engine {
     /// The same decision as ``target(_:_:)``, `looksServable` and `prove` together, for the calls that everything is
     /// about: straight down, nothing kept for later. The slow path decides again from the start, so that nothing of this
     /// one has to outlive a call: at random over a large file a served call waits for memory, and the shorter the way
-    /// to the copy, the more of those waits run side by side.
+    /// to the copy, the more of those waits run side by side. So every instruction counts here, and what looks odd (one
+    /// comparison for two questions, comparisons with memory) is one less.
     ///
     /// On success the thread has entered; the caller leaves. Where it has entered already, the slow path finds another
     /// place.
     @inline(__always)
-    func fastRange(_ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool) -> FastRange? {
-        guard let descriptor = descriptor(fd) else { return nil }
+    static func fastRange(_ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool) -> FastRange? {
+        guard ps_has_entry(fd) else { return nil }
+        let table = ps_table()
+        let descriptor = ps_kept(
+            table + Int(truncatingIfNeeded: UInt32(bitPattern: fd)) &* MemoryLayout<Descriptor>.stride
+        )
+        .assumingMemoryBound(to: Descriptor.self)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.hasUnsuspected(DescriptorWord.ours | rights) else { return nil }
-        let inode = inode(word.inode)
+        let inode = ps_kept(table + word.inodeDistance).assumingMemoryBound(to: Inode.self)
         let limit =
             writes
             ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)
@@ -33,22 +38,23 @@ extension Engine {
         guard UInt64(bitPattern: offset) <= UInt64(bitPattern: limit),
             UInt64(bitPattern: Int64(count) &- 1) < UInt64(bitPattern: limit &- offset),
             // Writes to a region that is hot but not yet touched all over have something to do first.
-            inode.heat(offset, geometry) >= (writes ? Heat.full : geometry.threshold),
+            writes
+                ? inode.heat(offset, geometry) == Heat.full
+                : !geometry.hasThreshold || inode.heat(offset, geometry) >= geometry.threshold,
             let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
-            record.pointee.thread.load(ordering: .relaxed) > 0,
+            !ps_is_still(UnsafeRawPointer(record) + ThreadLayout.ready, 0),
             let call = ServedCall(alone: record, frame: ps_frame())
         else { return nil }
         // In this order, as in `Target.prove`.
         let base = inode.pointee.base.load(ordering: .acquiring)
-        let length = inode.pointee.length.load(ordering: .acquiring)
-        guard base != 0, limit < length, inode.pointee.base.load(ordering: .acquiring) == base,
-            descriptor.pointee.word.load(ordering: .acquiring) == word.bits
+        guard ps_is_below(limit, UnsafeRawPointer(inode) + InodeLayout.length),
+            ps_is_still(UnsafeRawPointer(inode), UInt64(base)), ps_is_still(UnsafeRawPointer(descriptor), word.bits)
         else {
             call.leave()
             return nil
         }
         return FastRange(
             start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)), inode: inode,
-            thread: CurrentThread(record: record), call: call, statistics: geometry.statistics)
+            thread: record, call: call)
     }
 }

@@ -51,7 +51,11 @@ struct DescriptorWord: Equatable {
     func hasUnsuspected(_ flags: UInt64) -> Bool { bits & (flags | DescriptorWord.suspect) == flags }
 
     @inline(__always)
-    var inode: UInt32 { UInt32(truncatingIfNeeded: bits & 0xffff) }
+    var inode: UInt32 { UInt32(truncatingIfNeeded: bits & 0xffff) &- Arena.firstInode }
+
+    /// The slot of that inode, as a distance from the table of descriptors, in bytes: see ``Arena/firstInode``.
+    @inline(__always)
+    var inodeDistance: Int { Int(truncatingIfNeeded: bits & 0xffff) << 8 }
 
     /// The same number, forgotten.
     @inline(__always)
@@ -59,6 +63,7 @@ struct DescriptorWord: Equatable {
 
     /// The same number in the same generation, with that meaning.
     func learnt(_ flags: UInt64, inode: UInt32) -> DescriptorWord {
-        DescriptorWord((bits >> 32) << 32 | flags | DescriptorWord.known | UInt64(inode & 0xffff))
+        DescriptorWord(
+            (bits >> 32) << 32 | flags | DescriptorWord.known | UInt64((inode &+ Arena.firstInode) & 0xffff))
     }
 }

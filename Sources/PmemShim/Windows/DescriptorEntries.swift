@@ -69,7 +69,7 @@ public func engineStart(environment: UnsafePointer<UnsafeMutablePointer<CChar>?>
     ps_copy_prepare()
     ps_frames_prepare()
     guard let arena = ps_sys_arena(Arena.length) else { return }
-    ps_set_root(arena)
+    ps_set_root(arena, Arena.descriptorsOffset, UInt32(Arena.descriptors))
 }
 
 @c(ps_engine_windows_exist) @implementation

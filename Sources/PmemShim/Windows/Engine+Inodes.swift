@@ -23,7 +23,7 @@ extension Engine {
         inode.pointee.mount = mount
         let geometry = Geometry.forFile(
             size: facts.size, mount: self.mount(mount).pointee, eager: Settings.current.pointee.map_after == 0)
-        inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)
+        inode.setGeometry(geometry)
         let head = heads() + hash(facts.device, facts.inode)
         inode.pointee.next = head.pointee
         head.pointee = index &+ 1

@@ -49,10 +49,12 @@ extension Engine {
         let eager = Settings.current.pointee.map_after == 0
         let geometry = Geometry.forFile(
             size: facts.size, mount: mount(inode.pointee.mount).pointee, eager: eager)
-        inode.pointee.geometry.store(geometry.bits, ordering: .relaxed)
+        inode.setGeometry(geometry)
         inode.pointee.source = fd
+        // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
+        // `length` that is not 0 has found a window.
+        inode.pointee.base.store(base, ordering: .sequentiallyConsistent)
         inode.pointee.length.store(needed, ordering: .releasing)
-        inode.pointee.base.store(base, ordering: .releasing)
         root.pointee.windows &+= 1
         countWindow(inode, bytes: needed, mapped: true)
         refreshSize(inode, facts)
@@ -113,6 +115,7 @@ extension Engine {
         let length = inode.pointee.length.load(ordering: .relaxed)
         inode.pointee.readLimit.store(0, ordering: .relaxed)
         inode.pointee.writeLimit.store(0, ordering: .relaxed)
+        inode.pointee.length.store(0, ordering: .sequentiallyConsistent)
         inode.pointee.base.store(0, ordering: .sequentiallyConsistent)
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)

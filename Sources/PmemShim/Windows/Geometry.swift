@@ -7,24 +7,32 @@ struct Geometry {
 
     init(stepShift: UInt32, regionShift: UInt32, threshold: UInt32, sampleShift: UInt32, statistics: UInt32) {
         bits =
-            stepShift & 0x3f | (regionShift & 0x3f) << 6 | (threshold & 0xff) << 12 | (sampleShift & 0xf) << 20
-            | (statistics & 3) << 24
+            regionShift & 0x3f | (stepShift & 0x3f) << 6 | (sampleShift & 0xf) << 12 | (statistics & 3) << 16
+            | (threshold & 0xff) << 24
     }
 
     /// log2 of the distance of the end probe, bytes: the size of what truncation unmaps at once.
     @inline(__always)
-    var stepShift: Int64 { Int64(bits & 0x3f) }
+    var stepShift: Int64 { Int64(bits >> 6 & 0x3f) }
     /// log2 of the size of a heat region, bytes.
     @inline(__always)
-    var regionShift: Int64 { Int64(bits >> 6 & 0x3f) }
+    var regionShift: Int64 { Int64(bits & 0x3f) }
     /// Heat at which a region is served.
     @inline(__always)
-    var threshold: UInt8 { UInt8(truncatingIfNeeded: bits >> 12) }
+    var threshold: UInt8 { UInt8(truncatingIfNeeded: bits >> 24) }
+    /// Whether regions may be cold at all.
+    @inline(__always)
+    var hasThreshold: Bool { bits >= 1 << 24 }
+    var withoutThreshold: Geometry { Geometry(bits: bits & 0xff_ffff) }
     /// log2 of the calls that make one unit of heat.
-    var sampleShift: UInt32 { bits >> 20 & 0xf }
+    var sampleShift: UInt32 { bits >> 12 & 0xf }
+    /// The region that `offset` lies in, modulo 64. A shift takes the low six bits of its distance, where `regionShift`
+    /// is: no instruction takes it out.
+    @inline(__always)
+    func region(_ offset: Int64) -> Int { Int(truncatingIfNeeded: (offset &>> Int64(bits)) & 63) }
     /// Which mount's counters the file's calls go to, below PS_STATS_MOUNTS.
     @inline(__always)
-    var statistics: Int { Int(bits >> 24 & 3) }
+    var statistics: Int { Int(bits >> 16 & 3) }
 
     /// The end of [0, end), rounded up to the next step.
     @inline(__always)

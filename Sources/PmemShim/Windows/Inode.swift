@@ -17,7 +17,8 @@ struct Inode: ~Copyable {
     let writeLimit: Atomic<Int64>
     /// ``ps_sys_coarse_now()`` before the last write of ours that went through the kernel, ns.
     let lastTick: Atomic<Int64>
-    let reserved: UInt64
+    /// Where the file's mount has its figures in a thread's shard, bytes: ``Geometry/statistics`` worked out.
+    let counters: Atomic<UInt64>
     /// See ``InodeFlag``.
     let flags: Atomic<UInt32>
     /// See ``Geometry``.
@@ -85,7 +86,12 @@ extension UnsafeMutablePointer where Pointee == Inode {
         // 64 is the distance of `heat` from the start; InodeTests proves it.
         let bytes = UnsafeMutableRawPointer(self).advanced(by: InodeLayout.heat)
             .assumingMemoryBound(to: Atomic<UInt8>.self)
-        return bytes + Int(truncatingIfNeeded: (offset >> geometry.regionShift) & 63)
+        return bytes + geometry.region(offset)
+    }
+
+    func setGeometry(_ geometry: Geometry) {
+        pointee.geometry.store(geometry.bits, ordering: .relaxed)
+        pointee.counters.store(UInt64(geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
     }
 
     /// All regions cold, as in a slot of a new inode.
@@ -105,6 +111,17 @@ extension UnsafeMutablePointer where Pointee == Inode {
         let counter = heatCounter(offset, geometry)
         let heat = counter.pointee.load(ordering: .relaxed)
         if heat < Heat.full { counter.pointee.store(heat &+ 1, ordering: .relaxed) }
+        if heat &+ 1 == geometry.threshold { settleHeat(geometry) }
+    }
+
+    /// Once every region of the file is hot, nothing is left to be asked of them: the threshold is 0 from then on.
+    private func settleHeat(_ geometry: Geometry) {
+        let last = (pointee.size.load(ordering: .relaxed) &- 1) >> geometry.regionShift
+        guard last >= 0 else { return }
+        for region in 0...min(last, 63) where heat(region << geometry.regionShift, geometry) < geometry.threshold {
+            return
+        }
+        setGeometry(geometry.withoutThreshold)
     }
 
     /// Sets the limits anew from what is known.
@@ -117,7 +134,9 @@ extension UnsafeMutablePointer where Pointee == Inode {
             let step = Int64(1) << geometry.stepShift
             // The page (step) in which the file ends stays the kernel's: the probe needs a byte after the range.
             let lastStep = ((size &- 1) >> geometry.stepShift) << geometry.stepShift
-            limit = min(lastStep, pointee.length.load(ordering: .relaxed) &- step)
+            // Never below 0, which the served path would take for a very large number: between the two stores that make
+            // or end a window there is a base without a length.
+            limit = max(0, min(lastStep, pointee.length.load(ordering: .relaxed) &- step))
         }
         let noReads = InodeFlag.sparse | InodeFlag.timesDue | InodeFlag.unverified
         pointee.readLimit.store(flags & noReads == 0 ? limit : 0, ordering: .relaxed)
@@ -152,4 +171,5 @@ extension UnsafeMutablePointer where Pointee == Inode {
 /// Distances in bytes that are used by address.
 enum InodeLayout {
     static let heat = 64
+    static let length = 8
 }

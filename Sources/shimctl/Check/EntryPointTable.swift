@@ -193,6 +193,7 @@ extension EntryPoints {
         ENTRY unshare giveway GIVE_WAY
         ENTRY clone giveway GIVE_WAY
         ENTRY __clone giveway GIVE_WAY
+        ENTRY pthread_cancel giveway GIVE_WAY
         ENTRY dlopen loading LOAD
         ENTRY dlmopen loading LOAD
         ENTRY syscall loading LOAD
