@@ -214,7 +214,7 @@ struct side {
     struct mapping map[MAPS];
     FILE *stream[STREAMS];
     int direction[STREAMS]; // of the last transfer: 1 in, 2 out; C wants a seek or flush in between
-    unsigned char *arena; // ends at a PROT_NONE page
+    unsigned char *arena; // ends where as much PROT_NONE begins
     size_t arena_size;
     int64_t limit; // no file grows past it
     bool strict;   // ordinary tmpfs: also bytes past the end of file are well defined

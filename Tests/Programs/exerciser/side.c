@@ -67,9 +67,10 @@ bool side_prepare(struct side *side, const struct calls *calls, const char *labe
     side->strict = side->memory && !side->huge_pages;
     side->holes = side->seeks = side->strict;
     side->arena_size = (size_t)side->limit + 16 * PAGE;
-    unsigned char *memory = mmap(NULL, side->arena_size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                 -1, 0);
-    if (memory == MAP_FAILED || mprotect(memory + side->arena_size, PAGE, PROT_NONE) != 0) return false;
+    // As much again that is no memory: the bad part of a buffer is the exerciser's own to its end. What lies behind it,
+    // AddressSanitizer's heap for one, is nobody's to pass to a call.
+    unsigned char *memory = mmap(NULL, 2 * side->arena_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory, side->arena_size, PROT_READ | PROT_WRITE) != 0) return false;
     side->arena = memory;
     return true;
 }
