@@ -187,6 +187,11 @@ static bool limited(int resource)
 bool ps_sys_address_space_limited(void) { return limited(RLIMIT_AS); }
 bool ps_sys_file_size_limited(void) { return limited(RLIMIT_FSIZE); }
 void ps_sys_yield(void) { ps_sys_call0(SYS_sched_yield); }
+void ps_sys_rest(unsigned microseconds)
+{
+    const struct timespec span = {.tv_sec = microseconds / 1000000, .tv_nsec = microseconds % 1000000 * 1000};
+    ps_sys_call2(SYS_nanosleep, (long)&span, 0);
+}
 
 uint64_t ps_sys_block_signals(void)
 {

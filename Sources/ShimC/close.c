@@ -60,17 +60,21 @@ PS_ENTRY void closefrom(int lowest)
 
 PS_ENTRY int dup2(int old, int new)
 {
-    if (old != new) // else it only says whether the number is open
-        ps_engine_evict(new);
+    if (old == new) // it only says whether the number is open
+        return NEXT(dup2)(old, new);
+    ps_engine_bar(new);
     int result = NEXT(dup2)(old, new);
-    return old != new ? ps_fresh(result) : result;
+    ps_engine_evict(new);
+    return result;
 }
 PS_ALIAS(__dup2, dup2);
 
 PS_ENTRY int dup3(int old, int new, int flags)
 {
+    ps_engine_bar(new);
+    int result = NEXT(dup3)(old, new, flags);
     ps_engine_evict(new);
-    return ps_fresh(NEXT(dup3)(old, new, flags));
+    return result;
 }
 
 // Duplicates share the flags, and so do other processes' (whose caches these flags change behind: docs/limitations.md).

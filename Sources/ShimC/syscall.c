@@ -96,7 +96,7 @@ static void before(long number, long a, long b, long c)
     case SYS_dup2:
     case SYS_dup3:
         if ((int)a != (int)b)
-            ps_engine_evict((int)b);
+            ps_engine_bar((int)b);
         return;
     case SYS_mmap: return; // counted afterwards: the descriptor is the fifth argument
     case SYS_mlockall: return ps_before_mlockall();
@@ -114,6 +114,11 @@ static void after(long number, long result, const long argument[6], bool changes
     case SYS_close_range:
         if (!((unsigned)c & (1u << 2))) // CLOSE_RANGE_CLOEXEC closes nothing
             ps_engine_evict_range((unsigned)a, (unsigned)b);
+        return;
+    case SYS_dup2:
+    case SYS_dup3:
+        if ((int)a != (int)b)
+            ps_engine_evict((int)b);
         return;
     case SYS_fcntl:
         if (changes_flags)

@@ -63,6 +63,14 @@ struct ThreadTests {
     func replacedWhileRead(kind: Kind) throws {
         try expectSameAsNative("threads-changes", "replaced-while-read", on: kind, serving: ["read"], mebibytes: 128)
     }
+
+    @Test(
+        "a number given to another file in the middle of a call: the call goes on in its own", arguments: Kind.served,
+        ["read-goes-on", "read-of-two-goes-on", "write-goes-on", "write-of-two-goes-on"])
+    func replacedInTheMiddle(kind: Kind, testCase: String) throws {
+        if geteuid() != 0 { try Test.cancel("only root may hold up a copy in the kernel (userfaultfd)") }
+        try expectSameAsNative("threads-blocked", testCase, on: kind, serving: ["pread"])
+    }
 }
 
 @Suite("More descriptors than most programs have")

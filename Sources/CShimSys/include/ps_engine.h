@@ -68,7 +68,12 @@ int64_t ps_engine_sync(int fd, enum ps_family family)
 // or swaps it onto another descriptor of the inode. After a call that returned a new descriptor: the same.
 void ps_engine_evict(int fd)
     PS_NAMED("engineEvict(fd:)");
-// The same for first...last, both included (last may be ~0u).
+// Forget `fd` before a call that gives it to another description in one step (dup2), and let nobody learn it until
+// ps_engine_evict, which must follow whatever the call returns. Waits for reads and writes of other threads that have
+// moved the old description's offset: at most about 100 ms.
+void ps_engine_bar(int fd)
+    PS_NAMED("engineBar(fd:)");
+// The same as ps_engine_evict for first...last, both included (last may be ~0u).
 void ps_engine_evict_range(unsigned first, unsigned last)
     PS_NAMED("engineEvictRange(first:last:)");
 // Forget every descriptor (F_SETFL that changes O_APPEND, O_DIRECT or O_NOATIME: dup'ed descriptors share the flags).

@@ -99,6 +99,8 @@ bool ps_sys_is_zombie_of_ours(int pid);
 bool ps_sys_address_space_limited(void);
 bool ps_sys_file_size_limited(void);
 void ps_sys_yield(void);
+// Sleeps; a signal handler may end it early.
+void ps_sys_rest(unsigned microseconds);
 
 // Blocks every signal for the calling thread; the mask that was in force comes back for ps_sys_unblock.
 uint64_t ps_sys_block_signals(void);

@@ -33,6 +33,8 @@ struct Root: ~Copyable {
     /// Mounts that lie on no attached device.
     var unattached: MountsElsewhere
     var retired: UInt32
+    /// Not 0: some of these still have their file, for calls that go on in them.
+    let lingering: Atomic<UInt32>
     var statisticsTried: Bool
     /// Address of this process's record in the statistics file; 0: none.
     var statisticsRecord: UInt

@@ -51,6 +51,10 @@ extension UnsafeMutablePointer where Pointee == ThreadRecord {
 struct ServedCall {
     let place: UnsafeMutablePointer<Atomic<UInt>>
 
+    /// Set beside the frame, where its low bits are 0: the call moves an offset, and what it has claimed by that is lost
+    /// if it does not find its file (``Engine/claimsHaveEnded()``).
+    static let claims: UInt = 1
+
     @inline(__always)
     init?(_ record: UnsafeMutablePointer<ThreadRecord>, frame: UInt) {
         let first = ServedCall.place(record, 0)
@@ -103,7 +107,7 @@ struct ServedCall {
         for index in 0..<ThreadLayout.calls {
             let place = place(record, index)
             let seen = place.pointee.load(ordering: .relaxed)
-            if seen == 0 || seen == frame || !ps_frame_may_live(seen) { return place }
+            if seen == 0 || seen | claims == frame | claims || !ps_frame_may_live(seen & ~claims) { return place }
         }
         return nil
     }
@@ -119,6 +123,13 @@ struct CurrentThread {
         // The record may be older than the first window.
         ps_signals_ready()
         return ServedCall(record, frame: ps_frame())
+    }
+
+    /// The same for a call that is about to claim a range by moving the offset.
+    @inline(__always)
+    func enterToClaim() -> ServedCall? {
+        ps_signals_ready()
+        return ServedCall(record, frame: ps_frame() | ServedCall.claims)
     }
 }
 

@@ -50,14 +50,9 @@ extension Target {
     }
 
     /// Before the offset is moved, and after the call has been announced: whether the number still means what it meant.
-    /// Then it goes on meaning it until the call has ended (``Engine/awaitClaims(_:)``).
+    /// Then it goes on meaning it until the call has ended (``Engine/claimsHaveEnded()``).
     @inline(__always)
-    func mayClaim() -> Bool {
-        if descriptor.pointee.calls.load(ordering: .relaxed) == 0 {
-            descriptor.pointee.calls.store(1, ordering: .relaxed)
-        }
-        return descriptor.pointee.word.load(ordering: .acquiring) == word.bits
-    }
+    func mayClaim() -> Bool { descriptor.pointee.word.load(ordering: .acquiring) == word.bits }
 
     /// After the offset has been moved: whether the kernel may be asked to go on there. Not where a signal handler has
     /// given the number to another file in the middle of this very call.
@@ -66,6 +61,12 @@ extension Target {
         var facts = ps_file_facts()
         return ps_sys_facts_of_descriptor(fd, &facts) == 0 && facts.inode == inode.pointee.number
             && facts.device == inode.pointee.device
+    }
+
+    /// After a call that has claimed has ended.
+    @inline(__always)
+    func hasEnded(_ engine: Engine) {
+        if descriptor.pointee.word.load(ordering: .relaxed) != word.bits { engine.dropLingering() }
     }
 
     @inline(__always)

@@ -53,7 +53,7 @@ extension Engine {
             let outcome = whyNotRead(target, guess, count, mayMap: true)
             return passOn(target, outcome ?? PS_OUTCOME_COLD, guess, count)
         }
-        guard let call = target.thread.enter() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
+        guard let call = target.thread.enterToClaim() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
         guard target.mayClaim() else {
             call.leave()
             return passOn(target, PS_OUTCOME_COLD, -1, count)
@@ -70,6 +70,7 @@ extension Engine {
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
         if faulted || !call.goesOn { return claimedRead(target, call, buffer, start, PS_OUTCOME_FAULT) }
         call.leave()
+        target.hasEnded(self)
         target.descriptor.pointee.guess.store(end, ordering: .relaxed)
         target.thread.served(target.geometry.statistics, target.family, read: count)
         return end &- start

@@ -141,7 +141,7 @@ extension Engine {
             let tick = noteKernelWrite(target, PS_OUTCOME_TICK)
             return passOn(target, PS_OUTCOME_TICK, guess, count, tick: tick)
         }
-        guard let call = target.thread.enter() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
+        guard let call = target.thread.enterToClaim() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
         guard target.mayClaim() else {
             call.leave()
             return passOn(target, PS_OUTCOME_COLD, -1, count)
@@ -157,6 +157,7 @@ extension Engine {
             outcome = overwritten(target, call, buffer, start, limit)
             if outcome == PS_OUTCOME_SERVED {
                 call.leave()
+                target.hasEnded(self)
                 target.descriptor.pointee.guess.store(end, ordering: .relaxed)
                 return Int64(count)
             }

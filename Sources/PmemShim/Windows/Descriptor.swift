@@ -7,8 +7,7 @@ struct Descriptor: ~Copyable {
     let word: Atomic<UInt64>
     /// Where the file offset is expected; a hint, corrected by every claim.
     let guess: Atomic<Int64>
-    /// Data calls seen while unknown. While ours: not 0 once ranges have been claimed by moving its offset, see
-    /// ``Engine/awaitClaims(_:)``.
+    /// Data calls seen while unknown.
     let calls: Atomic<UInt32>
     /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:fd:)``.
     /// While unknown: see ``UnknownWrites``.
@@ -60,6 +59,11 @@ struct DescriptorWord: Equatable {
     /// The same number, forgotten.
     @inline(__always)
     var evicted: DescriptorWord { DescriptorWord(((bits >> 32) &+ 1) << 32) }
+
+    /// The same number, forgotten, and nobody's to learn until it has been forgotten once more: it is about to be given
+    /// to another description in one step. Between the two, what a thread learns of it is true when it looks, and wrong
+    /// when it moves the offset. It passes for foreign.
+    var barred: DescriptorWord { DescriptorWord(evicted.bits | DescriptorWord.known) }
 
     /// The same number in the same generation, with that meaning.
     func learnt(_ flags: UInt64, inode: UInt32) -> DescriptorWord {

@@ -8,6 +8,11 @@ public func engineEvict(fd: Int32) {
     Engine.current?.evict(fd)
 }
 
+@c(ps_engine_bar) @implementation
+public func engineBar(fd: Int32) {
+    Engine.current?.evict(fd, barred: true)
+}
+
 @c(ps_engine_evict_range) @implementation
 public func engineEvictRange(first: UInt32, last: UInt32) {
     Engine.current?.evictRange(first, last)

@@ -4,11 +4,13 @@ import Synchronization
 extension Engine {
     /// Forgets `fd`. Before a close this also takes the window away from the description that is about to go: a window
     /// pins its struct file, with its locks, leases, ETXTBSY and the space of an unlinked file.
+    ///
+    /// `barred`: until it is forgotten once more nobody learns it (``DescriptorWord/barred``).
     @inline(__always)
-    func evict(_ fd: Int32) {
+    func evict(_ fd: Int32, barred: Bool = false) {
         guard let descriptor = descriptor(fd) else { return }
         var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        if ps_single_threaded(), !word.has(DescriptorWord.ours) {
+        if ps_single_threaded(), !barred, !word.has(DescriptorWord.ours) {
             // Nobody else can be learning the number: an unknown one is left as it is. This is what every open and close
             // of a process costs that has nothing of ours in hand.
             if word.has(DescriptorWord.known) {
@@ -23,7 +25,8 @@ extension Engine {
         while !word.has(DescriptorWord.ours) {
             // The generation rises even when nothing is known: another thread may be learning this number now.
             let (stored, seen) = descriptor.pointee.word.compareExchange(
-                expected: word.bits, desired: word.evicted.bits, ordering: .sequentiallyConsistent)
+                expected: word.bits, desired: (barred ? word.barred : word.evicted).bits,
+                ordering: .sequentiallyConsistent)
             if stored {
                 descriptor.pointee.calls.store(0, ordering: .relaxed)
                 descriptor.pointee.misses.store(0, ordering: .relaxed)
@@ -31,39 +34,56 @@ extension Engine {
             }
             word = DescriptorWord(seen)
         }
-        evictOurs(fd)
+        evictOurs(fd, barred: barred)
     }
 
     @inline(never)
-    private func evictOurs(_ fd: Int32) {
-        if let lock = EngineLock(self) {
-            forget(fd)
-            lock.unlock()
-        } else if let descriptor = descriptor(fd) {
-            settle(descriptor)
-            // The lock cannot be had: forgetting is what must happen; the slot keeps a reference too many.
-            let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-            descriptor.pointee.word.store(word.evicted.bits, ordering: .sequentiallyConsistent)
-        }
+    private func evictOurs(_ fd: Int32, barred: Bool) {
+        // No handler may jump out between the first and the last: the window would stay for good.
+        let mask = ps_sys_block_signals()
+        defer { ps_sys_unblock_signals(mask) }
+        guard let word = takeMeaning(fd, barred: barred), word.has(DescriptorWord.ours) else { return }
+        // Waits without the lock, which others may need meanwhile: the slot has our reference still.
+        let haveEnded = claimsHaveEnded()
+        // The lock cannot be had: forgetting is what had to happen; the slot keeps a reference too many.
+        guard let lock = EngineLock(self) else { return }
+        dropReference(fd, word.inode, besidesClaims: !haveEnded)
+        lock.unlock()
     }
 
-    /// Forgets a descriptor that may be ours. Engine lock held.
+    /// Forgets a descriptor whose number has got another meaning unseen, if it was ours. Engine lock held.
     func forget(_ fd: Int32) {
-        guard let descriptor = descriptor(fd) else { return }
+        guard let word = takeMeaning(fd, barred: false), word.has(DescriptorWord.ours) else { return }
+        dropReference(fd, word.inode, besidesClaims: false)
+    }
+
+    /// What the number meant, which from now on it does not mean: to one caller only. With or without the engine lock.
+    private func takeMeaning(_ fd: Int32, barred: Bool) -> DescriptorWord? {
+        guard let descriptor = descriptor(fd) else { return nil }
         if descriptor.pointee.tally.load(ordering: .relaxed) != 0 { settle(descriptor) }
-        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        descriptor.pointee.word.store(word.evicted.bits, ordering: .sequentiallyConsistent)
-        if word.has(DescriptorWord.ours) { awaitClaims(descriptor) }
+        var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        while true {
+            let (stored, seen) = descriptor.pointee.word.compareExchange(
+                expected: word.bits, desired: (barred ? word.barred : word.evicted).bits,
+                ordering: .sequentiallyConsistent)
+            if stored { break }
+            word = DescriptorWord(seen)
+        }
         descriptor.pointee.calls.store(0, ordering: .relaxed)
-        guard word.has(DescriptorWord.ours) else { return }
-        if inode(word.inode).pointee.source == fd {
-            if inode(word.inode).pointee.references > 1 {
-                moveWindow(word.inode, from: fd)
+        return word
+    }
+
+    /// Engine lock held. `besidesClaims`: the window must serve those who are in it to their end.
+    private func dropReference(_ fd: Int32, _ index: UInt32, besidesClaims: Bool) {
+        let inode = inode(index)
+        if inode.pointee.source == fd {
+            if inode.pointee.references > 1 {
+                moveWindow(index, from: fd, besidesClaims: besidesClaims)
             } else {
-                retireWindow(inode(word.inode))
+                retireWindow(inode, besidesClaims: besidesClaims)
             }
         }
-        release(word.inode)
+        release(index)
     }
 
     /// Forgets first...last, both included, as far as anything was ever cached.

@@ -13,14 +13,23 @@ extension Engine {
     /// The danger is a thread that has read `base` and not yet copied: were the addresses mapped anew meanwhile, it
     /// would copy from or into a stranger's page. So the range stays PROT_NONE, where it faults, until every thread has
     /// been seen outside. Engine lock held.
-    func retire(_ base: UInt, _ length: Int64) {
+    ///
+    /// Not `covers`: the file stays in it till then, for a call that cannot be done again without it. As natively a call
+    /// in progress has its file to its end, whoever closes it.
+    func retire(_ base: UInt, _ length: Int64, covers: Bool) {
         if ps_single_threaded(), isNobodyInside() {
             _ = ps_sys_unmap(base, Int(length))
             return
         }
+        if root.pointee.retired >= UInt32(Arena.retired / 4) || lingers { reuseRetired() }
+        if !covers, root.pointee.retired < UInt32(Arena.retired) {
+            retired(root.pointee.retired).pointee = RetiredRange(base: base, length: length)
+            root.pointee.retired &+= 1
+            root.pointee.lingering.store(1, ordering: .sequentiallyConsistent)
+            return
+        }
         let isCovered = ps_sys_cover(base, Int(length)) > 0
         ps_sys_private_to_process(base, Int(length))
-        if root.pointee.retired >= UInt32(Arena.retired / 4) { reuseRetired() }
         // No room: the addresses stay reserved for the life of the process. Address space is what that costs.
         if root.pointee.retired < UInt32(Arena.retired) {
             retired(root.pointee.retired).pointee = RetiredRange(base: base, length: length)
@@ -50,7 +59,19 @@ extension Engine {
             index &+= 1
         }
         root.pointee.retired = 0
+        root.pointee.lingering.store(0, ordering: .relaxed)
         return true
+    }
+
+    /// Whether a range is retired that still has its file.
+    private var lingers: Bool { root.pointee.lingering.load(ordering: .relaxed) != 0 }
+
+    /// After a call whose number was forgotten meanwhile: it may have been the one that a window was kept for.
+    @inline(never)
+    func dropLingering() {
+        guard lingers, let lock = EngineLock(self) else { return }
+        reuseRetired()
+        lock.unlock()
     }
 
     /// Looks at a call that goes on without giving up the processor.
@@ -58,34 +79,63 @@ extension Engine {
 
     private func isNobodyInside() -> Bool { callsHaveEnded(patience: 0) }
 
-    /// Waits for the calls of other threads that have moved the offset of `descriptor`, which has just been forgotten and
-    /// is about to mean something else: such a call must still find its own file, or what it claimed is lost. Whoever
-    /// announces himself later sees that the number is forgotten, and claims nothing. Not for ever: a thread may be
-    /// stopped, or wait for us in a signal handler. Engine lock held.
-    func awaitClaims(_ descriptor: UnsafeMutablePointer<Descriptor>) {
-        guard !ps_single_threaded(), ps_sys_barrier_all_threads(),
-            descriptor.pointee.calls.load(ordering: .relaxed) != 0
-        else { return }
-        _ = callsHaveEnded(patience: 20_000, besides: ps_thread_current().pointee.record)
+    /// Waits for the calls of other threads that have moved an offset: the number has just been forgotten and is about to
+    /// mean something else, and such a call must still find its own file, or what it claimed is lost. Whoever announces
+    /// himself later sees that the number is forgotten, and claims nothing. False: not all have ended. Not for ever: a
+    /// thread may be stopped, or wait for us in a signal handler. Without the engine lock.
+    func claimsHaveEnded() -> Bool {
+        guard !ps_single_threaded(), ps_sys_barrier_all_threads() else { return true }
+        let own = ps_thread_current().pointee.record
+        let bound = min(root.pointee.threadBound.load(ordering: .acquiring), Int32(Arena.threads))
+        var rests = 0
+        for index in 0..<Int(bound) where UInt(bitPattern: thread(index)) != own {
+            for number in 0..<ThreadLayout.calls {
+                let place = ServedCall.place(thread(index), number)
+                let frame = place.pointee.load(ordering: .acquiring)
+                guard frame & ServedCall.claims != 0 else { continue }
+                var rounds = 0
+                while place.pointee.load(ordering: .acquiring) == frame {
+                    rounds &+= 1
+                    guard rounds > Engine.claimRounds else {
+                        pause(rounds)
+                        continue
+                    }
+                    // It has lost the processor to others, and a yield does not give it back.
+                    guard mayGoOn(thread(index), frame) else { break }
+                    guard rests < Engine.claimRests else { return false }
+                    ps_sys_rest(1_000)
+                    rests &+= 1
+                }
+            }
+        }
+        return true
+    }
+
+    /// Looks at a call that has claimed: about a millisecond.
+    private static let claimRounds = 20_000
+    /// And then so many milliseconds: longer than a thread waits for its turn on a busy machine.
+    private static let claimRests = 100
+
+    /// Other processes may get all their turns in a yield: only where it is worth that.
+    private func pause(_ rounds: Int) {
+        if rounds > Engine.spins, rounds & 31 == 31 { ps_sys_yield() } else { ps_pause() }
     }
 
     /// Whether each call that was going on when this began has been seen to end, or to be dead. It need not be at the
     /// same moment: what begins later is no concern of the one who asks.
-    private func callsHaveEnded(patience: Int, besides own: UInt = 0) -> Bool {
+    private func callsHaveEnded(patience: Int) -> Bool {
         let bound = min(root.pointee.threadBound.load(ordering: .acquiring), Int32(Arena.threads))
         var index = 0
         while index < Int(bound) {
             let record = thread(index)
             index &+= 1
-            guard UInt(bitPattern: record) != own else { continue }
             for number in 0..<ThreadLayout.calls {
                 let place = ServedCall.place(record, number)
                 let frame = place.pointee.load(ordering: .acquiring)
                 guard frame != 0 else { continue }
                 var rounds = 0
                 while rounds < patience, place.pointee.load(ordering: .acquiring) == frame {
-                    // Other processes may get all their turns in a yield: only where it is worth that.
-                    if rounds > Engine.spins, rounds & 31 == 31 { ps_sys_yield() } else { ps_pause() }
+                    pause(rounds)
                     rounds &+= 1
                 }
                 if rounds == patience, mayGoOn(record, frame) { return false }
@@ -99,6 +149,6 @@ extension Engine {
         let seen = record.pointee.thread.load(ordering: .relaxed)
         let thread = seen < 0 ? 0 &- seen : seen
         let process = root.pointee.owner.load(ordering: .relaxed)
-        return ps_sys_thread_exists(process, thread) && ps_frame_may_live(frame)
+        return ps_sys_thread_exists(process, thread) && ps_frame_may_live(frame & ~ServedCall.claims)
     }
 }

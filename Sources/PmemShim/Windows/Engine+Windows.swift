@@ -108,8 +108,8 @@ extension Engine {
     }
 
     /// Takes the window of `inode` away. Copies in flight fault and fall back; the struct file is let go before this
-    /// returns. Engine lock held.
-    func retireWindow(_ inode: UnsafeMutablePointer<Inode>) {
+    /// returns, or, `besidesClaims`, when they have ended. Engine lock held.
+    func retireWindow(_ inode: UnsafeMutablePointer<Inode>, besidesClaims: Bool = false) {
         let base = inode.pointee.base.load(ordering: .relaxed)
         guard base != 0 else { return }
         let length = inode.pointee.length.load(ordering: .relaxed)
@@ -121,12 +121,12 @@ extension Engine {
         inode.clear(InodeFlag.writable)
         root.pointee.windows &-= 1
         countWindow(inode, bytes: length, mapped: false)
-        retire(base, length)
+        retire(base, length, covers: !besidesClaims)
     }
 
     /// Puts the window of `inode` onto another descriptor of the same inode, in place, or takes it away: the one it
     /// was mapped from is about to be closed. Engine lock held.
-    func moveWindow(_ index: UInt32, from fd: Int32) {
+    func moveWindow(_ index: UInt32, from fd: Int32, besidesClaims: Bool) {
         let inode = inode(index)
         let base = inode.pointee.base.load(ordering: .relaxed)
         guard base != 0 else { return }
@@ -145,7 +145,7 @@ extension Engine {
             inode.pointee.source = candidate
             return
         }
-        retireWindow(inode)
+        retireWindow(inode, besidesClaims: besidesClaims)
     }
 
     private func isSameInode(_ fd: Int32, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
