@@ -27,15 +27,9 @@ static int steps(int count, char **arguments)
     return 0;
 }
 
-// SOCKET GENERATION: receives a descriptor, then does a step for every byte that comes, and answers.
-static int receive(int count, char **arguments)
+// A step for every byte that comes, and an answer to it.
+static int follow(int socket, int fd)
 {
-    if (count < 2)
-        return 2;
-    int socket = atoi(arguments[0]), fd = -1;
-    generation = atoi(arguments[1]);
-    if (receive_descriptors(socket, &fd, 1, 0) != 1)
-        die("nothing received");
     char byte;
     while (read(socket, &byte, 1) == 1 && byte == 's') {
         step(name, fd);
@@ -45,7 +39,19 @@ static int receive(int count, char **arguments)
     return 0;
 }
 
-// SOCKET GENERATION FILE: opens, sends, and then as above.
+// SOCKET GENERATION: receives a descriptor, and follows.
+static int receive(int count, char **arguments)
+{
+    if (count < 2)
+        return 2;
+    int socket = atoi(arguments[0]), fd = -1;
+    generation = atoi(arguments[1]);
+    if (receive_descriptors(socket, &fd, 1, 0) != 1)
+        die("nothing received");
+    return follow(socket, fd);
+}
+
+// SOCKET GENERATION FILE: opens, sends, and follows.
 static int send_opened(int count, char **arguments)
 {
     if (count < 3)
@@ -54,13 +60,7 @@ static int send_opened(int count, char **arguments)
     generation = atoi(arguments[1]);
     warm(fd);
     send_descriptors(socket, &fd, 1);
-    char byte;
-    while (read(socket, &byte, 1) == 1 && byte == 's') {
-        step(name, fd);
-        fflush(stdout);
-        write(socket, "d", 1);
-    }
-    return 0;
+    return follow(socket, fd);
 }
 
 // FD OUT: reads to the end in chunks; writes how many bytes, and the sum of the chunks' hashes.

@@ -392,12 +392,18 @@ void sequence_minimise(const struct options *options, struct sequence *sequence,
 
 // ---- proof that the exerciser can fail (sabotage.c)
 
+struct defect {
+    const char *name, *what;
+    struct calls wrong; // those that are
+};
+
 // The named defect over `calls`, or NULL if there is none of this name.
 const struct calls *sabotage(const struct calls *calls, const char *name);
-// The same for the defects that only one of the modes shows (sabotage_modes.c).
-const struct calls *sabotage_mode(const struct calls *calls, const char *name);
-void sabotage_modes_list(FILE *out);
-extern bool was_resumed; // this image was started by exec in the middle of a sequence
 void sabotage_list(FILE *out);
+extern const struct calls *real; // what a defect is over
+// Those that only one of the modes shows (sabotage_modes.c).
+extern const struct defect mode_defects[];
+extern const size_t mode_defect_count;
+extern bool was_resumed; // this image was started by exec in the middle of a sequence
 
 #endif

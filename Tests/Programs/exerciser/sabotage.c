@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 static struct calls defective;
-static const struct calls *real;
+const struct calls *real;
 
 // A byte beyond the first page of a long read comes out wrong.
 static long flip_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
@@ -144,10 +144,7 @@ static long timeless_pwrite(int variant, int fd, const void *buffer, size_t coun
     return put;
 }
 
-static const struct defect {
-    const char *name, *what;
-    struct calls wrong;
-} defects[] = {
+static const struct defect defects[] = {
     {"flip-byte", "pread over a page border returns one wrong byte", {.pread = flip_pread}},
     {"lost-offset", "read of a page or more leaves the offset behind", {.read = offset_read}},
     {"stale-size", "pread after another process truncated the file", {.pread = stale_pread}},
@@ -161,27 +158,42 @@ static const struct defect {
     {"crash", "readv at the end of a file of whole pages crashes", {.readv = crash_readv}},
 };
 
+#define PUT(call) \
+    if (wrong->call != NULL) defective.call = wrong->call
+
+static bool put(const struct defect *list, size_t count, const char *name)
+{
+    for (size_t index = 0; index < count; index++) {
+        if (strcmp(list[index].name, name) != 0) continue;
+        const struct calls *wrong = &list[index].wrong;
+        PUT(read);
+        PUT(write);
+        PUT(readv);
+        PUT(pread);
+        PUT(pwrite);
+        PUT(close);
+        PUT(dup2);
+        return true;
+    }
+    return false;
+}
+
 const struct calls *sabotage(const struct calls *calls, const char *name)
 {
     real = calls;
-    for (size_t index = 0; index < sizeof defects / sizeof *defects; index++) {
-        if (strcmp(defects[index].name, name) != 0) continue;
-        const struct calls *wrong = &defects[index].wrong;
-        defective = *calls;
-        if (wrong->read != NULL) defective.read = wrong->read;
-        if (wrong->readv != NULL) defective.readv = wrong->readv;
-        if (wrong->pread != NULL) defective.pread = wrong->pread;
-        if (wrong->pwrite != NULL) defective.pwrite = wrong->pwrite;
-        if (wrong->close != NULL) defective.close = wrong->close;
-        if (wrong->dup2 != NULL) defective.dup2 = wrong->dup2;
-        return &defective;
-    }
-    return sabotage_mode(calls, name);
+    defective = *calls;
+    return put(defects, sizeof defects / sizeof *defects, name) || put(mode_defects, mode_defect_count, name)
+               ? &defective
+               : NULL;
+}
+
+static void list(FILE *out, const struct defect *list, size_t count)
+{
+    for (size_t index = 0; index < count; index++) fprintf(out, "  %-14s %s\n", list[index].name, list[index].what);
 }
 
 void sabotage_list(FILE *out)
 {
-    for (size_t index = 0; index < sizeof defects / sizeof *defects; index++)
-        fprintf(out, "  %-14s %s\n", defects[index].name, defects[index].what);
-    sabotage_modes_list(out);
+    list(out, defects, sizeof defects / sizeof *defects);
+    list(out, mode_defects, mode_defect_count);
 }

@@ -9,9 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static struct calls defective;
-static const struct calls *real;
-
 static pid_t first_process(void)
 {
     return running->report->actors.list[0].pid;
@@ -195,10 +192,7 @@ static long boundless_pwrite(int variant, int fd, const void *buffer, size_t cou
     return put < 0 && errno == ENOSPC ? (long)count : put;
 }
 
-static const struct defect {
-    const char *name, *what;
-    struct calls wrong;
-} defects[] = {
+const struct defect mode_defects[] = {
     {"own-offset", "fork: a forked process's reads leave the shared offset behind", {.read = private_offset_read}},
     {"rewound", "exec: the first read after it begins at 0", {.read = rewound_read}},
     {"backward", "kill: the end of a long pwrite is written before its beginning", {.pwrite = backward_pwrite}},
@@ -215,24 +209,4 @@ static const struct defect {
     {"boundless", "faults: pwrite to a full file system reports success", {.pwrite = boundless_pwrite}},
 };
 
-const struct calls *sabotage_mode(const struct calls *calls, const char *name)
-{
-    real = calls;
-    for (size_t index = 0; index < sizeof defects / sizeof *defects; index++) {
-        if (strcmp(defects[index].name, name) != 0) continue;
-        const struct calls *wrong = &defects[index].wrong;
-        defective = *calls;
-        if (wrong->read != NULL) defective.read = wrong->read;
-        if (wrong->write != NULL) defective.write = wrong->write;
-        if (wrong->pread != NULL) defective.pread = wrong->pread;
-        if (wrong->pwrite != NULL) defective.pwrite = wrong->pwrite;
-        return &defective;
-    }
-    return NULL;
-}
-
-void sabotage_modes_list(FILE *out)
-{
-    for (size_t index = 0; index < sizeof defects / sizeof *defects; index++)
-        fprintf(out, "  %-14s %s\n", defects[index].name, defects[index].what);
-}
+const size_t mode_defect_count = sizeof mode_defects / sizeof *mode_defects;
