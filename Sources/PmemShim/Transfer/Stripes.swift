@@ -16,6 +16,9 @@ struct Stripes {
     static let perInode = 64
     /// Looks at a stripe that is held by another thread: about 10 ms.
     private static let patience = 20_000
+    /// And then so many milliseconds, asleep: its holder has lost the processor on a busy machine, and a yield does not
+    /// give it back.
+    private static let rests = 100
 
     @inline(__always)
     init(_ offset: Int64, _ count: Int) {
@@ -54,7 +57,7 @@ struct Stripes {
         _ engine: Engine, _ word: UnsafeMutablePointer<Atomic<UInt64>>, _ mine: StripeOwner
     ) -> Bool {
         var rounds = 0
-        while rounds < Stripes.patience {
+        while rounds < Stripes.patience &+ Stripes.rests {
             let seen = StripeOwner(bits: word.pointee.load(ordering: .acquiring))
             let mayTake: Bool
             if seen.bits == 0 || !seen.isAnnounced(engine) || seen.place == mine.place {
@@ -65,7 +68,7 @@ struct Stripes {
                 guard !seen.mayLive(engine) else { return false }
                 mayTake = true
             } else {
-                mayTake = rounds & 0x7ff == 0x7ff && !seen.mayLive(engine)
+                mayTake = (rounds & 0x7ff == 0x7ff || rounds >= Stripes.patience) && !seen.mayLive(engine)
             }
             if mayTake {
                 let (taken, _) = word.pointee.compareExchange(
@@ -73,8 +76,10 @@ struct Stripes {
                 if taken { return true }
             } else if rounds < 200 {
                 ps_pause()
-            } else {
+            } else if rounds < Stripes.patience {
                 ps_sys_yield()
+            } else {
+                ps_sys_rest(1_000)
             }
             rounds &+= 1
         }
