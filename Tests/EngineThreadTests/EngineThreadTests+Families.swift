@@ -45,17 +45,14 @@ extension EngineThreadTests {
             Face.close(following)
         }
         let wrong = Wrong()
-        try inThreads(4) { number in
-            withBlock { buffer in
-                guard let address = buffer.baseAddress else { return }
-                for _ in 0..<400 {
-                    if number < 2 {
-                        memset(address, Int32(200 + number), block)
-                        wrong.check(Face.write(appending, address, block) == block)
-                    } else {
-                        let count = Face.read(following, address, block)
-                        wrong.check(count == 0 || (count == block && buffer.uniform(block) != nil))
-                    }
+        try inThreads(4) { number, _, buffer, address in
+            for _ in 0..<400 {
+                if number < 2 {
+                    memset(address, Int32(200 + number), block)
+                    wrong.check(Face.write(appending, address, block) == block)
+                } else {
+                    let count = Face.read(following, address, block)
+                    wrong.check(count == 0 || (count == block && buffer.uniform(block) != nil))
                 }
             }
         }
@@ -79,13 +76,10 @@ extension EngineThreadTests {
         let wrong = Wrong()
         let served = try servedCalls {
             for _ in 0..<60 {
-                try inThreads(8) { number in
-                    withBlock { buffer in
-                        guard let address = buffer.baseAddress else { return }
-                        for at in 0..<10 {
-                            wrong.check(Face.pread(fd, address, block, at: (at + number) * block) == block)
-                            wrong.check(buffer.uniform(block) == sample.byte(at + number))
-                        }
+                try inThreads(8) { number, _, buffer, address in
+                    for at in 0..<10 {
+                        wrong.check(Face.pread(fd, address, block, at: (at + number) * block) == block)
+                        wrong.check(buffer.uniform(block) == sample.byte(at + number))
                     }
                 }
             }
@@ -102,23 +96,20 @@ extension EngineThreadTests {
         defer { Face.close(known) }
         let files = try (0..<64).map { try Sample("unknown\($0)", tag: UInt8($0), blocks: 4) }
         let wrong = Wrong()
-        try inThreads(4) { number in
-            withBlock { buffer in
-                guard let address = buffer.baseAddress else { return }
-                for round in 0..<200 {
-                    if number < 2 {
-                        let file = files[(round * 2 + number) % files.count]
-                        let fd = Face.open(file.path, O_RDONLY)
-                        wrong.check(Face.pread(fd, address, block, at: block) == block)
-                        wrong.check(buffer.uniform(block) == file.byte(1))
-                        // Some stay open for a while, so that slots are new ones.
-                        if round % 4 == 0 { usleep(500) }
-                        Face.close(fd)
-                    } else if round % 2 == 0 {
-                        engineResized(fd: known)
-                    } else {
-                        engineResizedPath(path: files[round % files.count].path)
-                    }
+        try inThreads(4) { number, _, buffer, address in
+            for round in 0..<200 {
+                if number < 2 {
+                    let file = files[(round * 2 + number) % files.count]
+                    let fd = Face.open(file.path, O_RDONLY)
+                    wrong.check(Face.pread(fd, address, block, at: block) == block)
+                    wrong.check(buffer.uniform(block) == file.byte(1))
+                    // Some stay open for a while, so that slots are new ones.
+                    if round % 4 == 0 { usleep(500) }
+                    Face.close(fd)
+                } else if round % 2 == 0 {
+                    engineResized(fd: known)
+                } else {
+                    engineResizedPath(path: files[round % files.count].path)
                 }
             }
         }

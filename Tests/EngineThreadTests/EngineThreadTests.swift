@@ -17,18 +17,14 @@ struct EngineThreadTests {
         defer { Face.close(fd) }
         let wrong = Wrong()
         let served = try servedCalls {
-            try inThreads(4) { number in
-                var sequence = Sequence(number)
-                withBlock { buffer in
-                    guard let address = buffer.baseAddress else { return }
-                    for round in 0..<6_000 {
-                        let offset = sequence.next(below: 16) * block
-                        if round % 2 == 0 {
-                            memset(address, Int32(100 + number), block)
-                            wrong.check(Face.pwrite(fd, address, block, at: offset) == block)
-                        } else {
-                            wrong.check(Face.pread(fd, address, block, at: offset) == block)
-                        }
+            try inThreads(4) { number, sequence, buffer, address in
+                for round in 0..<6_000 {
+                    let offset = sequence.next(below: 16) * block
+                    if round % 2 == 0 {
+                        memset(address, Int32(100 + number), block)
+                        wrong.check(Face.pwrite(fd, address, block, at: offset) == block)
+                    } else {
+                        wrong.check(Face.pread(fd, address, block, at: offset) == block)
                     }
                 }
             }
@@ -52,15 +48,12 @@ struct EngineThreadTests {
         let taken = Atomic<Int>(0)
         let wrong = Wrong()
         let served = try servedCalls {
-            try inThreads(4) { _ in
-                withBlock { buffer in
-                    guard let address = buffer.baseAddress else { return }
-                    while true {
-                        let count = Face.read(fd, address, block)
-                        if count == 0 { break }
-                        wrong.check(count == block && buffer.uniform(block) != nil)
-                        taken.wrappingAdd(1, ordering: .relaxed)
-                    }
+            try inThreads(4) { _, _, buffer, address in
+                while true {
+                    let count = Face.read(fd, address, block)
+                    if count == 0 { break }
+                    wrong.check(count == block && buffer.uniform(block) != nil)
+                    taken.wrappingAdd(1, ordering: .relaxed)
                 }
             }
         }
@@ -74,24 +67,20 @@ struct EngineThreadTests {
         let samples = try (0..<4).map { try Sample("reuse\($0)", tag: UInt8(40 + 16 * $0), blocks: 16) }
         let wrong = Wrong()
         let served = try servedCalls {
-            try inThreads(4) { number in
-                var sequence = Sequence(number)
-                withBlock { buffer in
-                    guard let address = buffer.baseAddress else { return }
-                    for _ in 0..<400 {
-                        let sample = samples[sequence.next(below: samples.count)]
-                        let fd = Face.open(sample.path, O_RDWR)
-                        let copy = Face.dup(fd)
-                        for _ in 0..<8 {
-                            let at = sequence.next(below: sample.blocks)
-                            wrong.check(Face.pread(fd, address, block, at: at * block) == block)
-                            wrong.check(buffer.uniform(block) == sample.byte(at))
-                        }
-                        Face.close(fd)  // the window moves to the copy, or goes
-                        wrong.check(Face.pread(copy, address, block, at: 0) == block)
-                        wrong.check(buffer.uniform(block) == sample.byte(0))
-                        Face.close(copy)
+            try inThreads(4) { _, sequence, buffer, address in
+                for _ in 0..<400 {
+                    let sample = samples[sequence.next(below: samples.count)]
+                    let fd = Face.open(sample.path, O_RDWR)
+                    let copy = Face.dup(fd)
+                    for _ in 0..<8 {
+                        let at = sequence.next(below: sample.blocks)
+                        wrong.check(Face.pread(fd, address, block, at: at * block) == block)
+                        wrong.check(buffer.uniform(block) == sample.byte(at))
                     }
+                    Face.close(fd)  // the window moves to the copy, or goes
+                    wrong.check(Face.pread(copy, address, block, at: 0) == block)
+                    wrong.check(buffer.uniform(block) == sample.byte(0))
+                    Face.close(copy)
                 }
             }
         }
@@ -106,20 +95,16 @@ struct EngineThreadTests {
         defer { Face.close(fd) }
         let wrong = Wrong()
         let served = try servedCalls {
-            try inThreads(4) { number in
-                var sequence = Sequence(number)
-                withBlock { buffer in
-                    guard let address = buffer.baseAddress else { return }
-                    for round in 0..<4_000 {
-                        let at = sequence.next(below: sample.blocks)
-                        if number < 3 {
-                            wrong.check(Face.pread(fd, address, block, at: at * block) == block)
-                            wrong.check(buffer.uniform(block) == sample.byte(at))
-                        } else if round % 100 == 0 {
-                            engineEvictAll()
-                        } else if round % 10 == 0 {
-                            engineEvict(fd: fd)
-                        }
+            try inThreads(4) { number, sequence, buffer, address in
+                for round in 0..<4_000 {
+                    let at = sequence.next(below: sample.blocks)
+                    if number < 3 {
+                        wrong.check(Face.pread(fd, address, block, at: at * block) == block)
+                        wrong.check(buffer.uniform(block) == sample.byte(at))
+                    } else if round % 100 == 0 {
+                        engineEvictAll()
+                    } else if round % 10 == 0 {
+                        engineEvict(fd: fd)
                     }
                 }
             }
@@ -136,27 +121,23 @@ struct EngineThreadTests {
         let tail = (0..<64).flatMap { [UInt8](repeating: sample.byte($0), count: block) }
         let wrong = Wrong()
         let served = try servedCalls {
-            try inThreads(4) { number in
-                var sequence = Sequence(number)
-                withBlock { buffer in
-                    guard let address = buffer.baseAddress else { return }
-                    for round in 0..<600 {
-                        if number == 0 {
-                            // By the kernel alone, as another process would: copies under way fault. Now and then the
-                            // engine hears of it.
-                            ftruncate(fd, off_t((sample.blocks - tail.count / block) * block))
-                            usleep(50)
-                            _ = pwrite(fd, tail, tail.count, off_t(sample.blocks * block - tail.count))
-                            if round % 4 == 0 { engineResized(fd: fd) }
-                            usleep(200)
-                        } else {
-                            let at = sequence.next(below: sample.blocks)
-                            let count = Face.pread(fd, address, block, at: at * block)
-                            wrong.check(count == block || count == 0)
-                            guard count == block else { continue }
-                            if buffer.uniform(block) == sample.byte(at) { continue }
-                            wrong.check(buffer.allSatisfy { $0 == 0 || $0 == sample.byte(at) })
-                        }
+            try inThreads(4) { number, sequence, buffer, address in
+                for round in 0..<600 {
+                    if number == 0 {
+                        // By the kernel alone, as another process would: copies under way fault. Now and then the
+                        // engine hears of it.
+                        ftruncate(fd, off_t((sample.blocks - tail.count / block) * block))
+                        usleep(50)
+                        _ = pwrite(fd, tail, tail.count, off_t(sample.blocks * block - tail.count))
+                        if round % 4 == 0 { engineResized(fd: fd) }
+                        usleep(200)
+                    } else {
+                        let at = sequence.next(below: sample.blocks)
+                        let count = Face.pread(fd, address, block, at: at * block)
+                        wrong.check(count == block || count == 0)
+                        guard count == block else { continue }
+                        if buffer.uniform(block) == sample.byte(at) { continue }
+                        wrong.check(buffer.allSatisfy { $0 == 0 || $0 == sample.byte(at) })
                     }
                 }
             }
@@ -196,26 +177,22 @@ struct EngineThreadTests {
         defer { Face.close(fd) }
         let wrong = Wrong()
         let served = try servedCalls {
-            try inThreads(4) { number in
-                var sequence = Sequence(number)
-                withBlock { buffer in
-                    guard let address = buffer.baseAddress else { return }
-                    for round in 0..<600 {
-                        let at = sequence.next(below: sample.blocks)
-                        if number == 0, round % 20 == 0 {
-                            let reason = round % 40 == 0 ? PS_GIVE_WAY_MLOCKALL : PS_GIVE_WAY_FILE_SIZE
-                            engineGiveWay(reason: reason)
-                            usleep(200)
-                            engineResume(reason: reason)
-                        }
-                        memset(address, Int32(sample.byte(at)), block)
-                        if round % 3 == 0 {
-                            wrong.check(Face.pwrite(fd, address, block, at: at * block) == block)
-                        } else {
-                            wrong.check(Face.pread(fd, address, block, at: at * block) == block)
-                        }
-                        wrong.check(buffer.uniform(block) == sample.byte(at))
+            try inThreads(4) { number, sequence, buffer, address in
+                for round in 0..<600 {
+                    let at = sequence.next(below: sample.blocks)
+                    if number == 0, round % 20 == 0 {
+                        let reason = round % 40 == 0 ? PS_GIVE_WAY_MLOCKALL : PS_GIVE_WAY_FILE_SIZE
+                        engineGiveWay(reason: reason)
+                        usleep(200)
+                        engineResume(reason: reason)
                     }
+                    memset(address, Int32(sample.byte(at)), block)
+                    if round % 3 == 0 {
+                        wrong.check(Face.pwrite(fd, address, block, at: at * block) == block)
+                    } else {
+                        wrong.check(Face.pread(fd, address, block, at: at * block) == block)
+                    }
+                    wrong.check(buffer.uniform(block) == sample.byte(at))
                 }
             }
         }

@@ -35,6 +35,24 @@ func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws {
     }
 }
 
+/// The same for threads that each work with numbers and in a block of their own.
+func inThreads(
+    _ count: Int,
+    working body:
+        @escaping @Sendable (
+            _ number: Int, _ sequence: inout Sequence, _ buffer: UnsafeMutableRawBufferPointer,
+            _ address: UnsafeMutableRawPointer
+        ) -> Void
+) throws {
+    try inThreads(count) { number in
+        withBlock { buffer in
+            guard let address = buffer.baseAddress else { return }
+            var sequence = Sequence(number)
+            body(number, &sequence, buffer, address)
+        }
+    }
+}
+
 /// What threads find wrong: counted while they run, expected to be nothing when they have ended.
 final class Wrong: Sendable {
     private let count = Atomic<Int>(0)

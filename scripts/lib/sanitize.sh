@@ -44,7 +44,6 @@ StaleEntryTests/libraries               the same
 StaleEntryTests/byDefault               the same, in one of its cases
 SignalStormTests/blocked                the runtime starts threads with signals of its own choice blocked
 ThreadTests/writersDoNotMix             copies take longer here than a writer waits for another (10 ms)
-SignalStormTests/switchedByATimer       the runtime does not follow swapcontext out of a handler
 FaultLimitTests/mappingsExhausted       the runtime ends a process when no mapping is left for its own heap
 END
 }
