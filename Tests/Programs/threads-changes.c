@@ -234,7 +234,7 @@ static void replaced_while_written(void)
     begin(log_records);
     for (long i = 0; __atomic_load_n(&sequence, __ATOMIC_RELAXED) < RECORDS; i++) {
         dup2(logs[i % LOGS], numbers[0]);
-        if (i % 64 == 0)
+        if (i % 8 == 0) // nobody is served while it is being replaced
             usleep(100);
     }
     finish();
@@ -308,7 +308,7 @@ static void replaced_while_read(void)
     begin(take_records);
     for (long i = 0; __atomic_load_n(&turns, __ATOMIC_RELAXED) < RECORDS; i++) {
         dup2(logs[i % LOGS], numbers[0]);
-        if (i % 64 == 0)
+        if (i % 8 == 0) // nobody is served while it is being replaced
             usleep(100);
     }
     finish();
