@@ -62,7 +62,10 @@ static uintptr_t stack_end(uintptr_t from)
     return end - from > FARTHEST ? from + FARTHEST : end;
 }
 
-static bool is_frame(const struct frame *frame, const uintptr_t *restorers, int count)
+// All of the stack is looked at, and what AddressSanitizer puts between the variables of instrumented frames with it.
+#define LOOKS_ANYWHERE __attribute__((no_sanitize("address")))
+
+static LOOKS_ANYWHERE bool is_frame(const struct frame *frame, const uintptr_t *restorers, int count)
 {
     int i = 0;
     while (i < count && restorers[i] != frame->restorer)
@@ -73,7 +76,7 @@ static bool is_frame(const struct frame *frame, const uintptr_t *restorers, int 
         && vectors - (uintptr_t)frame < FARTHEST_VECTORS;
 }
 
-bool ps_signals_clear_frames(uintptr_t from, uint64_t *after)
+LOOKS_ANYWHERE bool ps_signals_clear_frames(uintptr_t from, uint64_t *after)
 {
     bool found = false;
     uintptr_t restorers[4];

@@ -105,9 +105,11 @@ private struct Supervision {
                 timedOut = true
                 _ = kill(-child, SIGKILL)
             }
+            // A child that had ended before this look has nothing more to say; one that ends after it may have.
+            let hadEnded = status != nil
             let quiet = !transfer()
+            if hadEnded && quiet { break }
             reap()
-            if status != nil && quiet { break }
         }
         _ = kill(-child, SIGKILL)  // whoever of its group is left
         return Run(
