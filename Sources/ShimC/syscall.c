@@ -232,6 +232,15 @@ long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long
     if (family >= 0) {
         ps_pass_on(); // what some of these never ask the engine for
         int64_t served = serve(number, a, b, c, d, e);
+        if (served == PS_PASS_ON_SETTLED) { // SYS_write only
+            long result = next(number, a, b, c, d, e, f);
+            if (result != c) {
+                int saved = errno;
+                ps_engine_fell_short((int)a, (size_t)c, result < 0 ? -saved : result);
+                errno = saved;
+            }
+            return result;
+        }
         if (served != PS_PASS_ON)
             return ps_result(served);
         return ps_passed_on((int)a, (enum ps_family)family, next(number, a, b, c, d, e, f));
