@@ -8,6 +8,8 @@
     .text
     .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe, ps_wide_vectors
     .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe
+    .hidden ps_flush, ps_touch, ps_store_whole, ps_store_masks, ps_copy_lines, ps_flush_kind
+    .globl ps_flush, ps_touch, ps_store_whole, ps_copy_lines
     .p2align 6
 ps_guard_begin:
 
@@ -236,6 +238,135 @@ ps_probe:
     .cfi_endproc
     .size ps_probe, . - ps_probe
 
+    .type ps_flush, @function
+    .p2align 5
+ps_flush:                               // rdi address, rsi count: the lines they lie in leave the caches; then a fence
+    .cfi_startproc
+    addq    %rdi, %rsi
+    andq    $-64, %rdi
+    movzbl  ps_flush_kind(%rip), %eax
+    cmpq    %rsi, %rdi
+    jae     4f
+    cmpl    $1, %eax
+    ja      2f
+    je      1f
+0:  clflush (%rdi)
+    addq    $64, %rdi
+    cmpq    %rsi, %rdi
+    jb      0b
+    jmp     4f
+1:  clflushopt (%rdi)
+    addq    $64, %rdi
+    cmpq    %rsi, %rdi
+    jb      1b
+    jmp     4f
+2:  cmpl    $2, %eax
+    jne     4f                          // the caches themselves are kept: nothing but the fence
+3:  clwb    (%rdi)
+    addq    $64, %rdi
+    cmpq    %rsi, %rdi
+    jb      3b
+4:  sfence
+    xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_flush, . - ps_flush
+
+    .type ps_store_whole, @function
+    .p2align 5
+ps_store_whole:                         // rdi destination, rsi source, rdx count: by one instruction, or 1
+    .cfi_startproc
+    cmpb    $0, ps_wide_vectors(%rip)
+    je      1f
+    leaq    -4(%rdx), %rax              // 4, 8, ... 32
+    cmpq    $28, %rax
+    ja      1f
+    testb   $3, %al
+    jne     1f
+    leaq    ps_store_masks+32(%rip), %rcx
+    subq    %rdx, %rcx                  // as many words of ones as the count has
+    vmovdqu (%rcx), %ymm1
+    vpmaskmovd (%rsi), %ymm1, %ymm0
+    vpmaskmovd %ymm0, %ymm1, (%rdi)
+    vzeroupper
+    xorl    %eax, %eax
+    ret
+1:  movl    $1, %eax
+    ret
+    .cfi_endproc
+    .size ps_store_whole, . - ps_store_whole
+
+    .type ps_copy_lines, @function
+    .p2align 5
+ps_copy_lines:                          // rdi destination, on a line; rsi source; rdx count, whole lines; no fence
+    .cfi_startproc
+    cmpb    $0, ps_wide_vectors(%rip)
+    je      4f
+    subq    $256, %rdx
+    jb      2f
+    .p2align 5
+1:  vmovdqu (%rsi), %ymm0
+    vmovdqu 32(%rsi), %ymm1
+    vmovdqu 64(%rsi), %ymm2
+    vmovdqu 96(%rsi), %ymm3
+    vmovdqu 128(%rsi), %ymm4
+    vmovdqu 160(%rsi), %ymm5
+    vmovdqu 192(%rsi), %ymm6
+    vmovdqu 224(%rsi), %ymm7
+    vmovntdq %ymm0, (%rdi)
+    vmovntdq %ymm1, 32(%rdi)
+    vmovntdq %ymm2, 64(%rdi)
+    vmovntdq %ymm3, 96(%rdi)
+    vmovntdq %ymm4, 128(%rdi)
+    vmovntdq %ymm5, 160(%rdi)
+    vmovntdq %ymm6, 192(%rdi)
+    vmovntdq %ymm7, 224(%rdi)
+    addq    $256, %rsi
+    addq    $256, %rdi
+    subq    $256, %rdx
+    jae     1b
+2:  addq    $256, %rdx
+    je      3f
+    vmovdqu (%rsi), %ymm0
+    vmovdqu 32(%rsi), %ymm1
+    vmovntdq %ymm0, (%rdi)
+    vmovntdq %ymm1, 32(%rdi)
+    addq    $64, %rsi
+    addq    $64, %rdi
+    subq    $320, %rdx                  // 64, and the 256 that come back
+    jmp     2b
+3:  vzeroupper
+    xorl    %eax, %eax
+    ret
+4:  testq   %rdx, %rdx
+    je      6f
+5:  movdqu  (%rsi), %xmm0
+    movdqu  16(%rsi), %xmm1
+    movdqu  32(%rsi), %xmm2
+    movdqu  48(%rsi), %xmm3
+    movntdq %xmm0, (%rdi)
+    movntdq %xmm1, 16(%rdi)
+    movntdq %xmm2, 32(%rdi)
+    movntdq %xmm3, 48(%rdi)
+    addq    $64, %rsi
+    addq    $64, %rdi
+    subq    $64, %rdx
+    jne     5b
+6:  xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_copy_lines, . - ps_copy_lines
+
+    .type ps_touch, @function
+    .p2align 4
+ps_touch:                               // rdi address: a store that changes nothing, whoever else writes there
+    .cfi_startproc
+    lock orb $0, (%rdi)
+    xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_touch, . - ps_touch
+
 ps_guard_end:
 
     .type ps_guard_exit, @function
@@ -249,5 +380,13 @@ ps_guard_exit:
     ret
     .cfi_endproc
     .size ps_guard_exit, . - ps_guard_exit
+
+    .section .rodata
+    .p2align 5
+    .type ps_store_masks, @object
+ps_store_masks:
+    .long -1, -1, -1, -1, -1, -1, -1, -1
+    .long 0, 0, 0, 0, 0, 0, 0, 0
+    .size ps_store_masks, . - ps_store_masks
 
     .section .note.GNU-stack, "", @progbits

@@ -4,6 +4,7 @@
 #include "ps_signals.h"
 
 #include "ps_copy.h"
+#include "ps_pmem.h"
 #include "ps_sys.h"
 #include "ps_thread.h"
 
@@ -334,6 +335,11 @@ static void on_signal(int number, siginfo_t *details, void *context)
     // Only what the kernel itself raised: a signal that was sent while we copied is the application's.
     if (details->si_code > 0 && at >= (uintptr_t)ps_guard_begin && at < (uintptr_t)ps_guard_end) {
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_guard_exit;
+        return;
+    }
+    if (details->si_code > 0 && ps_call_resumes(at, (uintptr_t)interrupted->uc_mcontext.gregs[REG_RSP])) {
+        interrupted->uc_mcontext.gregs[REG_RSP] = (greg_t)ps_call_frame;
+        interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_call_exit;
         return;
     }
     forward(number, details, interrupted);

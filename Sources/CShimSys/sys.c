@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/membarrier.h>
 #include <signal.h>
 #include <string.h>
@@ -80,6 +82,44 @@ long ps_sys_block_device(const char *path, uint64_t *number)
     return 0;
 }
 
+long ps_sys_sync_facts(int fd, struct ps_sync_facts *out)
+{
+    struct stat s;
+    long r = ps_sys_call2(SYS_fstat, fd, (long)&s); // x86-64: libc's struct stat is the kernel's
+    if (r < 0)
+        return r;
+    out->device = (uint64_t)major(s.st_dev) << 32 | minor(s.st_dev);
+    out->inode = s.st_ino;
+    out->size = s.st_size;
+    out->blocks = s.st_blocks;
+    out->ctime = (int64_t)s.st_ctim.tv_sec * 1000000000 + s.st_ctim.tv_nsec;
+    return 0;
+}
+
+bool ps_sys_is_written(int fd, int64_t start, int64_t length)
+{
+    enum { EXTENTS = 16, ROUNDS = 16 };
+    // The extents follow the head, as the kernel wants it.
+    uint64_t room[(sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)) / sizeof(uint64_t)];
+    struct fiemap *map = (struct fiemap *)room;
+    int64_t end = start + length;
+    for (int round = 0; round < ROUNDS && start < end; round++) {
+        *map = (struct fiemap){
+            .fm_start = (uint64_t)start, .fm_length = (uint64_t)(end - start), .fm_extent_count = EXTENTS};
+        // Without FIEMAP_FLAG_SYNC, which would write the file back first.
+        if (ps_sys_call3(SYS_ioctl, fd, FS_IOC_FIEMAP, (long)map) < 0 || map->fm_mapped_extents == 0)
+            return false;
+        for (unsigned i = 0; i < map->fm_mapped_extents && i < EXTENTS; i++) {
+            const struct fiemap_extent *extent = &map->fm_extents[i];
+            if (extent->fe_flags & ~(uint32_t)(FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED)
+                || extent->fe_logical > (uint64_t)start)
+                return false;
+            start = (int64_t)(extent->fe_logical + extent->fe_length);
+        }
+    }
+    return start >= end;
+}
+
 static long link_of(int fd, char *buffer, size_t capacity)
 {
     char path[32] = "/proc/self/fd/", digits[12];
@@ -143,6 +183,11 @@ long ps_sys_pwritev(int fd, const struct iovec *vector, int count, int64_t offse
 {
     return ps_sys_call6(SYS_pwritev, fd, (long)vector, count, offset, 0, 0);
 }
+long ps_sys_writev(int fd, const struct iovec *vector, int count)
+{
+    return ps_sys_call3(SYS_writev, fd, (long)vector, count);
+}
+long ps_sys_sync(int fd, bool data_only) { return ps_sys_call1(data_only ? SYS_fdatasync : SYS_fsync, fd); }
 long ps_sys_seek_by(int fd, int64_t distance) { return ps_sys_call3(SYS_lseek, fd, distance, 1 /* SEEK_CUR */); }
 long ps_sys_status_flags(int fd) { return ps_sys_call3(SYS_fcntl, fd, F_GETFL, 0); }
 long ps_sys_truncate_descriptor(int fd, int64_t size) { return ps_sys_call2(SYS_ftruncate, fd, size); }
@@ -242,6 +287,19 @@ long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd)
 {
     return map(address, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
                MAP_SHARED | MAP_NORESERVE | (address ? MAP_FIXED : 0), fd);
+}
+long ps_sys_map_file_sync(uintptr_t address, size_t length, bool writable, int fd)
+{
+    return map(address, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+               MAP_SHARED_VALIDATE | MAP_SYNC | MAP_NORESERVE | MAP_FIXED, fd);
+}
+bool ps_sys_maps_synchronously(int fd)
+{
+    long r = ps_sys_call6(SYS_mmap, 0, 4096, PROT_NONE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+    if (r < 0 && r > -4096)
+        return false;
+    ps_sys_unmap((uintptr_t)r, 4096);
+    return true;
 }
 long ps_sys_map_shared_file(size_t length, int fd, int64_t offset)
 {

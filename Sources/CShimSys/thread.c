@@ -13,6 +13,7 @@
 __thread struct ps_thread ps_thread_state;
 struct ps_hot ps_hot;
 struct ps_settings ps_settings_storage;
+struct ps_unseen ps_unseen;
 
 // The linker's: the start of the file this is part of, as it is in memory.
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));

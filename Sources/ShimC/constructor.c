@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "pmem.h"
 #include "ps_signals.h"
 
 // libc gives constructors what it gives main; the arguments lie at the end of the stack.
@@ -13,6 +14,8 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     if (arguments)
         ps_signals_set_stack_end(arguments);
     ps_engine_start(environ);
+    if (ps_root())
+        ps_pmem_load();
 }
 
 // The end by exit() or by return from main: _exit, exec and a signal leave up to 63 appends per descriptor uncounted.

@@ -1,6 +1,8 @@
 // Durability. The engine knows by backing whether anything is left to be done; libc's call does it where so.
 #include "face.h"
 
+#include "mappings.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,5 +37,13 @@ PS_ENTRY int sync_file_range(int fd, off64_t offset, off64_t count, unsigned fla
     return NEXT(sync_file_range)(fd, offset, count, flags);
 }
 
-// The application's own mapping: which file it is of, only the kernel knows.
-PS_ENTRY int msync(void *address, size_t length, int flags) { return NEXT(msync)(address, length, flags); }
+// The application's own mapping: which file it is of, only the kernel knows, but where mmap has noted it.
+PS_ENTRY int msync(void *address, size_t length, int flags)
+{
+    if (flags == MS_SYNC && __atomic_load_n(&ps_mappings_noted, __ATOMIC_RELAXED) != 0) {
+        ps_cancellation_point();
+        if (ps_mapping_flushed(address, length))
+            return 0;
+    }
+    return NEXT(msync)(address, length, flags);
+}

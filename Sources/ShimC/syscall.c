@@ -5,6 +5,7 @@
 #include "face.h"
 
 #include "descriptors.h"
+#include "mappings.h"
 #include "masks.h"
 
 #include <fcntl.h>
@@ -98,7 +99,9 @@ static void before(long number, long a, long b, long c)
         if ((int)a != (int)b)
             ps_engine_bar((int)b);
         return;
-    case SYS_mmap: return; // counted afterwards: the descriptor is the fifth argument
+    case SYS_mmap: // counted afterwards: the descriptor is the fifth argument
+    case SYS_munmap:
+    case SYS_mremap: return ps_mapping_forget((const void *)a, (size_t)b);
     case SYS_mlockall: return ps_before_mlockall();
     case SYS_prctl: return ps_before_prctl((int)a, (unsigned long)b);
     case SYS_seccomp: return ps_before_seccomp((unsigned)a);
@@ -163,6 +166,8 @@ static void after(long number, long result, const long argument[6], bool changes
         if ((int)argument[4] >= 0 && !(d & MAP_ANONYMOUS))
             ps_engine_count((int)argument[4], PS_FAMILY_MMAP);
         return;
+    case SYS_munmap:
+    case SYS_mremap: return;
     case SYS_mlockall: return ps_after_mlockall(result);
     case SYS_munlockall: return ps_after_munlockall(result);
     case SYS_setrlimit: return ps_after_limit(0, (int)a, (const void *)b);

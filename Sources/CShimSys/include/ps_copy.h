@@ -54,6 +54,42 @@ static inline int ps_probe_rest(const void *_Nullable address, size_t count)
     return 0;
 }
 
+// ---- persistent memory ----
+// Writes the cache lines of [address, address + count) back, by the best instruction the CPU has (ps_copy_prepare), and
+// fences: non-temporal stores made before it are durable as well. 0: done; 1: faulted.
+int ps_flush(uintptr_t address, size_t count);
+// Stores to a byte without changing it, atomically: makes a page of a window writable, which with MAP_SYNC makes what is
+// needed to find it durable. 0: done; 1: faulted.
+int ps_touch(uintptr_t address);
+
+// Stores [source, source + count) by a single instruction, so that a process killed in the middle leaves all of it or
+// nothing: 4 to 32 bytes, in steps of 4. 0: done; 1: faulted, or no such instruction.
+int ps_store_whole(void *_Nullable destination, const void *_Nullable source, size_t count);
+// Non-temporal stores of whole 64-byte lines, without a fence. 0: done; 1: faulted.
+int ps_copy_lines(void *_Nullable destination, const void *_Nullable source, size_t count);
+
+// As ps_copy_through: when it has returned 0, all bytes are durable, those at both ends of the range which were stored
+// through the caches as well.
+static inline int ps_copy_and_flush(void *_Nullable destination, const void *_Nullable source, size_t count)
+{
+    char *to = (char *)destination;
+    const char *from = (const char *)source;
+    if (count < 256)
+        return ps_copy(to, from, count) | ps_flush((uintptr_t)to, count);
+    // Lines that are written in part go through the caches; the fence of the last flush is for all.
+    size_t head = -(uintptr_t)to & 63, lines = (count - head) & ~(size_t)63, tail = count - head - lines;
+    int faulted = 0;
+    if (head)
+        faulted = ps_copy(to, from, head) | ps_flush((uintptr_t)to, head);
+    faulted |= ps_copy_lines(to + head, from + head, lines);
+    if (tail)
+        faulted |= ps_copy(to + head + lines, from + head + lines, tail);
+    return faulted | ps_flush((uintptr_t)to + head + lines, tail);
+}
+
+// The caches are kept through a power loss (eADR): ps_flush is a fence from now on.
+void ps_flush_nothing(void);
+
 // Finds out which vector registers the CPU and the kernel offer. Until then the copies use what every x86-64 has.
 void ps_copy_prepare(void);
 

@@ -63,6 +63,21 @@ void ps_engine_settle(void)
 int64_t ps_engine_sync(int fd, enum ps_family family)
     PS_NAMED("engineSync(fd:family:)");
 
+// ---- the application's own mappings ---------------------------------------------------------------------------
+// Whether any file may be on DAX: no look at a file is needed otherwise. From ps_engine_note_dax on.
+bool ps_engine_may_have_dax(void)
+    PS_NAMED("engineMayHaveDAX()");
+void ps_engine_note_dax(void)
+    PS_NAMED("engineNoteDAX()");
+// Before `fd` is mapped shared, for writing. If it is on DAX: from now on no sync of its inode is left out, since stores
+// are not seen; and how many bytes of [offset, offset + length), from its start, lie in whole written pages: a mapping of
+// them with MAP_SYNC costs nothing. `statistics` is then set, for ps_engine_count_msync. Else 0.
+size_t ps_engine_map_shared(int fd, int64_t offset, size_t length, int *_Nonnull statistics)
+    PS_NAMED("engineMapShared(fd:offset:length:statistics:)");
+// One msync served.
+void ps_engine_count_msync(int statistics)
+    PS_NAMED("engineCountMsync(statistics:)");
+
 // ---- descriptors ---------------------------------------------------------------------------------------------
 // Forget `fd` (any value; out of range is ignored). Before a close: also drops the window that pins fd's description
 // or swaps it onto another descriptor of the inode. After a call that returned a new descriptor: the same.

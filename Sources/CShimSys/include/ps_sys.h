@@ -59,6 +59,19 @@ struct ps_file_facts {
 long ps_sys_facts_of_descriptor(int fd, struct ps_file_facts *_Nonnull facts);
 // Whether `fd` is open on the inode with those facts: one fstat, a third of the price of statx.
 bool ps_sys_is_inode(int fd, uint64_t device, uint64_t number);
+// What one fstat tells that a kernel sync makes durable: whatever changes the file in a way that a crash could undo
+// changes one of these (but see docs/durability.md for the clock tick). Times in ns since the epoch.
+struct ps_sync_facts {
+    uint64_t device; // as in ps_file_facts
+    uint64_t inode;
+    int64_t size;   // bytes
+    int64_t blocks; // of 512 bytes
+    int64_t ctime;
+};
+long ps_sys_sync_facts(int fd, struct ps_sync_facts *_Nonnull facts);
+// Whether all of [start, start + length) of the file has space of its own that has been written to: no hole, nothing
+// that is only preallocated, shared or encoded (FIEMAP). False as well where the file is in too many pieces to look at.
+bool ps_sys_is_written(int fd, int64_t start, int64_t length);
 // Facts of `path` (symbolic links followed), without opening it.
 long ps_sys_facts_of_path(const char *_Nonnull path, struct ps_file_facts *_Nonnull facts);
 
@@ -81,6 +94,8 @@ long ps_sys_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset);
 long ps_sys_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t offset);
 long ps_sys_preadv(int fd, const struct iovec *_Nullable vector, int count, int64_t offset);
 long ps_sys_pwritev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset);
+long ps_sys_writev(int fd, const struct iovec *_Nullable vector, int count);
+long ps_sys_sync(int fd, bool data_only); // fdatasync or fsync
 long ps_sys_seek_by(int fd, int64_t distance); // lseek(SEEK_CUR): the resulting offset
 long ps_sys_status_flags(int fd);              // F_GETFL
 long ps_sys_truncate_descriptor(int fd, int64_t size);
@@ -118,6 +133,11 @@ int64_t ps_sys_realtime_now(void);
 // ---- address space ----
 long ps_sys_reserve(size_t length);                                             // PROT_NONE, no memory
 long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd); // address 0: anywhere, else MAP_FIXED
+// The same with MAP_SYNC, over a reservation: once a page can be written, all that is needed to find it again is durable.
+// -EOPNOTSUPP where the device cannot promise that.
+long ps_sys_map_file_sync(uintptr_t address, size_t length, bool writable, int fd);
+// Whether the device under `fd` takes MAP_SYNC at all: maps a page of it, for reading, and lets go of it.
+bool ps_sys_maps_synchronously(int fd);
 long ps_sys_map_shared_file(size_t length, int fd, int64_t offset);             // read and write
 long ps_sys_cover(uintptr_t address, size_t length);                            // PROT_NONE over it, in place
 long ps_sys_unmap(uintptr_t address, size_t length);

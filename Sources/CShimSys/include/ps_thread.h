@@ -146,6 +146,8 @@ struct ps_settings {
     uint32_t map_after; // data calls on a file before it is mapped
     uint32_t classify_after; // data calls on a descriptor before it is looked at
     uint32_t paranoid;  // 1: look at a descriptor before each call that is served
+    uint32_t exclusive; // 1: on DAX nobody else changes what this process syncs
+    uint32_t may_have_dax; // 1: some file may be on DAX; atomic
     uint32_t given_way; // enum ps_give_way bits, atomic
     uint32_t bad;       // a value was bad: text offset of the note that says so; 0: none
     uint32_t used;      // bytes of `text` in use
@@ -155,6 +157,44 @@ extern struct ps_settings ps_settings_storage __attribute__((visibility("hidden"
 static inline struct ps_settings *_Nonnull ps_settings(void) { return &ps_settings_storage; }
 static inline char *_Nonnull ps_settings_text(void) { return ps_settings_storage.text; }
 static inline uint32_t ps_settings_text_capacity(void) { return PS_SETTINGS_CAPACITY; }
+// Inodes that this process, or a parent of it, stores to by ways no call of ours shows: shared mappings of its own. Kept
+// through a fork, as the mappings are. Never taken out; when there is no room more, every inode counts as one.
+#define PS_UNSEEN 64
+struct ps_unseen {
+    uint64_t keys[PS_UNSEEN]; // a mixture of device and inode, never 0; atomic
+    uint32_t full;
+};
+extern struct ps_unseen ps_unseen __attribute__((visibility("hidden")));
+static inline uint64_t ps_unseen_key(uint64_t device, uint64_t inode)
+{
+    return ((device << 32 | device >> 32) * 0x9e3779b97f4a7c15ull ^ inode) | 1ull << 63;
+}
+static inline _Bool ps_is_unseen(uint64_t device, uint64_t inode)
+{
+    if (__atomic_load_n(&ps_unseen.full, __ATOMIC_RELAXED))
+        return 1;
+    const uint64_t key = ps_unseen_key(device, inode);
+    for (int i = 0; i < PS_UNSEEN; i++) {
+        uint64_t seen = __atomic_load_n(&ps_unseen.keys[i], __ATOMIC_ACQUIRE);
+        if (seen == 0 || seen == key)
+            return seen == key;
+    }
+    return 0;
+}
+static inline void ps_note_unseen(uint64_t device, uint64_t inode)
+{
+    const uint64_t key = ps_unseen_key(device, inode);
+    for (int i = 0; i < PS_UNSEEN; i++) {
+        uint64_t seen = __atomic_load_n(&ps_unseen.keys[i], __ATOMIC_ACQUIRE);
+        if (seen == 0
+            && __atomic_compare_exchange_n(&ps_unseen.keys[i], &seen, key, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            return;
+        if (seen == key)
+            return;
+    }
+    __atomic_store_n(&ps_unseen.full, 1, __ATOMIC_RELAXED);
+}
+
 static inline uint32_t ps_given_way(void)
 {
     return __atomic_load_n(&ps_settings_storage.given_way, __ATOMIC_RELAXED);

@@ -105,11 +105,13 @@ extension Engine {
         guard root.pointee.mounts < UInt32(Arena.mounts) else { return .foreign }
         let index = root.pointee.mounts
         let entry = mount(index)
+        if isDAX { engineNoteDAX() }
         let isAsked = tree.map { self.tree($0).pointee.allowsPageCache != 0 } ?? false
         let backing = isDAX ? PS_BACKING_DAX : Backing.of(fd, allowsPageCache: isAsked || isAttached(facts))
         entry.pointee = Mount(
             identifier: facts.mount, device: facts.device, tree: treeKey, backing: UInt32(backing.rawValue),
-            stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0, reserved: 0)
+            stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0,
+            synchronous: 0)
         describe(entry, tree: tree)
         root.pointee.mounts &+= 1
         publishMount(index)

@@ -14,7 +14,8 @@ struct Mount {
     /// Index into the record of the statistics file, below PS_STATS_MOUNTS.
     var statisticsIndex: UInt32
     var pathLength: UInt32
-    var reserved: UInt32
+    /// DAX: 1: maps with MAP_SYNC, 2: does not, 0: not tried yet.
+    var synchronous: UInt32
 }
 
 /// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it, guarded by the engine lock.

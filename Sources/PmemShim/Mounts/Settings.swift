@@ -43,6 +43,13 @@ struct Settings {
                     settings.pointee.paranoid = 1
                     if !(flag[0] == one && flag[1] == 0) { bad("PMEMSHIM_PARANOID is neither 0 nor 1: taken as 1") }
                 }
+            } else if let flag = value(name, "EXCLUSIVE=") {
+                // Only what is exactly 1: it takes a guarantee away.
+                if flag[0] == one, flag[1] == 0 {
+                    settings.pointee.exclusive = 1
+                } else if flag[0] != 0, !(flag[0] == zero && flag[1] == 0) {
+                    bad("PMEMSHIM_EXCLUSIVE is neither 0 nor 1: taken as 0")
+                }
             } else if let number = value(name, "MAP_AFTER=") {
                 if let calls = decimal(UnsafeBufferPointer(start: number, count: length(number))), calls <= 1_000_000 {
                     settings.pointee.map_after = UInt32(calls)

@@ -67,6 +67,7 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
 @inline(never)
 private func slowPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
+    if target.word.has(DescriptorWord.durable), engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
     return engine.positionedWrite(target, PlainWrite(buffer: buffer, count: count), offset)
 }
 

@@ -16,14 +16,19 @@ enum AppendTally {
     static func bytes(_ tally: UInt64) -> UInt64 { tally & ((1 << callShift) &- 1) }
 }
 
+/// Descriptors whose appends are not plain: those on DAX have something to note first (``isDurableAppend(_:_:_:)``).
+enum PlainAppends {
+    static let none = DescriptorWord.suspect | DescriptorWord.durable
+}
+
 extension Engine {
     /// Whether a write at the implicit offset is one of many that extend the file, for which all is arranged already;
     /// then it is tallied, and passes on. Decides like `whyNotWrite` and `foresee`, which do the same for all others.
     @inline(__always)  // the whole of what an append costs
-    func isPlainAppend(_ fd: Int32, _ count: Int) -> Bool {
+    func isPlainAppend(_ fd: Int32, _ count: Int, except: UInt64 = PlainAppends.none) -> Bool {
         guard let descriptor = descriptor(fd) else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.hasUnsuspected(DescriptorWord.ours), count > 0, count < 1 << 30 else { return false }
+        guard word.has(DescriptorWord.ours, without: except), count > 0, count < 1 << 30 else { return false }
         let inode = inode(word.inode)
         let flags = inode.pointee.flags.load(ordering: .relaxed)
         // Reads of a file with a window must know that the kernel has written: the first write has told them.
@@ -39,6 +44,16 @@ extension Engine {
             descriptor.pointee.guess.store(end, ordering: .relaxed)
         }
         tally(descriptor, fd, UInt64(count))
+        return true
+    }
+
+    /// The same on DAX, where the next sync must know of it. Said before the kernel has written, which is enough as long
+    /// as there is one thread; PMEMSHIM_EXCLUSIVE leaves no second look at the size, so there it must be said afterwards.
+    func isDurableAppend(_ target: Target, _ count: Int) -> Bool {
+        guard target.family == PS_FAMILY_WRITE, ps_single_threaded(), Settings.current.pointee.exclusive == 0,
+            isPlainAppend(target.fd, count, except: DescriptorWord.suspect)
+        else { return false }
+        if !target.inode.has(InodeFlag.extended) { target.inode.set(InodeFlag.extended) }
         return true
     }
 

@@ -17,10 +17,12 @@ extension Engine {
     /// to the copy, the more of those waits run side by side. So every instruction counts here, and what looks odd (one
     /// comparison for two questions, comparisons with memory) is one less.
     ///
-    /// On success the thread has entered; the caller leaves. Where it has entered already, the slow path finds another
+    /// `durably`: a write on DAX. On success the thread has entered; the caller leaves. Where it has entered already, the slow path finds another
     /// place.
     @inline(__always)
-    static func fastRange(_ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool) -> FastRange? {
+    static func fastRange(
+        _ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool, durably: Bool = false
+    ) -> FastRange? {
         guard ps_has_entry(fd) else { return nil }
         let table = ps_table()
         let descriptor = ps_kept(
@@ -28,7 +30,9 @@ extension Engine {
         )
         .assumingMemoryBound(to: Descriptor.self)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.hasUnsuspected(DescriptorWord.ours | rights) else { return nil }
+        // Writes on DAX have a way of their own, and there none where more is promised.
+        let others = writes ? (durably ? DescriptorWord.syncs : DescriptorWord.durable) : 0
+        guard word.has(DescriptorWord.ours | rights, without: DescriptorWord.suspect | others) else { return nil }
         let inode = ps_kept(table + word.inodeDistance).assumingMemoryBound(to: Inode.self)
         let limit =
             writes
@@ -38,7 +42,7 @@ extension Engine {
         guard UInt64(bitPattern: offset) <= UInt64(bitPattern: limit),
             UInt64(bitPattern: Int64(count) &- 1) < UInt64(bitPattern: limit &- offset),
             // Writes to a region that is hot but not yet touched all over have something to do first.
-            writes
+            writes && !durably
                 ? inode.heat(offset, geometry) == Heat.full
                 : !geometry.hasThreshold || inode.heat(offset, geometry) >= geometry.threshold,
             let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),

@@ -60,6 +60,8 @@ extension Engine {
             }
             if target.family.isImplicit { target.descriptor.pointee.guess.store(end, ordering: .relaxed) }
         }
+        // A sync must know of what the kernel has written, once it has (``changed()``).
+        if target.word.has(DescriptorWord.durable) { return false }
         target.thread.passed(statistics, written: end &- start)
         return true
     }
@@ -75,6 +77,11 @@ extension Engine {
         let inode = inode(word.inode)
         let statistics = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
         let start = state.pointee.pending_offset
+        // Whatever the answer: a write that has failed may have done part of its work.
+        if word.has(DescriptorWord.durable), !family.isRead {
+            inode.changed()
+            if result != state.pointee.pending_count { inode.pointee.lastTick.store(0, ordering: .relaxed) }
+        }
         if pending == PS_PENDING_SHORT.rawValue {
             let missing = state.pointee.pending_count &- max(result, 0)
             if family.isRead {

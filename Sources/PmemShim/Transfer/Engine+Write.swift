@@ -14,7 +14,7 @@ extension Engine {
             let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
             var outcome: ps_outcome?
             if buffer.count >= smallestServedWrite, target.looksServable(offset, buffer.count, limit: limit),
-                target.word.has(DescriptorWord.writes)
+                target.word.has(DescriptorWord.writes), isReady(target, offset, buffer.count)
             {
                 outcome = isTickTaken(target) ? overwritten(target, buffer, offset, limit) : PS_OUTCOME_TICK
                 if outcome == PS_OUTCOME_SERVED { return Int64(buffer.count) }
@@ -44,9 +44,14 @@ extension Engine {
         guard let range = target.prove(offset, limit: limit) else { return PS_OUTCOME_COLD }
         let stripes = Stripes(offset, buffer.count)
         guard stripes.claim(self, target.inode, call) else { return PS_OUTCOME_BUSY }
-        let faulted =
-            isUntouched(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
-            || ps_probe(range.probe) != 0
+        let faulted: Bool
+        if target.word.has(DescriptorWord.durable) {
+            faulted = buffer.copyInDurably(to: range.start) || ps_probe(range.probe) != 0 || !keepsPromises(target)
+        } else {
+            faulted =
+                isUntouched(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
+                || ps_probe(range.probe) != 0
+        }
         stripes.release(self, target.inode)
         if faulted || !call.goesOn {
             target.thread.countFault(target.geometry.statistics)
@@ -86,7 +91,8 @@ extension Engine {
     ) -> Int64 {
         let tick = noteKernelWrite(target, outcome)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
-        guard !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
+        let durable = target.word.has(DescriptorWord.durable)
+        guard durable || !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
             offset < target.inode.pointee.size.load(ordering: .relaxed)
         else { return passOn(target, outcome, offset, buffer.count, tick: tick) }
@@ -95,9 +101,11 @@ extension Engine {
         }
         let stripes = Stripes(offset, buffer.count)
         let alone = stripes.claim(self, target.inode, call)
+        let before = durable ? syncedBefore(target, outcome, offset, buffer.count) : nil
         let result = buffer.kernelWrite(target.fd, at: offset)
         if alone { stripes.release(self, target.inode) }
         call.leave()
+        if durable { kernelHasWritten(target, before, from: offset, to: offset &+ Int64(result)) }
         target.count(outcome)
         if result > 0 {
             target.inode.stamped(tick)
@@ -131,13 +139,17 @@ extension Engine {
         let count = buffer.count
         let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
         guard count >= smallestServedWrite, target.looksServable(guess, count, limit: limit),
-            target.word.has(DescriptorWord.writes)
+            target.word.has(DescriptorWord.writes), isReady(target, guess, count)
         else {
+            if target.word.has(DescriptorWord.durable), isDurableAppend(target, count) { return Int64.min &+ 1 }
             let outcome = whyNotWrite(target, guess, count, mayMap: true) ?? PS_OUTCOME_COLD
             let tick = noteKernelWrite(target, outcome)
             return passOn(target, outcome, guess, count, tick: tick)
         }
-        guard isTickTaken(target) else {
+        // On DAX the kernel's write is one at the place we claim, so that we know what it has written.
+        let durable = target.word.has(DescriptorWord.durable)
+        let isTickOurs = isTickTaken(target)
+        guard isTickOurs || durable else {
             let tick = noteKernelWrite(target, PS_OUTCOME_TICK)
             return passOn(target, PS_OUTCOME_TICK, guess, count, tick: tick)
         }
@@ -154,6 +166,7 @@ extension Engine {
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
         if start <= limit, Int64(count) <= limit &- start {
+            guard isTickOurs else { return claimedWrite(target, call, buffer, start, PS_OUTCOME_TICK) }
             outcome = overwritten(target, call, buffer, start, limit)
             if outcome == PS_OUTCOME_SERVED {
                 call.leave()
@@ -175,10 +188,13 @@ extension Engine {
             call.leave()
             return passOn(target, outcome, -1, buffer.count, tick: tick)
         }
+        let durable = target.word.has(DescriptorWord.durable)
         let stripes = Stripes(start, buffer.count)
         let alone = stripes.claim(self, target.inode, call)
+        let before = durable ? syncedBefore(target, outcome, start, buffer.count) : nil
         let result = buffer.kernelWrite(target.fd, at: start)
         if alone { stripes.release(self, target.inode) }
+        if durable { kernelHasWritten(target, before, from: start, to: start &+ Int64(result)) }
         let moved = Int64(max(result, 0))
         if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
         call.leave()
@@ -223,6 +239,11 @@ extension Engine {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_END
         }
         inode.warm(offset, target.thread)
+        if target.word.has(DescriptorWord.durable), isWorthALook(target, offset, count),
+            inode.makeReady(target.fd, offset, count, target.geometry)
+        {
+            return nil
+        }
         return PS_OUTCOME_COLD
     }
 }

@@ -9,6 +9,8 @@ protocol TransferBuffer {
     func copyOut(of window: UInt) -> Bool
     /// Application to window. True: it faulted, and nothing was stored if that was the buffer's fault.
     func copyIn(to window: UInt) -> Bool
+    /// The same, and the bytes are durable when it has returned.
+    func copyInDurably(to window: UInt) -> Bool
     /// The whole call by the kernel, at `offset`: bytes moved, or -errno.
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int
@@ -41,6 +43,7 @@ struct PlainRead: TransferBuffer {
     @inline(__always)
     func copyOut(of window: UInt) -> Bool { ps_copy(buffer, UnsafeRawPointer(bitPattern: window), count) != 0 }
     func copyIn(to window: UInt) -> Bool { true }
+    func copyInDurably(to window: UInt) -> Bool { true }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pread(fd, buffer, count, offset) }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
 }
@@ -54,6 +57,11 @@ struct PlainWrite: TransferBuffer {
     func copyIn(to window: UInt) -> Bool {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
         return ps_probe_rest(buffer, count) != 0 || store(window, buffer, count)
+    }
+    func copyInDurably(to window: UInt) -> Bool {
+        guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
+        return ps_probe_rest(buffer, count) != 0
+            || ps_copy_durably(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
     }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwrite(fd, buffer, count, offset) }
@@ -110,13 +118,32 @@ struct Vector: TransferBuffer {
         return false
     }
 
-    func copyIn(to window: UInt) -> Bool {
+    /// Whether a byte of every page of every part is there.
+    private func isThere() -> Bool {
         for index in 0..<entryCount {
             let length = Int(bitPattern: entries[index &* 2 &+ 1])
             guard length > 0 else { continue }
             let part = entries[index &* 2]
-            if ps_probe(part) != 0 || ps_probe_rest(UnsafeRawPointer(bitPattern: part), length) != 0 { return true }
+            if ps_probe(part) != 0 || ps_probe_rest(UnsafeRawPointer(bitPattern: part), length) != 0 { return false }
         }
+        return true
+    }
+
+    func copyInDurably(to window: UInt) -> Bool {
+        guard isThere() else { return true }
+        var to = window
+        for index in 0..<entryCount {
+            let length = Int(bitPattern: entries[index &* 2 &+ 1])
+            guard length > 0 else { continue }
+            let part = UnsafeRawPointer(bitPattern: entries[index &* 2])
+            if ps_copy_durably(UnsafeMutableRawPointer(bitPattern: to), part, length) != 0 { return true }
+            to &+= UInt(bitPattern: length)
+        }
+        return false
+    }
+
+    func copyIn(to window: UInt) -> Bool {
+        guard isThere() else { return true }
         var to = window
         for index in 0..<entryCount {
             let length = Int(bitPattern: entries[index &* 2 &+ 1])

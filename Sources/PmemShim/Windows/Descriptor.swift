@@ -38,6 +38,11 @@ struct DescriptorWord: Equatable {
 
     /// PMEMSHIM_PARANOID: the number is looked at before each call is served, and takes no short way.
     static let suspect: UInt64 = 1 << 23
+    /// DAX: what is written must be durable when the call returns, and what the kernel writes is taken note of.
+    static let durable: UInt64 = 1 << 24
+    /// DAX: O_DSYNC, or O_SYNC with ``wholly`` besides: a write returns as if a sync had come after it.
+    static let syncs: UInt64 = 1 << 25
+    static let wholly: UInt64 = 1 << 26
 
     @inline(__always)
     init(_ bits: UInt64) { self.bits = bits }
@@ -47,7 +52,10 @@ struct DescriptorWord: Equatable {
 
     /// The same, of a number that may be served without a look.
     @inline(__always)
-    func hasUnsuspected(_ flags: UInt64) -> Bool { bits & (flags | DescriptorWord.suspect) == flags }
+    func hasUnsuspected(_ flags: UInt64) -> Bool { has(flags, without: DescriptorWord.suspect) }
+
+    @inline(__always)
+    func has(_ flags: UInt64, without others: UInt64) -> Bool { bits & (flags | others) == flags }
 
     @inline(__always)
     var inode: UInt32 { UInt32(truncatingIfNeeded: bits & 0xffff) &- Arena.firstInode }

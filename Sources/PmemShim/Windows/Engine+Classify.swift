@@ -56,6 +56,8 @@ extension Engine {
         let access = flags & Int(PS_O_ACCMODE.rawValue)
         let pageCache = backing == UInt32(PS_BACKING_PAGECACHE.rawValue)
         let memory = backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        let dax = backing == UInt32(PS_BACKING_DAX.rawValue)
+        if dax { rights |= DescriptorWord.durable }
         if access != Int(PS_O_WRONLY.rawValue) { rights |= DescriptorWord.maps }
         if access == Int(PS_O_RDWR.rawValue) { rights |= DescriptorWord.mapsWritable }
         // O_DIRECT bypasses the page cache, which is what a window of such a file would show; on tmpfs and DAX it
@@ -64,8 +66,10 @@ extension Engine {
         if access != Int(PS_O_WRONLY.rawValue) { rights |= DescriptorWord.reads }
         if flags & Int(PS_O_APPEND.rawValue) != 0 {
             rights |= DescriptorWord.appends
-        } else if access != Int(PS_O_RDONLY.rawValue), memory || flags & Int(PS_O_DSYNC.rawValue) == 0 {
+        } else if access != Int(PS_O_RDONLY.rawValue), memory || dax || flags & Int(PS_O_DSYNC.rawValue) == 0 {
             rights |= DescriptorWord.writes
+            if dax, flags & Int(PS_O_DSYNC.rawValue) != 0 { rights |= DescriptorWord.syncs }
+            if dax, flags & Int(PS_O_SYNC.rawValue) != 0 { rights |= DescriptorWord.wholly }
         }
         return rights
     }

@@ -53,7 +53,11 @@ extension Engine {
     /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.
     func resized(_ facts: ps_file_facts) {
         guard let lock = EngineLock(self) else { return }
-        if let index = findInode(device: facts.device, number: facts.inode) { refreshSize(inode(index), facts) }
+        if let index = findInode(device: facts.device, number: facts.inode) {
+            inode(index).changed()
+            inode(index).forgetReady()
+            refreshSize(inode(index), facts)
+        }
         lock.unlock()
     }
 }

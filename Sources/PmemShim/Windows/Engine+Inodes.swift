@@ -15,6 +15,7 @@ extension Engine {
         inode.pointee.size.store(0, ordering: .relaxed)
         inode.pointee.calls.store(0, ordering: .relaxed)
         inode.pointee.sparseCalls.store(0, ordering: .relaxed)
+        inode.resetSync()
         inode.cool()
         inode.pointee.references = 0
         inode.pointee.source = -1

@@ -46,10 +46,13 @@ extension Engine {
         }
         inode.clear(InodeFlag.refused | InodeFlag.writable)
         if writable { inode.set(InodeFlag.writable) }
+        // Facts of a sync say nothing of what was stored through a window without MAP_SYNC since.
+        if !inode.has(InodeFlag.synchronous) { inode.changed() }
         let eager = Settings.current.pointee.map_after == 0
         let geometry = Geometry.forFile(
             size: facts.size, mount: mount(inode.pointee.mount).pointee, eager: eager)
         inode.setGeometry(geometry)
+        inode.forgetReady()
         inode.pointee.source = fd
         // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
         // `length` that is not 0 has found a window.
@@ -80,8 +83,7 @@ extension Engine {
             guard reserved > 0 else { return nil }
             let start = UInt(bitPattern: reserved)
             let aligned = (start &+ UInt(huge &- 1)) & ~UInt(huge &- 1)
-            let result = ps_sys_map_file(aligned, bytes, writable, fd)
-            guard result > 0 else {
+            guard mapFile(aligned, bytes, writable, fd, inode) else {
                 _ = ps_sys_unmap(start, bytes &+ huge)
                 return nil
             }
@@ -99,8 +101,35 @@ extension Engine {
         return base
     }
 
+    /// Maps `fd` over [address, address + bytes), on DAX with MAP_SYNC where the device can promise that.
+    private func mapFile(
+        _ address: UInt, _ bytes: Int, _ writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>
+    ) -> Bool {
+        if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue) {
+            if mayMapSynchronously(fd, inode.pointee.mount) {
+                guard ps_sys_map_file_sync(address, bytes, writable, fd) > 0 else { return false }
+                inode.set(InodeFlag.synchronous)
+                return true
+            }
+            inode.clear(InodeFlag.synchronous)
+            inode.changed()
+        }
+        return ps_sys_map_file(address, bytes, writable, fd) > 0
+    }
+
+    /// Asked once per mount, somewhere else: over a reservation a refusal would leave a gap, which another thread's
+    /// mapping may fall into before we try again.
+    private func mayMapSynchronously(_ fd: Int32, _ index: UInt32) -> Bool {
+        let mount = mount(index)
+        if mount.pointee.synchronous == 0 {
+            mount.pointee.synchronous = ps_sys_maps_synchronously(fd) ? 1 : 2
+            if mount.pointee.synchronous == 2 { log(fd, "syncs by the kernel", "MAP_SYNC refused") }
+        }
+        return mount.pointee.synchronous == 1
+    }
+
     /// Signals first: from the first window on a copy may fault. False: another thread is installing the handler.
-    private func prepareSignals() -> Bool {
+    func prepareSignals() -> Bool {
         guard root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return true }
         guard ps_signals_install() == 0 else { return false }
         root.pointee.windowsExisted.store(1, ordering: .releasing)
@@ -140,7 +169,7 @@ extension Engine {
             let word = DescriptorWord(other.pointee.word.load(ordering: .acquiring))
             guard word.has(needed), word.inode == index, isSameInode(candidate, inode) else { continue }
             let length = inode.pointee.length.load(ordering: .relaxed)
-            guard ps_sys_map_file(base, Int(length), writable, candidate) > 0 else { break }
+            guard mapFile(base, Int(length), writable, candidate, inode) else { break }
             ps_sys_private_to_process(base, Int(length))
             inode.pointee.source = candidate
             return

@@ -41,7 +41,20 @@ struct Inode: ~Copyable {
     /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
     var next: UInt32
     var mount: UInt32
-    let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64)
+    // DAX only: what the last kernel sync made durable. See ``SyncWord`` and ``SyncFacts``.
+    let syncWord: Atomic<UInt64>
+    let syncSize: Atomic<Int64>
+    let syncBlocks: Atomic<Int64>
+    let syncTime: Atomic<Int64>
+    /// Changes of the file that our process has made through the kernel, as far as a sync must know of them.
+    let changes: Atomic<UInt64>
+    /// DAX only: regions (as in `heat`) without holes or space that is only preallocated.
+    let ready: Atomic<UInt64>
+    /// DAX only: see ``SyncCost``.
+    let syncCost: Atomic<UInt64>
+    /// Asked whether a region is ready.
+    let looks: Atomic<UInt64>
+    let padding: (UInt64, UInt64, UInt64)
 }
 
 /// 64 saturating counters. A struct of eight words rather than an array: Embedded Swift has no fixed C arrays, and the
@@ -66,6 +79,12 @@ enum InodeFlag {
     static let refused: UInt32 = 8
     /// A write at the implicit offset made the file longer, at a place we only presume: holes may have come.
     static let unverified: UInt32 = 16
+    /// The window is mapped with MAP_SYNC: what is stored through it is found again after a power loss.
+    static let synchronous: UInt32 = 32
+    /// DAX only: writes that extend the file have gone to the kernel since the last sync, unreported.
+    static let extended: UInt32 = 64
+    /// DAX only: writes are the kernel's, since its syncs cost more than serving them saves. See ``SyncCost``.
+    static let aloof: UInt32 = 128
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {
@@ -141,7 +160,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
         let noReads = InodeFlag.sparse | InodeFlag.timesDue | InodeFlag.unverified
         pointee.readLimit.store(flags & noReads == 0 ? limit : 0, ordering: .relaxed)
         // RLIMIT_FSIZE refuses overwrites too, and only the kernel sends its signal.
-        let noWrites = InodeFlag.sparse | InodeFlag.unverified
+        let noWrites = InodeFlag.sparse | InodeFlag.unverified | InodeFlag.aloof
         let writes =
             flags & (InodeFlag.writable | noWrites) == InodeFlag.writable
             && ps_given_way() & GiveWay.stopsWrites == 0

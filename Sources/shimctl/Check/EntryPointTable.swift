@@ -29,9 +29,11 @@ extension EntryPoints {
         ENTRY fsync sync SYNC
         ENTRY fdatasync sync SYNC
         ENTRY sync_file_range sync SYNC
-        ENTRY msync sync COUNT
+        ENTRY msync sync SYNC
         ENTRY mmap map COUNT
         ENTRY mmap64 map COUNT
+        ENTRY munmap map COUNT
+        ENTRY mremap map COUNT
         ENTRY close close CLOSE
         ENTRY __close close CLOSE
         ENTRY close_range close CLOSE
@@ -211,6 +213,8 @@ extension EntryPoints {
         SYSTEM_CALL fdatasync loading SYNC
         SYSTEM_CALL sync_file_range loading SYNC
         SYSTEM_CALL mmap loading COUNT
+        SYSTEM_CALL munmap loading COUNT
+        SYSTEM_CALL mremap loading COUNT
         SYSTEM_CALL close loading CLOSE
         SYSTEM_CALL close_range loading CLOSE
         SYSTEM_CALL dup2 loading CLOSE

@@ -1,0 +1,86 @@
+import CShimSys
+import Synchronization
+
+/// Before a write of ours that the kernel does: what the last sync left, if the inode is still as it was then.
+struct SyncedBefore {
+    fileprivate let word: UInt64
+    fileprivate let facts: SyncFacts
+    fileprivate let isStamped: Bool
+}
+
+extension Engine {
+    /// What a served write on DAX owes beyond its copy, which was durable when it ended: what O_DSYNC and O_SYNC promise
+    /// besides. False: the kernel must be asked; it does the whole write again, with all that the description promises.
+    func keepsPromises(_ target: Target) -> Bool {
+        guard target.word.has(DescriptorWord.syncs) else { return true }
+        let wholly = target.word.has(DescriptorWord.wholly)
+        let result = syncDAX(target, wholly: wholly).result
+        return result == 0 || (result == Int64.min && ps_sys_sync(target.fd, !wholly) == 0)
+    }
+
+    /// Whether what the last sync left still holds, asked just before the kernel overwrites [start, start + count) of the
+    /// file for us: the stamp it sets will hide what others have changed until now.
+    ///
+    /// Where the ctime is of this very clock tick already, the write does not move it, and nothing need be asked. (Linux
+    /// 6.13 and later moves it all the same once somebody has looked; then the next sync finds another ctime.)
+    func syncedBefore(_ target: Target, _ outcome: ps_outcome, _ start: Int64, _ count: Int) -> SyncedBefore? {
+        switch outcome {
+        case PS_OUTCOME_TICK, PS_OUTCOME_SMALL, PS_OUTCOME_END, PS_OUTCOME_BUSY: break
+        default: return nil
+        }
+        let word = target.inode.pointee.syncWord.load(ordering: .acquiring)
+        guard let known = target.inode.synced(), start >= 0, start <= known.size,
+            Int64(count) <= known.size &- start
+        else { return nil }
+        let isStamped = known.ctime == ps_sys_coarse_now()
+        if !isStamped, Settings.current.pointee.exclusive == 0 {
+            var facts = ps_sync_facts()
+            guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(target.inode, facts), known.hold(facts) else {
+                return nil
+            }
+        }
+        return SyncedBefore(word: word, facts: known, isStamped: isStamped)
+    }
+
+    /// The kernel has written [start, end) for us. Where it was an overwrite that began with everything synced, its bytes
+    /// are made durable at once, so that it leaves nothing for a sync to do; else the next sync is the kernel's.
+    ///
+    /// The kernel's copy does not go through the caches either, but the space it went to may be allocated only in the
+    /// journal: a store through the window, which changes nothing, makes the kernel commit that, or finds it committed.
+    func kernelHasWritten(_ target: Target, _ before: SyncedBefore?, from start: Int64, to end: Int64) {
+        guard let before, makeDurable(target, from: start, to: end), renewed(target, before) else {
+            target.inode.changed()
+            return
+        }
+    }
+
+    private func renewed(_ target: Target, _ before: SyncedBefore) -> Bool {
+        if before.isStamped, before.facts.ctime == ps_sys_coarse_now() {
+            return target.inode.publish(ctime: before.facts.ctime, since: before.word)
+        }
+        var facts = ps_sync_facts()
+        guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(target.inode, facts), facts.size == before.facts.size,
+            facts.blocks == before.facts.blocks
+        else { return false }
+        return target.inode.publish(ctime: facts.ctime, since: before.word)
+    }
+
+    /// Makes what is in [start, end) of the file durable, if the window reaches that far. False: it does not.
+    private func makeDurable(_ target: Target, from start: Int64, to end: Int64) -> Bool {
+        guard start >= 0, end > start, target.inode.has(InodeFlag.synchronous), target.inode.has(InodeFlag.writable),
+            let call = target.thread.enter()
+        else { return false }
+        defer { call.leave() }
+        // The probe is the last byte of the range itself: it may lie in the page the file ends in.
+        guard let range = target.prove(start, limit: end &- 1) else { return false }
+        let count = UInt(bitPattern: Int(end &- start))
+        var at = range.start
+        while at < range.start &+ count {
+            if ps_touch(at) != 0 { return false }
+            at = (at | 0xfff) &+ 1
+        }
+        // A window that was let go of meanwhile and mapped anew in its place, without MAP_SYNC, promises nothing.
+        return ps_flush_durably(range.start, Int(count)) == 0 && ps_probe(range.probe) == 0 && call.goesOn
+            && target.inode.has(InodeFlag.synchronous)
+    }
+}
