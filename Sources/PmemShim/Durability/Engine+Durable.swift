@@ -13,7 +13,35 @@ extension Engine {
     /// besides. False: the kernel must be asked; it does the whole write again, with all that the description promises.
     func keepsPromises(_ target: Target) -> Bool {
         guard target.word.has(DescriptorWord.syncs) else { return true }
-        let wholly = target.word.has(DescriptorWord.wholly)
+        return keeps(target, wholly: target.word.has(DescriptorWord.wholly))
+    }
+
+    /// Whether a write with these RWF_* flags may be served: it is on DAX and asks to be durable, and for nothing else.
+    func mayPromise(_ target: Target, _ flags: Int32) -> Bool {
+        let known = Int32(PS_RWF_HIPRI.rawValue | PS_RWF_DSYNC.rawValue | PS_RWF_SYNC.rawValue)
+        return target.word.has(DescriptorWord.durable) && flags & ~known == 0
+    }
+
+    /// pwritev2 with RWF_DSYNC or RWF_SYNC: an overwrite, and what a sync after it would do. Where either cannot be had
+    /// here, the whole call is the kernel's, with its flags.
+    func promisedWrite<Buffer: TransferBuffer>(
+        _ target: Target, _ buffer: Buffer, _ offset: Int64, _ flags: Int32
+    ) -> Int64 {
+        let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
+        guard buffer.count >= smallestServedWrite, target.looksServable(offset, buffer.count, limit: limit),
+            target.word.has(DescriptorWord.writes), isReady(target, offset, buffer.count), isTickTaken(target),
+            overwritten(target, buffer, offset, limit) == PS_OUTCOME_SERVED,
+            keeps(target, wholly: flags & Int32(PS_RWF_SYNC.rawValue) != 0)
+        else {
+            let tick = ps_sys_coarse_now()
+            target.inode.warm(offset, target.thread)
+            return passOn(target, PS_OUTCOME_FLAGS, offset, buffer.count, tick: tick)
+        }
+        return Int64(buffer.count)
+    }
+
+    /// Does what a sync would. False: it failed, or the kernel must do it.
+    private func keeps(_ target: Target, wholly: Bool) -> Bool {
         let result = syncDAX(target, wholly: wholly).result
         return result == 0 || (result == Int64.min && ps_sys_sync(target.fd, !wholly) == 0)
     }

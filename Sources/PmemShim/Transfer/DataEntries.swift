@@ -119,11 +119,15 @@ public func engineWritev(
     guard let engine = Engine.current,
         let target = engine.target(fd, positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV)
     else { return Int64.min }
-    guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
+    let isPlain = flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0
+    guard isPlain || (atOffset && engine.mayPromise(target, flags)) else {
+        return engine.passOn(target, PS_OUTCOME_FLAGS, -1, 0)
+    }
     guard engine.canCopy(target, writes: true) else { return engine.passOn(target, PS_OUTCOME_COLD, -1, 0) }
     var room = Vector.Room(repeating: 0)
     return withUnsafeMutablePointer(to: &room) { room in
         let buffer = Vector(vector, count, room: room)
+        guard isPlain else { return engine.promisedWrite(target, buffer, offset, flags) }
         return atOffset ? engine.positionedWrite(target, buffer, offset) : engine.implicitWrite(target, buffer)
     }
 }

@@ -29,7 +29,7 @@ extension Engine {
 
     /// The copy itself, alone in its stripes.
     @inline(__always)
-    private func overwritten<Buffer: TransferBuffer>(
+    func overwritten<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ limit: Int64
     ) -> ps_outcome {
         guard let call = target.thread.enter() else { return PS_OUTCOME_COLD }
@@ -80,7 +80,7 @@ extension Engine {
 
     /// True: the kernel has stamped this inode in the current clock tick already, for a write of ours.
     @inline(__always)
-    private func isTickTaken(_ target: Target) -> Bool {
+    func isTickTaken(_ target: Target) -> Bool {
         target.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now()
     }
 
