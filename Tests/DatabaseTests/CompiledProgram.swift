@@ -16,6 +16,8 @@ struct CompiledProgram {
         let directory = "\(Shim.packageRoot)/.build/test-programs"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         path = "\(directory)/\(name)"
+        // In the machine what the host has compiled is there, and compiling takes long.
+        if Machine.isInside, FileManager.default.isExecutableFile(atPath: path) { return }
         // Under a name of its own first: another test process may be running the program.
         let fresh = "\(path).\(getpid())"
         let strict = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g"]

@@ -1,11 +1,6 @@
 import TestSupport
 import Testing
 
-extension ScratchMount.Kind {
-    /// The kinds of mount that are served, each in its own way.
-    static let served: [Self] = [.tmpfs, .tmpfsHuge, .ext4]
-}
-
 /// Runs one case of a program in `Tests/Programs` twice on one mount, natively and under the shim, each in a fresh
 /// directory, and expects the same transcript and the same end. The native run is the reference.
 ///

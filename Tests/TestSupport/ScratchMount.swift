@@ -13,6 +13,10 @@ public final class ScratchMount {
         case tmpfsHuge
         /// An ext4 image on a loop device; the shim serves it only as `DIR:pagecache`.
         case ext4
+        /// A directory on ext4 mounted with -o dax=always, which the shim finds by itself: in `scripts/dax-vm` only.
+        case ext4DAX
+        /// The same on xfs.
+        case xfsDAX
         /// A directory the shim is never told of.
         case plain
 
@@ -42,6 +46,11 @@ public final class ScratchMount {
         switch kind {
         case .plain:
             scratch = try ScratchDirectory()
+            directory = scratch.path
+            isMounted = false
+        case .ext4DAX, .xfsDAX:
+            guard let place = kind.daxPlace else { throw SetupError("no DAX mount: not in scripts/dax-vm") }
+            scratch = try ScratchDirectory(in: place)
             directory = scratch.path
             isMounted = false
         case .tmpfs where geteuid() != 0:
@@ -92,7 +101,7 @@ public final class ScratchMount {
             try require("/usr/bin/truncate", ["-s", "\(mebibytes)M", image])
             try require("/usr/sbin/mkfs.ext4", ["-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", image])
             try require("/usr/bin/mount", ["-t", "ext4", "-o", "loop", image, directory])
-        case .plain:
+        case .plain, .ext4DAX, .xfsDAX:
             break
         }
     }

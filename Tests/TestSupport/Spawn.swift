@@ -53,7 +53,7 @@ public func spawn(
     output.writer = -1
     error.writer = -1
     var supervision = Supervision(child: child, input: input, output: output, error: error, stdin: stdin)
-    return supervision.finish(before: .now + timeout)
+    return supervision.finish(before: .now + timeout * Machine.patience)
 }
 
 /// The two ends of a pipe; -1 once closed.

@@ -1,0 +1,100 @@
+// dax-rows DIRECTORY [ROW...]: does operations of each row and prints a line per row, "ROW<tab>NS<tab>LEAST<tab>MOST":
+// nanoseconds per operation, the median of the slices and their extremes. `dax-rows --list` prints "ROW<tab>TITLE".
+//
+// In the machine of `scripts/dax-vm --icount` a nanosecond is an instruction. The row "loop" proves it: its operation is
+// a loop of 500 decrements and 500 jumps.
+#include "dax_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SLICES = 5 }; // after one that is not counted
+
+_Noreturn void dax_fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+uint64_t dax_random(void)
+{
+    static uint64_t state = 42;
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    return state >> 24;
+}
+
+static void loop_begin(const struct dax_row *row, const char *directory, unsigned slice)
+{
+    (void)row, (void)directory, (void)slice;
+}
+
+static void loop_run(const struct dax_row *row, unsigned operations)
+{
+    (void)row;
+    unsigned long left = 500ul * operations;
+    __asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(left) : : "cc");
+}
+
+static const struct dax_row loop_rows[] = {
+    {"loop", "1,000 instructions in a loop", 1000, loop_begin, loop_run, 0, 0},
+    {.id = NULL},
+};
+
+static const struct dax_row *const tables[] = {loop_rows, dax_call_rows, dax_sqlite_rows};
+
+static double now(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(const struct dax_row *row, const char *directory)
+{
+    double ns[SLICES];
+    for (unsigned slice = 0; slice <= SLICES; slice++) {
+        row->begin(row, directory, slice);
+        const double begin = now();
+        row->run(row, row->operations);
+        const double taken = (now() - begin) / row->operations;
+        if (slice > 0)
+            ns[slice - 1] = taken;
+    }
+    qsort(ns, SLICES, sizeof *ns, ascending);
+    printf("%s\t%.0f\t%.0f\t%.0f\n", row->id, ns[SLICES / 2], ns[0], ns[SLICES - 1]);
+    fflush(stdout);
+}
+
+static int wanted(const char *id, int count, char **ids)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(ids[i], id) == 0)
+            return 1;
+    return count == 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: dax-rows DIRECTORY [ROW...] | --list\n");
+        return 2;
+    }
+    const int list = strcmp(argv[1], "--list") == 0;
+    for (size_t table = 0; table < sizeof tables / sizeof *tables; table++) {
+        for (const struct dax_row *row = tables[table]; row->id != NULL; row++) {
+            if (list)
+                printf("%s\t%s\n", row->id, row->title);
+            else if (wanted(row->id, argc - 2, argv + 2))
+                measure(row, argv[1]);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,39 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Files on DAX", .enabled(if: Machine.isInside))
+struct InsideTests {
+    typealias Kind = ScratchMount.Kind
+
+    @Test("a mapping and calls show the same bytes, and the program may map with MAP_SYNC", arguments: Kind.served)
+    func mapping(kind: Kind) throws {
+        try expectSameAsNative("dax-mapping", "synchronous", on: kind, serving: ["pread", "pwrite"])
+        let mount = try ScratchMount(kind)
+        let run = try run(Programs.path("dax-mapping"), ["synchronous", mount.directory], preload: false)
+        // Else nothing here was tested on DAX.
+        #expect(run.lines.starts(with: ["dax 1", "MAP_SYNC 1"]), "\(run.stdout)")
+    }
+
+    @Test("their mount is found without being named, and its backing is dax", arguments: Kind.served)
+    func found(kind: Kind) throws {
+        let mount = try ScratchMount(kind)
+        let scratch = try ScratchDirectory()
+        let log = "\(scratch.path)/log"
+        let run = try run(
+            Programs.path("dax-mapping"), ["synchronous", mount.directory], environment: ["PMEMSHIM_LOG": log],
+            preload: true, runtimeDirectory: scratch.path)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        #expect(run.counts.served("pread") > 50)
+        #expect(run.counts.served("pwrite") > 50)
+        #expect(try String(contentsOfFile: log, encoding: .utf8).contains("served \(mount.directory)/file\n"))
+        let stats = try TestSupport.run(
+            Shim.shimctl, ["stats", "--json"], environment: ["PMEMSHIM_RUNTIME_DIR": scratch.path], preload: false)
+        #expect(stats.stdout.replacing(" ", with: "").contains(#""backing":"dax""#), "\(stats.stdout)\(stats.stderr)")
+    }
+
+    @Test("what O_SYNC, O_DSYNC and RWF_DSYNC write is the same", arguments: Kind.served)
+    func synchronousWrites(kind: Kind) throws {
+        try expectSameAsNative("write-family", "synchronous", on: kind, serving: ["pwrite"])
+    }
+}

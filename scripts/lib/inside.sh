@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# scripts/test --inside: what is tested on real DAX mounts, in the machine of scripts/dax-vm. Sourced by scripts/test,
+# outside to start the machine (test_in_machine), and inside (inside_suites, inside_page_cache).
+
+# The suites that run again on ext4 and xfs with dax=always. Under emulation a second is a minute: a choice.
+inside_filter='InterposeTests\.(Read|Write|Inside)|InsideExerciser|InsideSQLite'
+
+# On the host, after the suites: all is built.
+test_in_machine() {
+    local bundle
+    bundle=$(echo "$ROOT"/.build/debug/*.xctest)
+    [[ -x $bundle ]] || swift build --build-tests || return 1
+    make --silent -C Tests/DatabaseTests/Programs OUT="$ROOT/.build/test-programs" || return 1
+    scripts/dax-vm --timeout 900 scripts/test --inside
+}
+
+inside_environment() {
+    [[ -n ${DAX_VM_EXT4:-} && -n ${DAX_VM_XFS:-} ]] ||
+        die "--inside is for the machine: scripts/dax-vm scripts/test --inside"
+    export PMEMSHIM_LIBRARY=$ROOT/.build/release/libpmemshim.so PMEMSHIM_SHIMCTL=$ROOT/.build/release/shimctl
+    export PMEMSHIM_PROGRAMS=$ROOT/.build/programs
+}
+
+# inside_suites [SWIFT TEST OPTIONS]
+inside_suites() {
+    local bundle
+    bundle=$(echo "$ROOT"/.build/debug/*.xctest)
+    [[ -x $bundle ]] || die "no $bundle: scripts/test builds it"
+    # One line per test is enough here; failures print more.
+    "$bundle" --testing-library swift-testing --filter "$inside_filter" "$@" 2>&1 |
+        grep --line-buffered --invert-match --extended-regexp 'started\.$|Testing Library|Target Platform'
+}
+
+cached_mebibytes() { awk '$1 == "Cached:" { print int($2 / 1024) }' /proc/meminfo; }
+
+# read_through FILE [NAME=VALUE]...: sets `grown`, by how many MiB the page cache grew while dd read the file.
+read_through() {
+    local file=$1 before
+    shift
+    sync
+    echo 3 > /proc/sys/vm/drop_caches
+    env "$@" dd if=/dev/null of=/dev/null status=none # dd itself is in the page cache
+    before=$(cached_mebibytes)
+    env "$@" dd if="$file" of=/dev/null bs=256K status=none
+    grown=$(($(cached_mebibytes) - before))
+}
+
+# Reading a file on DAX, with the shim and without, leaves nothing in the page cache; elsewhere it leaves the file there.
+inside_page_cache() {
+    local size=128 directory grown=0 served status=0 image=/run/page-cache.image
+    truncate --size=$((size + 64))M "$image"
+    mkfs.ext4 -q -F "$image"
+    mkdir -p /run/page-cache
+    mount -o loop "$image" /run/page-cache
+    for directory in "$DAX_VM_EXT4" "$DAX_VM_XFS" /run/page-cache; do
+        dd if=/dev/zero of="$directory/large" bs=1M count="$size" status=none
+    done
+    for directory in "$DAX_VM_EXT4" "$DAX_VM_XFS"; do
+        read_through "$directory/large"
+        printf '    %-60s %4d MiB\n' "$directory: $size MiB read, page cache grown by" "$grown"
+        ((grown < size / 16)) || status=1
+        rm -rf /run/page-cache.statistics
+        mkdir -m 700 /run/page-cache.statistics
+        read_through "$directory/large" LD_PRELOAD="$PMEMSHIM_LIBRARY" PMEMSHIM_RUNTIME_DIR=/run/page-cache.statistics
+        served=$("$PMEMSHIM_PROGRAMS/read-stats" /run/page-cache.statistics/stats |
+            awk '$1 == "bytes" { print int($2 / 1048576) }')
+        printf '    %-60s %4d MiB\n' "$directory: $served of $size MiB served by the shim, grown by" "$grown"
+        ((grown < size / 16 && served > size * 3 / 4)) || status=1
+        rm "$directory/large"
+    done
+    # Elsewhere it does grow: it is measured rightly.
+    read_through /run/page-cache/large
+    printf '    %-60s %4d MiB\n' "ext4 without DAX: $size MiB read, grown by" "$grown"
+    ((grown > size * 3 / 4)) || status=1
+    umount /run/page-cache
+    rm "$image"
+    return "$status"
+}
