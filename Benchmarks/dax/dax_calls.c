@@ -112,12 +112,12 @@ static void run_msync(const struct dax_row *row, unsigned operations)
 
 const struct dax_row dax_call_rows[] = {
     {"pread-64", "pread 64 B, random", 20000, begin_in_place, run_pread, 64, 0},
-    {"pread-4k", "pread 4 KiB, random", 20000, begin_in_place, run_pread, 4096, 0},
-    {"pwrite-64", "overwrite 64 B, random", 5000, begin_in_place, run_pwrite, 64, 0},
-    {"pwrite-4k", "overwrite 4 KiB, random", 5000, begin_in_place, run_pwrite, 4096, 0},
-    {"pwrite-4k-sync", "overwrite 4 KiB and fdatasync", 2000, begin_in_place, run_pwrite, 4096, 1},
-    {"append-4k", "append 4 KiB", 2000, begin_append, run_append, 4096, 0},
-    {"append-4k-sync", "append 4 KiB and fdatasync", 1000, begin_append, run_append, 4096, 1},
-    {"msync-page", "store to a mapping and msync of the page", 2000, begin_mapped, run_msync, 4096, 0},
+    {"pread-4k", "pread 4 KiB, random", 10000, begin_in_place, run_pread, 4096, 0},
+    {"pwrite-64", "overwrite 64 B, random", 10000, begin_in_place, run_pwrite, 64, 0},
+    {"pwrite-4k", "overwrite 4 KiB, random", 10000, begin_in_place, run_pwrite, 4096, 0},
+    {"pwrite-4k-sync", "overwrite 4 KiB and fdatasync", 5000, begin_in_place, run_pwrite, 4096, 1},
+    {"append-4k", "append 4 KiB", 1000, begin_append, run_append, 4096, 0},
+    {"append-4k-sync", "append 4 KiB and fdatasync", 300, begin_append, run_append, 4096, 1},
+    {"msync-page", "store to a mapping and msync of the page", 300, begin_mapped, run_msync, 4096, 0},
     {.id = NULL},
 };

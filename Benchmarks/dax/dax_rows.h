@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define DAX_FILE_SIZE (32ull << 20) // of files that are read and overwritten
+#define DAX_FILE_SIZE (8ull << 20) // of files that are read and overwritten
 
 struct dax_row {
     const char *id;

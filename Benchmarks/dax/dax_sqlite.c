@@ -51,6 +51,6 @@ static void run_commit(const struct dax_row *row, unsigned operations)
 }
 
 const struct dax_row dax_sqlite_rows[] = {
-    {"sqlite-commit", "SQLite commit of one row (WAL, synchronous=FULL)", 1000, begin_commit, run_commit, 0, 0},
+    {"sqlite-commit", "SQLite commit of one row (WAL, synchronous=FULL)", 500, begin_commit, run_commit, 0, 0},
     {.id = NULL},
 };

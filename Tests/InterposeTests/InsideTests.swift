@@ -31,9 +31,4 @@ struct InsideTests {
             Shim.shimctl, ["stats", "--json"], environment: ["PMEMSHIM_RUNTIME_DIR": scratch.path], preload: false)
         #expect(stats.stdout.replacing(" ", with: "").contains(#""backing":"dax""#), "\(stats.stdout)\(stats.stderr)")
     }
-
-    @Test("what O_SYNC, O_DSYNC and RWF_DSYNC write is the same", arguments: Kind.served)
-    func synchronousWrites(kind: Kind) throws {
-        try expectSameAsNative("write-family", "synchronous", on: kind, serving: ["pwrite"])
-    }
 }

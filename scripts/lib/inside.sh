@@ -33,21 +33,21 @@ inside_suites() {
 
 cached_mebibytes() { awk '$1 == "Cached:" { print int($2 / 1024) }' /proc/meminfo; }
 
-# read_through FILE [NAME=VALUE]...: sets `grown`, by how many MiB the page cache grew while dd read the file.
+# read_through FILE [NAME=VALUE]...: sets `grown`, by how many MiB the page cache grew while a program read the file.
 read_through() {
     local file=$1 before
     shift
     sync
     echo 3 > /proc/sys/vm/drop_caches
-    env "$@" dd if=/dev/null of=/dev/null status=none # dd itself is in the page cache
+    env "$@" "$PMEMSHIM_PROGRAMS/read-often" /dev/null 1 # the program is in the page cache, too
     before=$(cached_mebibytes)
-    env "$@" dd if="$file" of=/dev/null bs=256K status=none
+    env "$@" "$PMEMSHIM_PROGRAMS/read-often" "$file" 1
     grown=$(($(cached_mebibytes) - before))
 }
 
-# Reading a file on DAX, with the shim and without, leaves nothing in the page cache; elsewhere it leaves the file there.
+# inside_page_cache [MIB]: reading a file on DAX, with the shim and without, leaves nothing in the page cache; elsewhere it leaves the file there.
 inside_page_cache() {
-    local size=128 directory grown=0 served status=0 image=/run/page-cache.image
+    local size=${1:-64} directory grown=0 served status=0 image=/run/page-cache.image
     truncate --size=$((size + 64))M "$image"
     mkfs.ext4 -q -F "$image"
     mkdir -p /run/page-cache
@@ -61,7 +61,7 @@ inside_page_cache() {
         ((grown < size / 16)) || status=1
         rm -rf /run/page-cache.statistics
         mkdir -m 700 /run/page-cache.statistics
-        read_through "$directory/large" LD_PRELOAD="$PMEMSHIM_LIBRARY" PMEMSHIM_RUNTIME_DIR=/run/page-cache.statistics
+        read_through "$directory/large" LD_PRELOAD="$PMEMSHIM_LIBRARY" PMEMSHIM_MAP_AFTER=0 PMEMSHIM_RUNTIME_DIR=/run/page-cache.statistics
         served=$("$PMEMSHIM_PROGRAMS/read-stats" /run/page-cache.statistics/stats |
             awk '$1 == "bytes" { print int($2 / 1048576) }')
         printf '    %-60s %4d MiB\n' "$directory: $served of $size MiB served by the shim, grown by" "$grown"
@@ -72,6 +72,7 @@ inside_page_cache() {
     read_through /run/page-cache/large
     printf '    %-60s %4d MiB\n' "ext4 without DAX: $size MiB read, grown by" "$grown"
     ((grown > size * 3 / 4)) || status=1
+    free -m
     umount /run/page-cache
     rm "$image"
     return "$status"

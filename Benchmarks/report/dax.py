@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""The table of `scripts/bench dax`: `dax.py LINES [--strict]`.
+
+LINES has "title<tab>ROW<tab>TITLE" and "figure<tab>SIDE<tab>ROW<tab>NS<tab>LEAST<tab>MOST"; a nanosecond is an
+instruction there. Prints a Markdown table with ratios and targets. Exit status 1 when figures are missing, or, with
+--strict, when a target is missed.
+"""
+
+import sys
+
+SIDES = ("native", "shim", "exclusive")
+
+# Row: the least ratio native / shim by default, and with PMEMSHIM_EXCLUSIVE=1.
+TARGETS = {"pwrite-4k-sync": (6.0, 20.0), "append-4k": (1.0, None), "append-4k-sync": (1.0, None)}
+
+
+def read(path):
+    titles, figures = {}, {}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            words = line.rstrip("\n").split("\t")
+            if words[0] == "title":
+                titles[words[1]] = words[2]
+            elif words[0] == "figure":
+                figures.setdefault(words[2], {})[words[1]] = float(words[3])
+    return titles, figures
+
+
+def verdict(row, ratios):
+    """What the table says of the row's targets, and whether all are met."""
+    texts, good = [], True
+    for name, least, ratio in zip(("default", "exclusive"), TARGETS.get(row, (None, None)), ratios):
+        if least is None:
+            continue
+        met = ratio >= least
+        good = good and met
+        texts.append(f"{name} >= {least:g} {'met' if met else 'MISSED'}")
+    return "; ".join(texts), good
+
+
+def main():
+    titles, figures = read(sys.argv[1])
+    whole, good = bool(figures), True
+    print("| operation | native | shim | native / shim | exclusive | native / exclusive | target |")
+    print("|---|---:|---:|---:|---:|---:|---|")
+    for row, sides in figures.items():
+        if any(side not in sides for side in SIDES):
+            print(f"| {titles.get(row, row)} | incomplete |")
+            whole = False
+            continue
+        native, shim, exclusive = (sides[side] for side in SIDES)
+        ratios = (native / shim, native / exclusive)
+        text, met = verdict(row, ratios)
+        good = good and met
+        print(
+            f"| {titles.get(row, row)} | {native:,.0f} | {shim:,.0f} | {ratios[0]:.2f} x "
+            f"| {exclusive:,.0f} | {ratios[1]:.2f} x | {text} |"
+        )
+    print("\ninstructions per operation, in kernel and program; exclusive: with PMEMSHIM_EXCLUSIVE=1")
+    return 0 if whole and (good or "--strict" not in sys.argv) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # programs: of scripts/bench
+# scripts/bench dax: instructions per operation on a DAX mount, natively and under the shim, in the machine of
+# scripts/dax-vm. Sourced by scripts/bench, outside and (bench dax-inside) in the machine.
+
+# bench_dax [--xfs] [--strict] [--no-build] [--library SO] [ROW...]
+bench_dax() {
+    local build=1 library='' status=0 file_system=ext4 lines
+    local -a rows=() report=()
+    while (($# > 0)); do
+        case $1 in
+            --xfs) file_system=xfs && shift ;;
+            --strict) report+=(--strict) && shift ;;
+            --no-build) build=0 && shift ;;
+            --library) library=$(realpath "${2:?--library SO}") && build=0 && shift 2 ;;
+            -*) usage ;;
+            *) rows+=("$1") && shift ;;
+        esac
+    done
+    "$ROOT/scripts/setup"
+    if ((build)); then build_release; fi
+    library=${library:-$ROOT/.build/release/libpmemshim.so}
+    [[ -f $library ]] || die "no $library: build it, or leave out --no-build"
+    make --silent -C "$ROOT/Benchmarks/dax" OUT="$programs" || die "building the benchmark failed"
+    ((${#rows[@]})) || mapfile -t rows < <("$programs/dax-rows" --list | cut -f 1; echo pgbench)
+
+    trap cleanup EXIT
+    trap 'exit 130' INT TERM
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/pmemshim-bench.XXXXXX")
+    lines=$scratch/lines
+    "$programs/dax-rows" --list | sed 's/^/title\t/' > "$lines"
+    printf 'title\tpgbench\tpgbench transaction (TPC-B, one client)\n' >> "$lines"
+    say "bench dax: ${rows[*]} on $file_system with DAX, by instructions"
+    # What is measured lies on the legacy device, whichever file system it is.
+    local -a machine=(--icount --timeout 1800 --ext4 legacy --xfs none)
+    if [[ $file_system == xfs ]]; then machine=(--icount --timeout 1800 --ext4 none --xfs legacy); fi
+    PMEMSHIM_LIBRARY=$library "$ROOT/scripts/dax-vm" "${machine[@]}" \
+        "$ROOT/scripts/bench" dax-inside "${rows[@]}" | tee -a "$lines" | sed -u 's/^figure\t/    /' || status=1
+    "$ROOT/Benchmarks/report/dax.py" "$lines" "${report[@]}" || status=1
+    return "$status"
+}
+
+# dax_side SIDE: sets `environment`, what makes a program run natively, under the shim, or alone on the mount.
+dax_side() {
+    environment=(PMEMSHIM_RUNTIME_DIR=/run/statistics."$1")
+    mkdir -p /run/statistics."$1"
+    chmod 700 /run/statistics."$1"
+    case $1 in
+        shim) environment+=(LD_PRELOAD="$PMEMSHIM_LIBRARY") ;;
+        exclusive) environment+=(LD_PRELOAD="$PMEMSHIM_LIBRARY" PMEMSHIM_EXCLUSIVE=1) ;;
+    esac
+}
+
+# In the machine: prints "figure<tab>SIDE<tab>ROW<tab>NS<tab>LEAST<tab>MOST" lines.
+bench_dax_inside() {
+    local place=${DAX_VM_EXT4:-${DAX_VM_XFS:?only in scripts/dax-vm}} side row library=$PMEMSHIM_LIBRARY pgbench=0
+    local -a environment rows=()
+    for row in "$@"; do
+        if [[ $row == pgbench ]]; then pgbench=1; else rows+=("$row"); fi
+    done
+    if ((${#rows[@]})); then
+        for side in native shim exclusive; do
+            dax_side "$side"
+            env -u PMEMSHIM_LIBRARY "${environment[@]}" "$programs/dax-rows" "$place" "${rows[@]}" |
+                sed -u "s/^/figure\t$side\t/"
+        done
+    fi
+    if ((pgbench)); then PMEMSHIM_LIBRARY=$library bench_dax_pgbench "$place"; fi
+}
+
+# One cluster, made natively; a server for each side, warmed up first.
+bench_dax_pgbench() {
+    local place=$1 cluster side library
+    local -a environment
+    # shellcheck source=scripts/lib/postgres.sh
+    source "$ROOT/scripts/lib/postgres.sh"
+    postgres_trap
+    postgres_scratch cluster "$place"
+    library=$(postgres_readable "$cluster" "$PMEMSHIM_LIBRARY")
+    postgres_init "$cluster"
+    postgres_start "$cluster"
+    postgres_run "$cluster" -- pgbench --initialize --quiet --scale=1 > "$cluster/fill.log" 2>&1
+    postgres_stop "$cluster"
+    for side in native shim exclusive; do
+        environment=()
+        if [[ $side != native ]]; then environment=(LD_PRELOAD="$library"); fi
+        if [[ $side == exclusive ]]; then environment+=(PMEMSHIM_EXCLUSIVE=1); fi
+        postgres_start "$cluster" "${environment[@]}"
+        postgres_run "$cluster" -- pgbench --no-vacuum --transactions=300 > /dev/null 2>&1
+        postgres_run "$cluster" -- pgbench --no-vacuum --transactions=500 2> /dev/null |
+            awk -v side="$side" '/^latency average/ {
+                ns = $4 * 1e6; printf "figure\t%s\tpgbench\t%.0f\t%.0f\t%.0f\n", side, ns, ns, ns }'
+        postgres_stop "$cluster"
+    done
+}
+
+# The machine's page cache, before and after reading MIB from ext4 and from xfs. The contrast needs as much memory again.
+bench_dax_cache() {
+    find_release
+    make --silent -C "$ROOT/Tests/Programs" OUT="$ROOT/.build/programs" || die "building the programs failed"
+    "$ROOT/scripts/dax-vm" --nvdimm-size 2048 --memory 2048 "$ROOT/scripts/bench" dax-cache-inside "$1"
+}
