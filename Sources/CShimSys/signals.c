@@ -315,7 +315,8 @@ static void forward(int number, siginfo_t *details, ucontext_t *context)
 
     struct ps_kernel_action action = action_to_run(number);
     if (action.handler == (uintptr_t)SIG_DFL || (fault && (blocked || action.handler == (uintptr_t)SIG_IGN)))
-        return default_action(number, details, fault);
+        // A memory error may have been met by the kernel in a system call, which is not done again.
+        return default_action(number, details, fault && !(number == SIGBUS && details->si_code == BUS_MCEERR_AR));
     if (action.handler == (uintptr_t)SIG_IGN)
         return;
 
@@ -328,20 +329,35 @@ static void forward(int number, siginfo_t *details, ucontext_t *context)
     release(~thread.blocked);
 }
 
+bool (*_Nullable ps_signals_is_window)(uintptr_t address);
+
+// A memory error was found in a page that this process maps only because we have a window there: the kernel tells every
+// process that has the page mapped, and without us it would not have been told.
+static bool is_about_a_window(int number, const siginfo_t *details)
+{
+    if (number != SIGBUS || (details->si_code != BUS_MCEERR_AO && details->si_code != BUS_MCEERR_AR))
+        return false;
+    bool (*is_window)(uintptr_t) = __atomic_load_n(&ps_signals_is_window, __ATOMIC_ACQUIRE);
+    return is_window && is_window((uintptr_t)details->si_addr);
+}
+
 static void on_signal(int number, siginfo_t *details, void *context)
 {
+    const bool tells = number == SIGBUS && details->si_code == BUS_MCEERR_AO;
     ucontext_t *interrupted = context;
     uintptr_t at = (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
     // Only what the kernel itself raised: a signal that was sent while we copied is the application's.
-    if (details->si_code > 0 && at >= (uintptr_t)ps_guard_begin && at < (uintptr_t)ps_guard_end) {
+    if (details->si_code > 0 && !tells && at >= (uintptr_t)ps_guard_begin && at < (uintptr_t)ps_guard_end) {
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_guard_exit;
         return;
     }
-    if (details->si_code > 0 && ps_call_resumes(at, (uintptr_t)interrupted->uc_mcontext.gregs[REG_RSP])) {
+    if (details->si_code > 0 && !tells && ps_call_resumes(at, (uintptr_t)interrupted->uc_mcontext.gregs[REG_RSP])) {
         interrupted->uc_mcontext.gregs[REG_RSP] = (greg_t)ps_call_frame;
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_call_exit;
         return;
     }
+    if (is_about_a_window(number, details))
+        return;
     forward(number, details, interrupted);
 }
 

@@ -8,7 +8,7 @@ struct GeometryTests {
     private func mount(stepShift: UInt32) -> Mount {
         Mount(
             identifier: 1, device: 1, tree: 1, backing: UInt32(PS_BACKING_MEMORY.rawValue), stepShift: stepShift,
-            statisticsIndex: 2, pathLength: 0, reserved: 0)
+            statisticsIndex: 2, pathLength: 0, synchronous: 0)
     }
 
     @Test func theNumbersComeBackAsTheyWentIn() {

@@ -129,6 +129,9 @@ void ps_engine_log_once(unsigned bit, const char *_Nonnull text)
 // From ShimC's constructor, once, with the environment block as it is then.
 void ps_engine_start(char *_Nullable const *_Nullable environment)
     PS_NAMED("engineStart(environment:)");
+// Whether `address` lies in a window of ours. For the signal handler: looks at all of them.
+bool ps_engine_is_window(uintptr_t address)
+    PS_NAMED("engineIsWindow(address:)");
 // True once the first window has been mapped in this process: from then on SIGBUS and SIGSEGV are virtualised.
 bool ps_engine_windows_exist(void)
     PS_NAMED("engineWindowsExist()");

@@ -62,6 +62,9 @@ static inline void ps_signals_ready(void)
         ps_signals_thread_ready();
 }
 
+// Whether an address lies in one of our windows; set by the constructor. Called by the handler.
+extern bool (*_Nullable ps_signals_is_window)(uintptr_t address) __attribute__((visibility("hidden")));
+
 // ---- for the face --------------------------------------------------------------------------------------------
 
 extern int ps_signals_state __attribute__((visibility("hidden")));

@@ -83,6 +83,18 @@ public func engineWindowsExist() -> Bool {
     return engine.root.pointee.windowsExisted.load(ordering: .acquiring) != 0
 }
 
+@c(ps_engine_is_window) @implementation
+public func engineIsWindow(address: UInt) -> Bool {
+    guard let engine = Engine.current else { return false }
+    let used = min(engine.root.pointee.usedInodes.load(ordering: .relaxed), UInt32(Arena.inodes))
+    for index in 0..<used {
+        let base = engine.inode(index).pointee.base.load(ordering: .acquiring)
+        let length = engine.inode(index).pointee.length.load(ordering: .acquiring)
+        if base != 0, address >= base, address &- base < UInt(bitPattern: Int(max(length, 0))) { return true }
+    }
+    return false
+}
+
 /// What the arena takes for granted of the compiler's layouts: constants at compile time, so this costs nothing.
 enum Layouts {
     static var hold: Bool {
