@@ -7,9 +7,11 @@
 #endif
     .text
     .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe, ps_wide_vectors
+    .hidden ps_soft_load, ps_soft_store, ps_soft_exchange
     .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe
     .hidden ps_flush, ps_touch, ps_store_whole, ps_store_masks, ps_copy_lines, ps_flush_kind
     .globl ps_flush, ps_touch, ps_store_whole, ps_copy_lines
+    .globl ps_soft_load, ps_soft_store, ps_soft_exchange
     .p2align 6
 ps_guard_begin:
 
@@ -366,6 +368,38 @@ ps_touch:                               // rdi address: a store that changes not
     ret
     .cfi_endproc
     .size ps_touch, . - ps_touch
+
+    .type ps_soft_load, @function
+ps_soft_load:                           // rdi word, rsi where its value goes
+    .cfi_startproc
+    movq    (%rdi), %rax
+    movq    %rax, (%rsi)
+    xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_soft_load, . - ps_soft_load
+
+    .type ps_soft_store, @function
+ps_soft_store:                          // rdi word, rsi value
+    .cfi_startproc
+    movq    %rsi, (%rdi)
+    xorl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_soft_store, . - ps_soft_store
+
+    .type ps_soft_exchange, @function
+ps_soft_exchange:                       // rdi word, rsi what it should hold, then what it held, rdx what it is to hold
+    .cfi_startproc
+    movq    (%rsi), %rax
+    lock cmpxchgq %rdx, (%rdi)
+    movq    %rax, (%rsi)
+    setne   %al
+    movzbl  %al, %eax
+    addl    %eax, %eax
+    ret
+    .cfi_endproc
+    .size ps_soft_exchange, . - ps_soft_exchange
 
 ps_guard_end:
 

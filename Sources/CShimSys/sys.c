@@ -35,7 +35,7 @@ struct kernel_statx {
     uint32_t links, uid, gid;
     uint16_t mode, spare0;
     uint64_t inode, size, blocks, attributes_mask;
-    uint8_t times[64];
+    struct { int64_t seconds; uint32_t nanoseconds; int32_t unused; } access, birth, change, modification;
     uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
     uint64_t mount;
     uint64_t spare[13];
@@ -46,7 +46,7 @@ _Static_assert(offsetof(struct kernel_statx, mount) == 144, "statx(2): stx_mnt_i
 static long facts(int directory, const char *path, int flags, struct ps_file_facts *out)
 {
     struct kernel_statx s;
-    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, STATX_BASIC_STATS | STATX_MNT_ID, (long)&s, 0);
+    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, (long)&s, 0);
     if (r < 0)
         return r;
     out->device = (uint64_t)s.dev_major << 32 | s.dev_minor;
@@ -55,6 +55,7 @@ static long facts(int directory, const char *path, int flags, struct ps_file_fac
     out->blocks = (int64_t)s.blocks;
     out->mount = s.mask & STATX_MNT_ID ? s.mount : 0;
     out->attributes = s.attributes & s.attributes_mask;
+    out->birth = s.mask & STATX_BTIME ? s.birth.seconds * 1000000000 + s.birth.nanoseconds : 0;
     out->mode = s.mode;
     out->links = s.links;
     return 0;

@@ -15,6 +15,7 @@
 #undef _FORTIFY_SOURCE // its inline wrappers would stand in our way: we define the functions themselves
 
 #include <errno.h>
+#include <fcntl.h>
 #include <features.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -81,6 +82,22 @@ static inline int ps_fresh(int fd)
     if (fd >= 0)
         ps_engine_evict(fd);
     return fd;
+}
+
+// Bytes of a file that a call may have made holes of.
+struct ps_range {
+    int64_t from, to;
+};
+static inline struct ps_range ps_emptied_by_truncate(int64_t length) { return (struct ps_range){length, INT64_MAX}; }
+static inline struct ps_range ps_emptied_by_fallocate(int mode, int64_t offset, int64_t length)
+{
+    int64_t end;
+    if ((mode & ~FALLOC_FL_KEEP_SIZE) == 0)
+        return (struct ps_range){0, 0};
+    // All but punching may move what lies behind.
+    if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) || __builtin_add_overflow(offset, length, &end))
+        end = INT64_MAX;
+    return (struct ps_range){offset, end};
 }
 
 // The same for calls that fill a pair.

@@ -21,7 +21,7 @@ static inline int opened(int fd, int flags)
     if (fd >= 0) {
         ps_engine_evict(fd);
         if (flags & O_TRUNC)
-            ps_engine_resized(fd);
+            ps_engine_emptied(fd, 0, INT64_MAX);
     }
     return fd;
 }

@@ -31,7 +31,7 @@ static inline FILE *opened(FILE *stream, const char *mode)
     if (stream) {
         ps_engine_evict(number_of(stream));
         if (mode[0] == 'w') // O_TRUNC
-            ps_engine_resized(number_of(stream));
+            ps_engine_emptied(number_of(stream), 0, INT64_MAX);
     }
     return stream;
 }

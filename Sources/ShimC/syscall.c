@@ -133,12 +133,12 @@ static void after(long number, long result, const long argument[6], bool changes
     case SYS_openat:
         ps_fresh((int)result);
         if (result >= 0 && ((number == SYS_open ? b : c) & O_TRUNC))
-            ps_engine_resized((int)result);
+            ps_engine_emptied((int)result, 0, INT64_MAX);
         return;
     case SYS_creat:
         ps_fresh((int)result);
         if (result >= 0)
-            ps_engine_resized((int)result);
+            ps_engine_emptied((int)result, 0, INT64_MAX);
         return;
     case SYS_pipe:
     case SYS_pipe2: ps_fresh_pair((int)result, (const int *)a); return;
@@ -146,9 +146,12 @@ static void after(long number, long result, const long argument[6], bool changes
     case SYS_recvmsg: return ps_received(result, (struct msghdr *)b);
     case SYS_recvmmsg: return ps_received_many(result, (struct mmsghdr *)b);
     case SYS_ftruncate:
-    case SYS_fallocate:
+    case SYS_fallocate: {
+        struct ps_range emptied =
+            number == SYS_ftruncate ? ps_emptied_by_truncate(b) : ps_emptied_by_fallocate((int)b, c, d);
         ps_engine_count((int)a, PS_FAMILY_RESIZE);
-        return ps_engine_resized((int)a);
+        return ps_engine_emptied((int)a, emptied.from, emptied.to);
+    }
     case SYS_truncate:
         if (result == 0)
             ps_engine_resized_path((const char *)a);

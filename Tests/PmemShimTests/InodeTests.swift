@@ -80,6 +80,34 @@ struct InodeTests {
         }
     }
 
+    @Test func aFileWithHolesIsServedBeforeTheLastPageThatIsKnownToBeThere() {
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            inode.distrust()
+            // A page beyond the window proves nothing: none can be loaded there.
+            for (top, limit) in [(0, 0), (40_960, 40_960), (1_044_480, 1_044_480), (1 << 22, 0)] {
+                inode.pointee.top.store(Int64(top), ordering: .relaxed)
+                inode.updateLimits()
+                #expect(inode.pointee.readLimit.load(ordering: .relaxed) == Int64(limit), "top \(top)")
+            }
+        }
+    }
+
+    @Test func noRegionOfAFileWithHolesGetsHotBeforeItIsKnownToBeWhole() {
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            let eager = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+            #expect(inode.heat(0, eager) >= eager.threshold)
+            inode.distrust()
+            let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+            #expect(inode.heat(0, geometry) < geometry.threshold)
+            inode.regionIsWhole(0, geometry)
+            #expect(inode.heat(4_096, geometry) >= geometry.threshold)
+            inode.distrust()
+            #expect(inode.heat(4_096, geometry) < geometry.threshold)
+        }
+    }
+
     @Test func aReadOnlyWindowServesNoWrites() {
         withInode { inode in
             mapped(inode, size: 1 << 20, length: 1 << 21)

@@ -90,6 +90,14 @@ static inline int ps_copy_and_flush(void *_Nullable destination, const void *_Nu
 // The caches are kept through a power loss (eADR): ps_flush is a fence from now on.
 void ps_flush_nothing(void);
 
+// One word of memory that other processes share, and that may vanish from below (its file cut short, its file system full):
+// 8-byte aligned. 0: done; 1: faulted. A load is ordered before what follows it, a store after what precedes it.
+int ps_soft_load(const uint64_t *_Nonnull word, uint64_t *_Nonnull value);
+int ps_soft_store(uint64_t *_Nonnull word, uint64_t value);
+// Compare and exchange. 0: `*word` was `*expected` and is `desired` now; 2: it was something else, which is in `*expected`
+// now; 1: faulted.
+int ps_soft_exchange(uint64_t *_Nonnull word, uint64_t *_Nonnull expected, uint64_t desired);
+
 // Finds out which vector registers the CPU and the kernel offer. Until then the copies use what every x86-64 has.
 void ps_copy_prepare(void);
 

@@ -96,9 +96,12 @@ void ps_engine_evict_all(void)
     PS_NAMED("engineEvictAll()");
 
 // ---- files ---------------------------------------------------------------------------------------------------
-// After ftruncate, fallocate and kin on `fd` have returned (whatever they returned): learn size and holes again.
+// After a call on `fd` that may have changed size or holes has returned (whatever it returned): learn them again.
 void ps_engine_resized(int fd)
     PS_NAMED("engineResized(fd:)");
+// The same of ftruncate, fallocate and kin, which may have made holes in [from, to), bytes.
+void ps_engine_emptied(int fd, int64_t from, int64_t to)
+    PS_NAMED("engineEmptied(fd:from:to:)");
 // The same by path (truncate): forgets what is known of the inode's size, if it is a known one.
 void ps_engine_resized_path(const char *_Nullable path)
     PS_NAMED("engineResizedPath(path:)");

@@ -45,6 +45,7 @@ struct ps_file_facts {
     int64_t blocks;      // of 512 bytes
     uint64_t mount;      // mount id as in /proc/self/mountinfo
     uint64_t attributes; // STATX_ATTR_* that are set
+    int64_t birth;       // when the inode was made, ns since 1970
     uint32_t mode;
     uint32_t links;
 };

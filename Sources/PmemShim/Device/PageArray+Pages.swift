@@ -1,5 +1,4 @@
 import CShimSys
-import Synchronization
 
 /// What is known of one page. A page's word counts by its own generation; the layers above tell a reader of the whole
 /// array what it may skip.
@@ -40,14 +39,14 @@ extension PageArray {
     package func owner(of page: UInt64) -> Owner? {
         guard flags(of: page).contains(.owned) else { return nil }
         return Owner(
-            inode: word(page, .ownerInode).pointee.load(ordering: .relaxed),
-            index: word(page, .ownerIndex).pointee.load(ordering: .relaxed))
+            inode: load(word(page, .ownerInode)),
+            index: load(word(page, .ownerIndex)))
     }
 
     package func setOwner(_ owner: Owner, of page: UInt64) {
         guard prepare(page) != nil else { return }
-        word(page, .ownerInode).pointee.store(owner.inode, ordering: .relaxed)
-        word(page, .ownerIndex).pointee.store(owner.index, ordering: .relaxed)
+        _ = ps_soft_store(word(page, .ownerInode), owner.inode)
+        _ = ps_soft_store(word(page, .ownerIndex), owner.index)
         insert(.owned, of: page)
     }
 
@@ -79,7 +78,7 @@ extension PageArray {
 
     @inline(__always)
     private func value(_ page: UInt64, _ field: Field) -> UInt32 {
-        PageWord(bits: word(page, field).pointee.load(ordering: .acquiring)).value(under: tag)
+        PageWord(bits: load(word(page, field))).value(under: tag)
     }
 }
 

@@ -1,11 +1,11 @@
 import CShimSys
-import Synchronization
 
 /// The page descriptors of a device, or of a part of one, in memory shared with every other process that uses it.
 ///
 /// The memory is *soft*: anybody who may map it can scribble over it at any time. So nothing in it is used as an index, a
 /// length or a number of rounds; what it says is a hint, and the worst a wrong one costs is speed. It may also be
-/// *unmapped from below* (its file cut short): whoever touches it where that can happen must be ready for the fault.
+/// *unmapped from below* (its file cut short, its file system full). Every access is guarded (``ps_soft_load``): where the
+/// handler stands and the thread can take the signal, such a word reads as 0, and a change to it is dropped.
 ///
 /// All functions are safe with any number of threads and processes, allocate nothing, call nothing, and end after a
 /// bounded number of steps, whatever others do. A process that is killed within one leaves nothing that another would
@@ -68,12 +68,12 @@ package struct PageArray: @unchecked Sendable {
     }
 
     @inline(__always)
-    private func isReady(_ word: UnsafeMutablePointer<Atomic<UInt64>>) -> Bool {
-        PageWord(bits: word.pointee.load(ordering: .acquiring)).value(under: tag) & ready != 0
+    private func isReady(_ word: UnsafeMutablePointer<UInt64>) -> Bool {
+        PageWord(bits: load(word)).value(under: tag) & ready != 0
     }
 
     /// - Returns: true if it was this call that took the word to `ready`.
-    private func setReady(_ word: UnsafeMutablePointer<Atomic<UInt64>>) -> Bool {
+    private func setReady(_ word: UnsafeMutablePointer<UInt64>) -> Bool {
         change(word) { $0 | ready } & ready == 0
     }
 
@@ -82,23 +82,23 @@ package struct PageArray: @unchecked Sendable {
     /// Every failed attempt means that another has changed the word. After 4,096 of them in a row somebody does nothing
     /// else, and the change is dropped: it is a hint.
     ///
-    /// - Returns: the value before.
+    /// - Returns: the value before; *ready* where the change was dropped.
     @inline(__always)
     @discardableResult
-    func change(_ word: UnsafeMutablePointer<Atomic<UInt64>>, _ body: (UInt32) -> UInt32) -> UInt32 {
-        var seen = word.pointee.load(ordering: .acquiring)
+    func change(_ word: UnsafeMutablePointer<UInt64>, _ body: (UInt32) -> UInt32) -> UInt32 {
+        var seen = load(word)
         var attempts = 0
         while attempts < 4_096 {
             let before = PageWord(bits: seen).value(under: tag)
             let after = PageWord(flags: body(before), tag: tag).bits
             if after == seen { return before }
-            let (exchanged, original) = word.pointee.compareExchange(
-                expected: seen, desired: after, ordering: .acquiringAndReleasing)
-            if exchanged { return before }
-            seen = original
+            let outcome = ps_soft_exchange(word, &seen, after)
+            if outcome == 0 { return before }
+            // Nobody has the memory: nothing was ready, and nothing has been made so by this call.
+            if outcome == 1 { return ready }
             attempts &+= 1
         }
-        return 0
+        return ready
     }
 
     /// The words of a descriptor.
@@ -114,9 +114,16 @@ package struct PageArray: @unchecked Sendable {
 
     /// - Parameter page: below ``pageCount``; the callers have looked.
     @inline(__always)
-    func word(_ page: UInt64, _ field: Field) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    func word(_ page: UInt64, _ field: Field) -> UnsafeMutablePointer<UInt64> {
         let distance = Int(truncatingIfNeeded: page) &* Int(PS_DEVICE_DESCRIPTOR) &+ field.rawValue
-        return (base + distance).assumingMemoryBound(to: Atomic<UInt64>.self)
+        return (base + distance).assumingMemoryBound(to: UInt64.self)
+    }
+
+    /// 0 where the memory is not there.
+    @inline(__always)
+    func load(_ word: UnsafeMutablePointer<UInt64>) -> UInt64 {
+        var value: UInt64 = 0
+        return ps_soft_load(word, &value) == 0 ? value : 0
     }
 }
 

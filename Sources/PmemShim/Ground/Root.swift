@@ -59,6 +59,8 @@ enum Arena {
     static let said = 4_096
     /// Words of ``Stripes``: those of 64 inodes.
     static let stripes = 4_096
+    /// Page arrays a process may have mapped, 2 MiB each; a power of two.
+    static let sections = 1_024
 
     static let descriptorsOffset = 4_096
     static let inodesOffset = descriptorsOffset + descriptors * 32
@@ -74,7 +76,8 @@ enum Arena {
     static let scratchOffset = shardOffset + ((MemoryLayout<ps_stats_shard>.size + 4_095) & ~4_095)
     static let saidOffset = scratchOffset + scratchLength
     static let stripesOffset = saidOffset + said * 8
-    static let length = stripesOffset + stripes * 8
+    static let sectionsOffset = stripesOffset + stripes * 8
+    static let length = sectionsOffset + sections * 16
 }
 
 /// The address of the root, and by it of everything in the arena. One word; passed by value.

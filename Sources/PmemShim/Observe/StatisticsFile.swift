@@ -56,25 +56,9 @@ enum StatisticsFile {
     static func attach(
         _ scratch: UnsafeMutablePointer<UInt8>, capacity: Int, _ me: Int32
     ) -> UnsafeMutablePointer<ps_stats_record>? {
-        var path = PathText(scratch, capacity: capacity)
-        if let directory = Settings.text(Settings.current.pointee.runtime_directory) {
-            path.append(directory)
-        } else {
-            path.append("/dev/shm/pmemshim-")
-            path.append(UInt64(max(ps_sys_effective_user(), 0)))
-        }
-        _ = ps_sys_make_directory(path.text, 0o700)
-        guard isPrivate(path.text, Int32(PS_O_PATH.rawValue), PS_S_IFDIR, 0o077) else { return nil }
-        path.append("/stats")
-        guard path.isWhole else { return nil }
-        let flags = Int32(PS_O_RDWR.rawValue | PS_O_CREAT.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue)
-        let opened = ps_sys_open(path.text, flags, 0o600)
-        guard opened >= 0 else { return nil }
-        let fd = Int32(truncatingIfNeeded: opened)
-        defer { _ = ps_sys_close(fd) }
         let size = MemoryLayout<ps_stats_file>.size
-        guard let present = ownFile(fd, PS_S_IFREG, 0o077), present == 0 || present == Int64(size) else { return nil }
-        if present == 0, ps_sys_truncate_descriptor(fd, Int64(size)) != 0 { return nil }
+        guard let fd = RuntimeFile.open("stats", size: Int64(size), scratch, capacity: capacity) else { return nil }
+        defer { _ = ps_sys_close(fd) }
         let address = ps_sys_map_shared_file(size, fd, 0)
         guard address > 0, let file = UnsafeMutablePointer<ps_stats_file>(bitPattern: UInt(bitPattern: address)) else {
             return nil
@@ -105,26 +89,6 @@ enum StatisticsFile {
         return file.pointee.header.magic == UInt64(PS_STATS_MAGIC)
             && file.pointee.header.version == UInt32(PS_STATS_VERSION)
             && file.pointee.header.record_size == UInt32(MemoryLayout<ps_stats_record>.stride)
-    }
-
-    private static func isPrivate(
-        _ path: UnsafePointer<CChar>, _ flags: Int32, _ type: ps_mode, _ forbidden: UInt32
-    ) -> Bool {
-        let fd = ps_sys_open(path, flags | Int32(PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue), 0)
-        guard fd >= 0 else { return false }
-        defer { _ = ps_sys_close(Int32(truncatingIfNeeded: fd)) }
-        return ownFile(Int32(truncatingIfNeeded: fd), type, forbidden) != nil
-    }
-
-    /// The size of an open file of the effective user, of that type, without the forbidden mode bits.
-    private static func ownFile(_ fd: Int32, _ type: ps_mode, _ forbidden: UInt32) -> Int64? {
-        var owner: UInt32 = 0
-        var mode: UInt32 = 0
-        var size: Int64 = 0
-        guard ps_sys_owner(fd, &owner, &mode, &size) == 0, Int(owner) == ps_sys_effective_user(),
-            mode & UInt32(PS_S_IFMT.rawValue) == UInt32(type.rawValue), mode & forbidden == 0
-        else { return nil }
-        return size
     }
 
     /// Records looked at beyond the first that could be had, for one that this process left before an exec.

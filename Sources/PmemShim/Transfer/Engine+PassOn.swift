@@ -46,6 +46,8 @@ extension Engine {
         }
         if !target.word.has(DescriptorWord.appends) {
             if end <= size {
+                // Whether it has filled a hole is worth knowing.
+                guard !target.inode.has(InodeFlag.sparse) else { return false }
                 target.inode.stamped(tick)
             } else if target.family.isImplicit {
                 // Now and then the offset is asked for afterwards (``relearnOffset(_:_:)``); else we presume and doubt.
@@ -118,5 +120,6 @@ extension Engine {
             }
         }
         grown(inode, fd, from: end &- result, to: end, isWrite: !family.isRead)
+        if !family.isRead { written(inode, fd, from: end &- result, to: end) }
     }
 }

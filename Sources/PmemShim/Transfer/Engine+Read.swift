@@ -8,7 +8,10 @@ extension Engine {
         var tries = 0
         while true {
             let limit = target.inode.pointee.readLimit.load(ordering: .relaxed)
-            if target.looksServable(offset, buffer.count, limit: limit), target.word.has(DescriptorWord.reads) {
+            if target.looksServable(offset, buffer.count, limit: limit)
+                || arePagesKnown(target, offset, buffer.count, limit: limit),
+                target.word.has(DescriptorWord.reads)
+            {
                 if let result = served(target, buffer, offset, limit) { return result }
             }
             let outcome = whyNotRead(target, offset, buffer.count, mayMap: tries == 0)
@@ -49,7 +52,9 @@ extension Engine {
         let guess = target.descriptor.pointee.guess.load(ordering: .relaxed)
         let count = buffer.count
         let limit = target.inode.pointee.readLimit.load(ordering: .relaxed)
-        guard target.looksServable(guess, count, limit: limit), target.word.has(DescriptorWord.reads) else {
+        guard target.looksServable(guess, count, limit: limit) || arePagesKnown(target, guess, count, limit: limit),
+            target.word.has(DescriptorWord.reads)
+        else {
             let outcome = whyNotRead(target, guess, count, mayMap: true)
             return passOn(target, outcome ?? PS_OUTCOME_COLD, guess, count)
         }
@@ -64,7 +69,9 @@ extension Engine {
             return passOn(target, PS_OUTCOME_OFFSET, -1, count)
         }
         let start = end &- Int64(count)
-        guard start <= limit, Int64(count) <= limit &- start, let range = target.prove(start, limit: limit) else {
+        guard start == guess || isServable(target, start, count, limit: limit),
+            let range = target.prove(start, limit: limit)
+        else {
             return claimedRead(target, call, buffer, start, PS_OUTCOME_OFFSET)
         }
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
@@ -127,12 +134,14 @@ extension Engine {
         }
         if inode.has(InodeFlag.unverified) {
             relearn(target)
-            return mayMap && !inode.has(InodeFlag.sparse) ? nil : PS_OUTCOME_SPARSE
+            return mayMap ? nil : PS_OUTCOME_SPARSE
         }
-        if isSparse(target) { return PS_OUTCOME_SPARSE }
         let step = Int64(1) << target.geometry.stepShift
         if end > inode.pointee.length.load(ordering: .relaxed) &- step {
             return mayMap && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_END
+        }
+        if inode.has(InodeFlag.sparse) {
+            return lookCloser(target, offset, count, writes: false) && mayMap ? nil : PS_OUTCOME_SPARSE
         }
         if inode.heat(offset, target.geometry) < target.geometry.threshold {
             inode.warm(offset, target.thread)
@@ -140,13 +149,6 @@ extension Engine {
         }
         // Limits were changed under us, or the word was: the next call finds them.
         return PS_OUTCOME_COLD
-    }
-
-    /// Whether the file has holes as far as we know; asks again now and then.
-    func isSparse(_ target: Target) -> Bool {
-        guard target.inode.has(InodeFlag.sparse) else { return false }
-        if target.inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue & 63 == 0 { relearn(target) }
-        return true
     }
 
     /// Whether the file has seen enough calls for a window to pay; refusals make it rarer.

@@ -13,8 +13,10 @@ extension Engine {
         while true {
             let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
             var outcome: ps_outcome?
-            if buffer.count >= smallestServedWrite, target.looksServable(offset, buffer.count, limit: limit),
-                target.word.has(DescriptorWord.writes), isReady(target, offset, buffer.count)
+            if buffer.count >= smallestServedWrite, target.word.has(DescriptorWord.writes),
+                target.looksServable(offset, buffer.count, limit: limit)
+                    || arePagesKnown(target, offset, buffer.count, limit: limit),
+                isReady(target, offset, buffer.count)
             {
                 outcome = isTickTaken(target) ? overwritten(target, buffer, offset, limit) : PS_OUTCOME_TICK
                 if outcome == PS_OUTCOME_SERVED { return Int64(buffer.count) }
@@ -110,6 +112,7 @@ extension Engine {
         if result > 0 {
             target.inode.stamped(tick)
             grown(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: true)
+            written(target.inode, target.fd, from: offset, to: offset &+ Int64(result))
             target.thread.passed(target.geometry.statistics, written: Int64(result))
         }
         return Int64(result)
@@ -138,8 +141,10 @@ extension Engine {
         let guess = target.descriptor.pointee.guess.load(ordering: .relaxed)
         let count = buffer.count
         let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
-        guard count >= smallestServedWrite, target.looksServable(guess, count, limit: limit),
-            target.word.has(DescriptorWord.writes), isReady(target, guess, count)
+        guard count >= smallestServedWrite, target.word.has(DescriptorWord.writes),
+            target.looksServable(guess, count, limit: limit)
+                || arePagesKnown(target, guess, count, limit: limit),
+            isReady(target, guess, count)
         else {
             if target.word.has(DescriptorWord.durable), isDurableAppend(target, count) { return Int64.min &+ 1 }
             let outcome = whyNotWrite(target, guess, count, mayMap: true) ?? PS_OUTCOME_COLD
@@ -165,7 +170,7 @@ extension Engine {
         }
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
-        if start <= limit, Int64(count) <= limit &- start {
+        if start == guess || isServable(target, start, count, limit: limit) {
             guard isTickOurs else { return claimedWrite(target, call, buffer, start, PS_OUTCOME_TICK) }
             outcome = overwritten(target, call, buffer, start, limit)
             if outcome == PS_OUTCOME_SERVED {
@@ -203,6 +208,7 @@ extension Engine {
         if moved > 0 {
             target.inode.stamped(tick)
             grown(target.inode, target.fd, from: start, to: start &+ moved, isWrite: true)
+            written(target.inode, target.fd, from: start, to: start &+ moved)
         }
         target.count(outcome)
         target.thread.passed(target.geometry.statistics, written: moved)
@@ -225,7 +231,6 @@ extension Engine {
         }
         guard count >= smallestServedWrite else { return PS_OUTCOME_SMALL }
         if inode.has(InodeFlag.unverified) { relearn(target) }
-        if isSparse(target) { return PS_OUTCOME_SPARSE }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             inode.warm(offset, target.thread)
             guard isWorthMapping(target) else { return PS_OUTCOME_COLD }
@@ -237,6 +242,9 @@ extension Engine {
         let step = Int64(1) << target.geometry.stepShift
         if end > inode.pointee.length.load(ordering: .relaxed) &- step {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_END
+        }
+        if inode.has(InodeFlag.sparse) {
+            return lookCloser(target, offset, count, writes: true) && mayMap ? nil : PS_OUTCOME_SPARSE
         }
         inode.warm(offset, target.thread)
         if target.word.has(DescriptorWord.durable), isWorthALook(target, offset, count),

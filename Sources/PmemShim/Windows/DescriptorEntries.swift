@@ -31,8 +31,13 @@ public func enginePassedOn(fd: Int32, family: ps_family, result: Int64) {
 
 @c(ps_engine_resized) @implementation
 public func engineResized(fd: Int32) {
+    engineEmptied(fd: fd, from: 0, to: 0)
+}
+
+@c(ps_engine_emptied) @implementation
+public func engineEmptied(fd: Int32, from: Int64, to: Int64) {
     guard let engine = Engine.current, engine.root.pointee.usedInodes.load(ordering: .relaxed) > 0 else { return }
-    engine.resized(of: fd)
+    engine.resized(of: fd, emptiedFrom: from, emptiedTo: to)
 }
 
 @c(ps_engine_resized_path) @implementation
@@ -42,7 +47,7 @@ public func engineResizedPath(path: UnsafePointer<CChar>?) {
     }
     var facts = ps_file_facts()
     guard ps_sys_facts_of_path(path, &facts) == 0 else { return }
-    engine.resized(facts)
+    engine.resized(facts, emptiedFrom: max(facts.size, 0), emptiedTo: Int64.max)
 }
 
 @c(ps_engine_count) @implementation
@@ -58,6 +63,7 @@ public func engineGiveWay(reason: ps_give_way) {
     // Set first: nothing is learnt or mapped anew once the eviction below has passed it.
     ps_set_given_way(UInt32(reason.rawValue), 0)
     Engine.current?.evictAll()
+    if reason == PS_GIVE_WAY_MLOCKALL { Engine.current?.coverSections() }
 }
 
 @c(ps_engine_resume) @implementation
@@ -100,7 +106,8 @@ enum Layouts {
     static var hold: Bool {
         MemoryLayout<Root>.size <= Arena.descriptorsOffset && MemoryLayout<Descriptor>.stride == 32
             && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64
-            && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<Mount>.size <= 64
+            && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 16
+            && MemoryLayout<Mount>.size <= 64
             && MemoryLayout<ServedTree>.size <= 64
             && MemoryLayout<ps_stats_counters>.stride == CounterLayout.stride
     }

@@ -39,7 +39,7 @@ extension Engine {
             }
             let inode = inode(index)
             refreshSize(inode, facts)
-            if inode.has(InodeFlag.sparse) { log(fd, "passed on", "it has holes") }
+            if inode.has(InodeFlag.sparse) { log(fd, "has holes", "pages are looked at before they are served") }
             inode.pointee.references &+= 1
             let offset = ps_sys_seek_by(fd, 0)
             descriptor.pointee.guess.store(Int64(max(offset, 0)), ordering: .relaxed)
@@ -107,10 +107,13 @@ extension Engine {
         inode.pointee.size.store(facts.size, ordering: .relaxed)
         inode.clear(InodeFlag.unverified)
         if hasHoles(facts, memory: mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)) {
-            inode.set(InodeFlag.sparse)
-        } else {
+            // Fewer blocks than before: what was known to be allocated may be gone.
+            if !inode.has(InodeFlag.sparse) || facts.blocks < inode.pointee.blocks { inode.distrust() }
+        } else if inode.has(InodeFlag.sparse) {
             inode.clear(InodeFlag.sparse)
+            inode.pointee.geometry.store(geometry(inode, size: facts.size).bits, ordering: .relaxed)
         }
+        inode.pointee.blocks = facts.blocks
         inode.updateLimits()
     }
 }

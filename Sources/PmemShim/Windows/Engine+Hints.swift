@@ -19,9 +19,10 @@ extension Engine {
     }
 
     /// Learns size and holes of the file behind `fd` again.
-    func resized(of fd: Int32) {
+    func resized(of fd: Int32, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
         var facts = ps_file_facts()
-        if ps_sys_facts_of_descriptor(fd, &facts) == 0 { resized(facts) }
+        guard ps_sys_facts_of_descriptor(fd, &facts) == 0 else { return }
+        resized(facts, emptiedFrom: emptiedFrom, emptiedTo: emptiedTo)
     }
 
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has
@@ -51,12 +52,29 @@ extension Engine {
     }
 
     /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.
-    func resized(_ facts: ps_file_facts) {
+    ///
+    /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes.
+    func resized(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
+        var changed: UnsafeMutablePointer<Inode>?
+        if let lock = EngineLock(self) {
+            if let index = findInode(device: facts.device, number: facts.inode) {
+                let inode = inode(index)
+                // Before the size is learnt, which bounds what is to be forgotten.
+                if emptiedFrom < emptiedTo { changed = inode }
+            }
+            lock.unlock()
+        }
+        if let changed { emptied(changed, from: emptiedFrom, to: emptiedTo) }
         guard let lock = EngineLock(self) else { return }
         if let index = findInode(device: facts.device, number: facts.inode) {
             inode(index).changed()
             inode(index).forgetReady()
             refreshSize(inode(index), facts)
+            if inode(index).has(InodeFlag.sparse) {
+                // What was proved of its regions was proved before.
+                inode(index).distrust()
+                inode(index).updateLimits()
+            }
         }
         lock.unlock()
     }

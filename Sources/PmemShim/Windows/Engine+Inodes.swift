@@ -21,6 +21,11 @@ extension Engine {
         inode.pointee.source = -1
         inode.pointee.device = facts.device
         inode.pointee.number = facts.inode
+        inode.pointee.identity = PageKey.identity(facts)
+        inode.pointee.top.store(0, ordering: .relaxed)
+        inode.pointee.blocks = 0
+        inode.pointee.lowestSection.store(Int32.max, ordering: .relaxed)
+        inode.pointee.highestSection.store(-1, ordering: .relaxed)
         inode.pointee.mount = mount
         let geometry = Geometry.forFile(
             size: facts.size, mount: self.mount(mount).pointee, eager: Settings.current.pointee.map_after == 0)

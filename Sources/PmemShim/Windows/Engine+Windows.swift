@@ -48,11 +48,10 @@ extension Engine {
         if writable { inode.set(InodeFlag.writable) }
         // Facts of a sync say nothing of what was stored through a window without MAP_SYNC since.
         if !inode.has(InodeFlag.synchronous) { inode.changed() }
-        let eager = Settings.current.pointee.map_after == 0
-        let geometry = Geometry.forFile(
-            size: facts.size, mount: mount(inode.pointee.mount).pointee, eager: eager)
-        inode.setGeometry(geometry)
+        inode.setGeometry(geometry(inode, size: facts.size))
         inode.forgetReady()
+        // The regions may be others now.
+        if inode.has(InodeFlag.sparse) { inode.distrust() }
         inode.pointee.source = fd
         // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
         // `length` that is not 0 has found a window.
@@ -63,6 +62,11 @@ extension Engine {
         refreshSize(inode, facts)
         log(fd, "served", "")
         return true
+    }
+
+    func geometry(_ inode: UnsafeMutablePointer<Inode>, size: Int64) -> Geometry {
+        Geometry.forFile(
+            size: size, mount: mount(inode.pointee.mount).pointee, eager: Settings.current.pointee.map_after == 0)
     }
 
     /// Room to grow without a new mapping: twice the size, at least 64 MiB more; address space costs nothing.

@@ -18,7 +18,9 @@ struct Inode: ~Copyable {
     /// ``ps_sys_coarse_now()`` before the last write of ours that went through the kernel, ns.
     let lastTick: Atomic<Int64>
     /// Where the file's mount has its figures in a thread's shard, bytes: ``Geometry/statistics`` worked out.
-    let counters: Atomic<UInt64>
+    let counters: Atomic<UInt32>
+    /// DAX only: asked whether a region is ready.
+    let looks: Atomic<UInt32>
     /// See ``InodeFlag``.
     let flags: Atomic<UInt32>
     /// See ``Geometry``.
@@ -52,9 +54,16 @@ struct Inode: ~Copyable {
     let ready: Atomic<UInt64>
     /// DAX only: see ``SyncCost``.
     let syncCost: Atomic<UInt64>
-    /// Asked whether a region is ready.
-    let looks: Atomic<UInt64>
-    let padding: (UInt64, UInt64, UInt64)
+    /// ``PageKey/identity(_:)``; stays while there are descriptors of the inode.
+    var identity: UInt64
+    /// With ``InodeFlag/sparse``: the start of the last page (step) that is known to be allocated, bytes. The end probe loads
+    /// a byte of it, and only what ends before it is served.
+    let top: Atomic<Int64>
+    /// Of 512 bytes, when size and holes were last learnt. Guarded by the engine lock.
+    var blocks: Int64
+    /// Sections of 128 MiB whose page arrays have been used through this slot; the lowest is above the highest at first.
+    let lowestSection: Atomic<Int32>
+    let highestSection: Atomic<Int32>
 }
 
 /// 64 saturating counters. A struct of eight words rather than an array: Embedded Swift has no fixed C arrays, and the
@@ -71,7 +80,8 @@ enum InodeFlag {
     /// The window is mapped for writing.
     static let writable: UInt32 = 1
     /// The file has holes, or its blocks are fewer than its bytes for another reason. On tmpfs a mapped read allocates a
-    /// hole (the end probe is one), elsewhere a mapped write allocates more of it than the kernel's would.
+    /// hole (the end probe is one), elsewhere a mapped write allocates more of it than the kernel's would. So no region of
+    /// it becomes hot before all its pages are known to be allocated, and below that page by page: `Engine+Allocation.swift`.
     static let sparse: UInt32 = 2
     /// Our process wrote through the kernel since the last read through it: relatime is due one kernel read.
     static let timesDue: UInt32 = 4
@@ -110,7 +120,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
 
     func setGeometry(_ geometry: Geometry) {
         pointee.geometry.store(geometry.bits, ordering: .relaxed)
-        pointee.counters.store(UInt64(geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
+        pointee.counters.store(UInt32(truncatingIfNeeded: geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
     }
 
     /// All regions cold, as in a slot of a new inode.
@@ -129,7 +139,9 @@ extension UnsafeMutablePointer where Pointee == Inode {
         // Two threads at once may count for one: a hint may be too low.
         let counter = heatCounter(offset, geometry)
         let heat = counter.pointee.load(ordering: .relaxed)
-        if heat < Heat.full { counter.pointee.store(heat &+ 1, ordering: .relaxed) }
+        let most = has(InodeFlag.sparse) ? geometry.warmest : Heat.full
+        guard heat < most else { return }
+        counter.pointee.store(heat &+ 1, ordering: .relaxed)
         if heat &+ 1 == geometry.threshold { settleHeat(geometry) }
     }
 
@@ -141,6 +153,25 @@ extension UnsafeMutablePointer where Pointee == Inode {
             return
         }
         setGeometry(geometry.withoutThreshold)
+    }
+
+    /// Of a file with holes: every page of the region that `offset` lies in, below ``Inode/top``, is allocated.
+    func regionIsWhole(_ offset: Int64, _ geometry: Geometry) {
+        heatCounter(offset, geometry).pointee.store(Heat.full, ordering: .relaxed)
+    }
+
+    /// From now on no region is served as a whole, until it is known to be allocated as a whole.
+    func distrust() {
+        set(InodeFlag.sparse)
+        let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed)).withHoles
+        setGeometry(geometry)
+        pointee.top.store(0, ordering: .relaxed)
+        for region in 0..<Int64(64) {
+            let counter = heatCounter(region << geometry.regionShift, geometry)
+            if counter.pointee.load(ordering: .relaxed) > geometry.warmest {
+                counter.pointee.store(geometry.warmest, ordering: .relaxed)
+            }
+        }
     }
 
     /// Sets the limits anew from what is known.
@@ -157,10 +188,16 @@ extension UnsafeMutablePointer where Pointee == Inode {
             // or end a window there is a base without a length.
             limit = max(0, min(lastStep, pointee.length.load(ordering: .relaxed) &- step))
         }
-        let noReads = InodeFlag.sparse | InodeFlag.timesDue | InodeFlag.unverified
+        if flags & InodeFlag.sparse != 0 {
+            // The probe must find a page, and the end of the window may be none. Behind the 64th region they begin anew: what
+            // is known of one is not known of the other.
+            let top = pointee.top.load(ordering: .relaxed)
+            limit = top <= min(limit, 64 << geometry.regionShift) ? top : 0
+        }
+        let noReads = InodeFlag.timesDue | InodeFlag.unverified
         pointee.readLimit.store(flags & noReads == 0 ? limit : 0, ordering: .relaxed)
         // RLIMIT_FSIZE refuses overwrites too, and only the kernel sends its signal.
-        let noWrites = InodeFlag.sparse | InodeFlag.unverified | InodeFlag.aloof
+        let noWrites = InodeFlag.unverified | InodeFlag.aloof
         let writes =
             flags & (InodeFlag.writable | noWrites) == InodeFlag.writable
             && ps_given_way() & GiveWay.stopsWrites == 0

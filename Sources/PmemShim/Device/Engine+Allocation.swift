@@ -1,0 +1,225 @@
+import CShimSys
+import Synchronization
+
+// Files with holes. On tmpfs a load from a hole allocates its page, and elsewhere a store allocates more than the kernel's
+// write would; so what is served must be allocated. Three kinds of knowledge, each a hint that may be out of date, at the
+// price of a page that is allocated where the kernel would have given zeros:
+//
+// - a region all of whose pages are allocated is hot, and served like any other (nothing on that way asks about holes);
+// - below that, pages are served one by one whose *allocated* bit is set in the page array, which all processes of the user
+//   share: a write through the kernel sets it, and so does a look at what the kernel says;
+// - `top`, the last page known to be allocated, takes the place of the file's last page: the end probe must not fill a hole.
+extension Engine {
+    /// Whether the pages of [offset, offset + count) are known to be allocated, one by one, in a region that has seen enough
+    /// calls to be hot. Asked only where ``Target/looksServable(_:_:limit:)`` has said no.
+    @inline(__always)
+    func arePagesKnown(_ target: Target, _ offset: Int64, _ count: Int, limit: Int64) -> Bool {
+        target.inode.has(InodeFlag.sparse) && arePagesAllocated(target, offset, count, limit: limit)
+    }
+
+    @inline(never)
+    private func arePagesAllocated(_ target: Target, _ offset: Int64, _ count: Int, limit: Int64) -> Bool {
+        guard count > 0, count <= Allocation.longest, offset >= 0, offset <= limit, Int64(count) <= limit &- offset,
+            isWarm(target, offset), let array = mappedPages(target.inode, offset)
+        else { return false }
+        var page = UInt64(offset >> 12)
+        let last = UInt64((offset &+ Int64(count) &- 1) >> 12)
+        guard page >> 15 == last >> 15 else { return false }
+        while page <= last {
+            let flags = array.flags(of: page & Allocation.pageMask)
+            guard flags.contains(.allocated), !flags.contains(.bad) else { return false }
+            page &+= 1
+        }
+        return true
+    }
+
+    /// The whole of the decision, for a range that turned out to be another than expected.
+    @inline(never)
+    func isServable(_ target: Target, _ offset: Int64, _ count: Int, limit: Int64) -> Bool {
+        target.looksServable(offset, count, limit: limit) || arePagesKnown(target, offset, count, limit: limit)
+    }
+
+    /// A range of a file with holes cannot be served as far as is known. Looks again now and then; true: try once more.
+    @inline(never)
+    func lookCloser(_ target: Target, _ offset: Int64, _ count: Int, writes: Bool) -> Bool {
+        let inode = target.inode
+        guard inode.has(InodeFlag.sparse) else { return true }
+        let turn = inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue
+        if turn & 63 == 0 {
+            relearn(target)
+            guard inode.has(InodeFlag.sparse) else { return true }
+        }
+        guard isWarm(target, offset) else {
+            inode.warm(offset, target.thread)
+            return false
+        }
+        // Where everything is to be served at once (tests), everything is looked at at once.
+        let isEager = Settings.current.pointee.map_after == 0
+        guard isEager || turn & 31 == 1 else { return false }
+        let end = offset &+ Int64(count)
+        var at = offset
+        // The longest file ends where the numbers do.
+        while at >= offset, at < end, at &- offset < Int64(Allocation.longest) {
+            look(target, at)
+            at = (at | Allocation.lookMask) &+ 1
+        }
+        if isEager || turn & 1_023 == 1 { proveRegion(target, offset) }
+        let limit =
+            writes
+            ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)
+        return isServable(target, offset, count, limit: limit)
+    }
+
+    private func isWarm(_ target: Target, _ offset: Int64) -> Bool {
+        let geometry = Geometry(bits: target.inode.pointee.geometry.load(ordering: .relaxed))
+        return target.inode.heat(offset, geometry) >= geometry.warmest
+    }
+
+    /// Asks the kernel about the 64 pages that `offset` lies among, and tells what it says to all.
+    private func look(_ target: Target, _ offset: Int64) {
+        let first = UInt64(offset >> 12) & ~63
+        let bits = allocatedPages(target.inode, target.fd, first, 64)
+        let array = bits == 0 ? mappedPages(target.inode, offset) : pages(target.inode, offset, fd: target.fd)
+        if let array {
+            for page in 0..<UInt64(64) {
+                let place = first & Allocation.pageMask &+ page
+                if bits >> page & 1 != 0 {
+                    array.insert(.allocated, of: place)
+                } else if array.flags(of: place).contains(.allocated) {
+                    array.remove(.allocated, of: place)
+                }
+            }
+        }
+        if bits != 0 {
+            let highest = first &+ 63 &- UInt64(bits.leadingZeroBitCount)
+            raiseTop(target.inode, target.fd, Int64(highest) << 12, known: Int64(first) << 12, bits)
+        }
+    }
+
+    /// Takes the step that `page` lies in for the last one that is allocated, if it is behind the one that was.
+    /// - Parameters:
+    ///   - known: where the pages begin that `bits` tell of, bytes.
+    private func raiseTop(
+        _ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ page: Int64, known: Int64, _ bits: UInt64
+    ) {
+        let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+        let shift = geometry.stepShift
+        let start = (page >> shift) << shift
+        let most = inode.pointee.length.load(ordering: .relaxed) &- Int64(1) << shift
+        guard start > inode.pointee.top.load(ordering: .relaxed), start <= min(most, 64 << geometry.regionShift) else {
+            return
+        }
+        // Truncation takes a step away as a whole, but it may begin with a hole.
+        let isThere =
+            start >= known
+            ? bits >> UInt64((start &- known) >> 12) & 1 != 0
+            : allocatedPages(inode, fd, UInt64(start >> 12), 1) != 0
+        guard isThere else { return }
+        inode.pointee.top.store(start, ordering: .relaxed)
+        inode.updateLimits()
+    }
+
+    /// Which of `count` pages (at most 64) of the file are allocated, as the kernel tells; 0 where it does not.
+    private func allocatedPages(
+        _ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ first: UInt64, _ count: UInt32
+    ) -> UInt64 {
+        let base = inode.pointee.base.load(ordering: .acquiring)
+        let length = inode.pointee.length.load(ordering: .acquiring)
+        let end = Int64(bitPattern: first &+ UInt64(count)) << 12
+        guard base != 0, end > 0, end < length else { return 0 }
+        guard mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue) else { return 0 }
+        return ps_sys_memory_pages(fd, base, base &+ UInt(length) &- 4_096, first, count)
+    }
+
+    /// Makes the region of `offset` hot if all of its pages are allocated.
+    private func proveRegion(_ target: Target, _ offset: Int64) {
+        let inode = target.inode
+        let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+        // One of them is 0 now and then, for another reason.
+        let limit = max(
+            inode.pointee.readLimit.load(ordering: .relaxed), inode.pointee.writeLimit.load(ordering: .relaxed))
+        let start = (offset >> geometry.regionShift) << geometry.regionShift
+        let lastStep = ((inode.pointee.size.load(ordering: .relaxed) &- 1) >> geometry.stepShift) << geometry.stepShift
+        var end = start &+ Int64(1) << geometry.regionShift
+        // The last region ends with the file. No other may be looked at in part: the limit will rise.
+        if end > limit, limit == lastStep { end = limit }
+        let base = inode.pointee.base.load(ordering: .acquiring)
+        let length = inode.pointee.length.load(ordering: .acquiring)
+        guard base != 0, offset < end, end <= limit, end < length, end &- start <= Allocation.longestRegion,
+            mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue),
+            ps_sys_all_memory_pages(
+                target.fd, base, base &+ UInt(length) &- 4_096, UInt64(start >> 12), UInt64((end &- start) >> 12))
+        else { return }
+        inode.regionIsWhole(offset, geometry)
+    }
+
+    /// The kernel has written [start, end): its pages are allocated from now on, for every process.
+    func written(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64) {
+        guard inode.has(InodeFlag.sparse), inode.pointee.base.load(ordering: .relaxed) != 0 else { return }
+        noteWritten(inode, fd, start, end)
+    }
+
+    @inline(never)
+    private func noteWritten(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ start: Int64, _ end: Int64) {
+        let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+        guard start >= 0, end > start, end &- start <= Int64(Allocation.longest),
+            inode.heat(start, geometry) >= geometry.warmest
+        else { return }
+        // tmpfs has whole pages; elsewhere a part of one may be in a block of its own.
+        let isMemory = mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        let first = (isMemory ? UInt64(bitPattern: start) : UInt64(bitPattern: start) &+ 4_095) >> 12
+        let beyond = (isMemory ? UInt64(bitPattern: end) &+ 4_095 : UInt64(bitPattern: end)) >> 12
+        guard first < beyond else { return }
+        let last = beyond &- 1
+        var page = first
+        while page <= last {
+            guard let array = pages(inode, Int64(bitPattern: page << 12), fd: fd) else { break }
+            repeat {
+                array.insert(.allocated, of: page & Allocation.pageMask)
+                page &+= 1
+            } while page <= last && page & Allocation.pageMask != 0
+        }
+        let count = min(last &- first, 63)
+        let bits = UInt64.max >> (63 &- count)
+        raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
+    }
+
+    /// Holes may have come into [start, end): nothing there is known to be allocated.
+    func emptied(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) {
+        let lowest = Int64(inode.pointee.lowestSection.load(ordering: .relaxed))
+        let highest = Int64(inode.pointee.highestSection.load(ordering: .relaxed))
+        guard start >= 0, start < end, lowest <= highest else { return }
+        // Only what was ever mapped; and not for ever, should that lie at both ends of the longest file there can be.
+        var at = max(start & ~4_095, lowest << 27)
+        let end = min(end, inode.pointee.size.load(ordering: .relaxed), ((highest &+ 1) << 27) &- 1)
+        var rounds = 0
+        while at >= 0, at < end, rounds < Allocation.mostEmptied {
+            rounds &+= 1
+            guard let array = mappedPages(inode, at) else {
+                at = (at | Allocation.sectionMask) &+ 1
+                continue
+            }
+            let page = UInt64(at >> 12) & Allocation.pageMask
+            guard array.isGroupReady(of: page) else {
+                at = (at | Allocation.groupMask) &+ 1
+                continue
+            }
+            array.remove(.allocated, of: page)
+            at &+= 4_096
+        }
+    }
+}
+
+/// Sizes in bytes, of pages of 4 KiB.
+private enum Allocation {
+    /// Longest range that is served page by page.
+    static let longest = 1 << 20
+    /// Longest region that is looked at as a whole: 64 MiB take a millisecond.
+    static let longestRegion: Int64 = 64 << 20
+    /// Pages, groups and sections that are gone through for one call that makes holes.
+    static let mostEmptied = 1 << 20
+    static let pageMask = UInt64(PS_DEVICE_SECTION_PAGES &- 1)
+    static let lookMask: Int64 = (64 << 12) &- 1
+    static let groupMask: Int64 = (2 << 20) &- 1
+    static let sectionMask: Int64 = (128 << 20) &- 1
+}

@@ -1,0 +1,130 @@
+import CShimSys
+import Synchronization
+
+/// A section's page array that this process has mapped, or knows it cannot have: 16 bytes in the arena, found by its key.
+struct MappedSection: ~Copyable {
+    /// 0: free. Set after `base`, and never changed again, but to 0 when the process gives way.
+    let key: Atomic<UInt64>
+    /// Where its 2 MiB are; 0: there is none to be had.
+    let base: Atomic<UInt>
+
+    /// Places looked at for one key.
+    static let probes = 8
+}
+
+extension Engine {
+    /// The page array that `offset` of a file lies in, if this process has it mapped. Whoever uses it must not hold the
+    /// engine lock: its memory may be gone, and a fault is survived only where signals are not blocked.
+    func mappedPages(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64) -> PageArray? {
+        let key = PageKey.section(inode.pointee.identity, section(offset))
+        guard let base = findSection(key), base != 0 else { return nil }
+        note(section(offset), inode)
+        return array(base, PageKey.tag(key))
+    }
+
+    /// The same, mapped where that has not been tried yet.
+    func pages(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32) -> PageArray? {
+        let key = PageKey.section(inode.pointee.identity, section(offset))
+        guard let base = findSection(key) ?? mapSection(key, inode, section(offset), fd), base != 0 else { return nil }
+        note(section(offset), inode)
+        return array(base, PageKey.tag(key))
+    }
+
+    private func section(_ offset: Int64) -> UInt64 { UInt64(bitPattern: offset) >> 27 }
+
+    private func array(_ base: UInt, _ tag: UInt32) -> PageArray? {
+        guard let start = UnsafeMutableRawPointer(bitPattern: base) else { return nil }
+        // Also for a thread that has never copied: from here on it may fault.
+        ps_signals_ready()
+        return PageArray(
+            base: start, byteCount: Int(PS_DEVICE_ARRAY_SIZE), pageCount: UInt64(PS_DEVICE_SECTION_PAGES), tag: tag)
+    }
+
+    private func entry(_ index: Int) -> UnsafeMutablePointer<MappedSection> {
+        (address + Arena.sectionsOffset).assumingMemoryBound(to: MappedSection.self) + (index & (Arena.sections &- 1))
+    }
+
+    private func findSection(_ key: UInt64) -> UInt? {
+        for probe in 0..<MappedSection.probes {
+            let entry = entry(Int(truncatingIfNeeded: key) &+ probe)
+            let seen = entry.pointee.key.load(ordering: .acquiring)
+            if seen == key { return entry.pointee.base.load(ordering: .relaxed) }
+            if seen == 0 { return nil }
+        }
+        // No place for it, and none to come.
+        return 0
+    }
+
+    /// Maps the array of a section of the file behind `fd`, which has been asked for for the first time.
+    @inline(never)
+    private func mapSection(
+        _ key: UInt64, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, _ fd: Int32
+    ) -> UInt? {
+        // Not before the first window: until then a fault would be the program's own.
+        guard root.pointee.windowsExisted.load(ordering: .acquiring) != 0, ps_given_way() & GiveWay.stops == 0,
+            let lock = EngineLock(self)
+        else { return nil }
+        defer { lock.unlock() }
+        guard isOurProcess() else { return nil }
+        return findSection(key) ?? enterSection(key, inode, section, fd)
+    }
+
+    private func note(_ section: UInt64, _ inode: UnsafeMutablePointer<Inode>) {
+        let section = Int32(clamping: section)
+        // Stored only where they change: other threads read them.
+        if section < inode.pointee.lowestSection.load(ordering: .relaxed) {
+            inode.pointee.lowestSection.store(section, ordering: .relaxed)
+        }
+        if section > inode.pointee.highestSection.load(ordering: .relaxed) {
+            inode.pointee.highestSection.store(section, ordering: .relaxed)
+        }
+    }
+
+    private func enterSection(
+        _ key: UInt64, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, _ fd: Int32
+    ) -> UInt? {
+        var facts = ps_file_facts()
+        guard ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
+            facts.device == inode.pointee.device
+        else { return nil }
+        for probe in 0..<MappedSection.probes {
+            let entry = entry(Int(truncatingIfNeeded: key) &+ probe)
+            guard entry.pointee.key.load(ordering: .relaxed) == 0 else { continue }
+            let base = mappedSection(key, facts, section, fd)
+            entry.pointee.base.store(base, ordering: .relaxed)
+            entry.pointee.key.store(key, ordering: .releasing)
+            return base
+        }
+        return 0
+    }
+
+    /// 0: none to be had.
+    private func mappedSection(_ key: UInt64, _ facts: ps_file_facts, _ section: UInt64, _ file: Int32) -> UInt {
+        guard let fd = RuntimeFile.open("pages", size: Int64(PS_PAGES_FILE_SIZE), scratch, capacity: 4_096) else {
+            return 0
+        }
+        defer { _ = ps_sys_close(fd) }
+        guard let slots = PageFile(fd, room: scratch + 8_192),
+            let slot = slots.slot(key, facts, section: section, of: file)
+        else { return 0 }
+        let length = Int(PS_DEVICE_ARRAY_SIZE)
+        let result = ps_sys_map_shared_file(length, fd, Int64(PS_PAGES_ARRAYS) &+ Int64(slot) &* Int64(length))
+        guard result > 0 else { return 0 }
+        ps_sys_private_to_process(UInt(bitPattern: result), length)
+        return UInt(bitPattern: result)
+    }
+
+    /// Takes the memory away from under all arrays, which mlockall would make real: whoever is using one faults, and has
+    /// lost a hint. The addresses stay reserved, for somebody may be using them.
+    func coverSections() {
+        guard let lock = EngineLock(self) else { return }
+        defer { lock.unlock() }
+        for index in 0..<Arena.sections {
+            let entry = entry(index)
+            let base = entry.pointee.base.load(ordering: .relaxed)
+            guard entry.pointee.key.load(ordering: .relaxed) != 0 else { continue }
+            entry.pointee.key.store(0, ordering: .relaxed)
+            if base != 0 { _ = ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) }
+        }
+    }
+}

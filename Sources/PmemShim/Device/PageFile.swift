@@ -1,0 +1,81 @@
+import CShimSys
+
+/// The user's file of page arrays in DRAM (ps_pages.h): finding, and claiming, the slot of a file's section.
+///
+/// Slots are read and written by system calls, not through a mapping: this is done with the engine lock held, under which
+/// a fault could not be survived, and once per section and process.
+struct PageFile {
+    private let fd: Int32
+    /// Room for PS_PAGES_PROBES slots.
+    private let slots: UnsafeMutableRawPointer
+
+    private static let slotSize = MemoryLayout<ps_pages_slot>.size
+    private static let probes = Int(PS_PAGES_PROBES)
+    static let room = slotSize * probes
+
+    /// Puts the head in, or checks it. Two processes may both put it in: they write the same.
+    /// - Parameter room: of ``room`` bytes, as long as this is used.
+    init?(_ fd: Int32, room: UnsafeMutablePointer<UInt8>) {
+        self.fd = fd
+        slots = UnsafeMutableRawPointer(room)
+        let head = slots.assumingMemoryBound(to: UInt64.self)
+        guard ps_sys_pread(fd, head, 32, 0) == 32 else { return nil }
+        let sizes = UInt64(Self.slotSize) << 32 | UInt64(PS_PAGES_VERSION)
+        let counts = UInt64(PS_PAGES_SAMPLE) << 32 | UInt64(PS_PAGES_SLOTS)
+        if head[0] == 0 {
+            head[0] = UInt64(PS_PAGES_MAGIC)
+            head[1] = sizes
+            head[2] = counts
+            guard ps_sys_pwrite(fd, head, 24, 0) == 24 else { return nil }
+        }
+        guard head[0] == UInt64(PS_PAGES_MAGIC), head[1] == sizes, head[2] == counts else { return nil }
+    }
+
+    /// The number of the slot with `key`: there already, or claimed for that section of the file with those facts.
+    ///
+    /// Whoever loses a race for a slot takes another. Where all places are taken, the file of one of them loses its hints.
+    /// - Parameter fd: of the file, for its name.
+    func slot(_ key: UInt64, _ facts: ps_file_facts, section: UInt64, of file: Int32) -> Int? {
+        let first = PageKey.place(key)
+        let offset = Int64(PS_PAGES_DIRECTORY) &+ Int64(first &* Self.slotSize)
+        for round in 0..<4 {
+            guard ps_sys_pread(fd, slots, Self.room, offset) == Self.room else { return nil }
+            var free: Int?
+            for index in 0..<Self.probes {
+                let found = self.key(index)
+                if found == key { return first &+ index }
+                if found == 0, free == nil { free = index }
+            }
+            let index = free ?? Int(truncatingIfNeeded: (key >> 16) &+ UInt64(round)) & (Self.probes &- 1)
+            describe(index, key, facts, section, file)
+            let place = offset &+ Int64(index &* Self.slotSize)
+            guard ps_sys_pwrite(fd, slots + index &* Self.slotSize, Self.slotSize, place) == Self.slotSize else {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    private func key(_ index: Int) -> UInt64 { slots.load(fromByteOffset: index &* Self.slotSize, as: UInt64.self) }
+
+    private func describe(_ index: Int, _ key: UInt64, _ facts: ps_file_facts, _ section: UInt64, _ file: Int32) {
+        let slot = slots + index &* Self.slotSize
+        let words = slot.assumingMemoryBound(to: UInt64.self)
+        for at in 0..<Self.slotSize / 8 { words[at] = 0 }
+        words[0] = key
+        words[1] = facts.device
+        words[2] = facts.inode
+        words[3] = UInt64(bitPattern: facts.birth)
+        words[4] = section
+        words[5] = UInt64(bitPattern: ps_sys_realtime_now())
+        // The kernel's own name for it, of which the end says most. The room behind the slots is not used otherwise.
+        let text = (slots + Self.room).assumingMemoryBound(to: CChar.self)
+        let count = ps_sys_location(file, text, Self.longestPath)
+        guard count > 0 else { return }
+        let kept = min(count, Int(PS_PAGES_PATH) &- 1)
+        for at in 0..<kept { slot.storeBytes(of: text[count &- kept &+ at], toByteOffset: 64 &+ at, as: CChar.self) }
+    }
+
+    /// Room behind ``room`` that is used for a path.
+    static let longestPath = 4_096
+}
