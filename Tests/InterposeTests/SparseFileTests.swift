@@ -70,7 +70,7 @@ struct SparseFileTests {
             let runtime = try ScratchDirectory(in: "/dev/shm")
             let path = "\(runtime.path)/pages"
             if spoil {
-                FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o666])
+                _ = FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o666])
             }
             let result = try mount.withDirectory("shimmed") {
                 try run(

@@ -20,15 +20,14 @@ extension Engine {
     @inline(never)
     private func arePagesAllocated(_ target: Target, _ offset: Int64, _ count: Int, limit: Int64) -> Bool {
         guard count > 0, count <= Allocation.longest, offset >= 0, offset <= limit, Int64(count) <= limit &- offset,
-            isWarm(target, offset), let array = mappedPages(target.inode, offset)
+            isWarm(target, offset)
         else { return false }
-        var page = UInt64(offset >> 12)
-        let last = UInt64((offset &+ Int64(count) &- 1) >> 12)
-        guard page >> 15 == last >> 15 else { return false }
-        while page <= last {
-            let flags = array.flags(of: page & Allocation.pageMask)
+        var at = offset & ~4_095
+        while at < offset &+ Int64(count) {
+            guard let place = knownPlace(target.inode, at) else { return false }
+            let flags = place.array.flags(of: place.page)
             guard flags.contains(.allocated), !flags.contains(.bad) else { return false }
-            page &+= 1
+            at &+= 4_096
         }
         return true
     }
@@ -49,10 +48,8 @@ extension Engine {
             relearn(target)
             guard inode.has(InodeFlag.sparse) else { return true }
         }
-        guard isWarm(target, offset) else {
-            inode.warm(offset, target.thread)
-            return false
-        }
+        warm(target, offset, writes: writes)
+        guard isWarm(target, offset) else { return false }
         // Where everything is to be served at once (tests), everything is looked at at once.
         let isEager = Settings.current.pointee.map_after == 0
         guard isEager || turn & 31 == 1 else { return false }
@@ -79,15 +76,13 @@ extension Engine {
     private func look(_ target: Target, _ offset: Int64) {
         let first = UInt64(offset >> 12) & ~63
         let bits = allocatedPages(target.inode, target.fd, first, 64)
-        let array = bits == 0 ? mappedPages(target.inode, offset) : pages(target.inode, offset, fd: target.fd)
-        if let array {
-            for page in 0..<UInt64(64) {
-                let place = first & Allocation.pageMask &+ page
-                if bits >> page & 1 != 0 {
-                    array.insert(.allocated, of: place)
-                } else if array.flags(of: place).contains(.allocated) {
-                    array.remove(.allocated, of: place)
-                }
+        for index in 0..<UInt64(64) {
+            let at = Int64(bitPattern: (first &+ index) << 12)
+            if bits >> index & 1 != 0 {
+                guard let place = place(target.inode, at, fd: target.fd) else { break }
+                place.array.insert(.allocated, of: place.page)
+            } else if let place = knownPlace(target.inode, at), place.array.flags(of: place.page).contains(.allocated) {
+                place.array.remove(.allocated, of: place.page)
             }
         }
         if bits != 0 {
@@ -171,13 +166,9 @@ extension Engine {
         let beyond = (isMemory ? UInt64(bitPattern: end) &+ 4_095 : UInt64(bitPattern: end)) >> 12
         guard first < beyond else { return }
         let last = beyond &- 1
-        var page = first
-        while page <= last {
-            guard let array = pages(inode, Int64(bitPattern: page << 12), fd: fd) else { break }
-            repeat {
-                array.insert(.allocated, of: page & Allocation.pageMask)
-                page &+= 1
-            } while page <= last && page & Allocation.pageMask != 0
+        for page in first...last {
+            guard let place = place(inode, Int64(bitPattern: page << 12), fd: fd) else { break }
+            place.array.insert(.allocated, of: place.page)
         }
         let count = min(last &- first, 63)
         let bits = UInt64.max >> (63 &- count)
@@ -195,16 +186,15 @@ extension Engine {
         var rounds = 0
         while at >= 0, at < end, rounds < Allocation.mostEmptied {
             rounds &+= 1
-            guard let array = mappedPages(inode, at) else {
+            guard let place = knownPlace(inode, at) else {
                 at = (at | Allocation.sectionMask) &+ 1
                 continue
             }
-            let page = UInt64(at >> 12) & Allocation.pageMask
-            guard array.isGroupReady(of: page) else {
+            guard place.array.isGroupReady(of: place.page) else {
                 at = (at | Allocation.groupMask) &+ 1
                 continue
             }
-            array.remove(.allocated, of: page)
+            place.array.remove(.allocated, of: place.page)
             at &+= 4_096
         }
     }
@@ -218,7 +208,6 @@ private enum Allocation {
     static let longestRegion: Int64 = 64 << 20
     /// Pages, groups and sections that are gone through for one call that makes holes.
     static let mostEmptied = 1 << 20
-    static let pageMask = UInt64(PS_DEVICE_SECTION_PAGES &- 1)
     static let lookMask: Int64 = (64 << 12) &- 1
     static let groupMask: Int64 = (2 << 20) &- 1
     static let sectionMask: Int64 = (128 << 20) &- 1

@@ -12,22 +12,35 @@ struct MappedSection: ~Copyable {
     static let probes = 8
 }
 
+/// A page of a file among the descriptors that are mapped here.
+struct PagePlace {
+    let array: PageArray
+    let page: UInt64
+}
+
 extension Engine {
-    /// The page array that `offset` of a file lies in, if this process has it mapped. Whoever uses it must not hold the
-    /// engine lock: its memory may be gone, and a fault is survived only where signals are not blocked.
-    func mappedPages(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64) -> PageArray? {
+    /// The descriptor of the page that holds `offset` of a file, as far as this process can find it without a system call.
+    /// Whoever uses it must not hold the engine lock: its memory may be gone, and a fault is survived only where signals are
+    /// not blocked.
+    func knownPlace(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64) -> PagePlace? {
         let key = PageKey.section(inode.pointee.identity, section(offset))
         guard let base = findSection(key), base != 0 else { return nil }
-        note(section(offset), inode)
-        return array(base, PageKey.tag(key))
+        return memoryPlace(inode, offset, base, key)
     }
 
-    /// The same, mapped where that has not been tried yet.
-    func pages(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32) -> PageArray? {
+    /// The same, with what it takes to find it.
+    func place(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32) -> PagePlace? {
         let key = PageKey.section(inode.pointee.identity, section(offset))
         guard let base = findSection(key) ?? mapSection(key, inode, section(offset), fd), base != 0 else { return nil }
+        return memoryPlace(inode, offset, base, key)
+    }
+
+    private func memoryPlace(
+        _ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, _ base: UInt, _ key: UInt64
+    ) -> PagePlace? {
         note(section(offset), inode)
-        return array(base, PageKey.tag(key))
+        guard let array = array(base, PageKey.tag(key)) else { return nil }
+        return PagePlace(array: array, page: UInt64(offset >> 12) & UInt64(PS_DEVICE_SECTION_PAGES &- 1))
     }
 
     private func section(_ offset: Int64) -> UInt64 { UInt64(bitPattern: offset) >> 27 }

@@ -2,7 +2,7 @@ import CShimSys
 
 /// How a file, and a part of it, is known to the processes that share page arrays: hashes, which also serve as proof that
 /// a word belongs to it. Two files with the same hash would share hints; nothing else hangs on it.
-enum PageKey {
+package enum PageKey {
     /// A file among all that there were since the user's page arrays were made: inode numbers are used again, so the time
     /// it was made is part of it. Never 0.
     static func identity(_ facts: ps_file_facts) -> UInt64 {
@@ -13,7 +13,7 @@ enum PageKey {
     static func section(_ identity: UInt64, _ section: UInt64) -> UInt64 { nonzero(mixed(identity ^ mixed(section))) }
 
     /// The tag under which words count in an array that was found by `key`. Never 0.
-    static func tag(_ key: UInt64) -> UInt32 {
+    package static func tag(_ key: UInt64) -> UInt32 {
         let tag = UInt32(truncatingIfNeeded: key >> 32)
         return tag == 0 ? 1 : tag
     }

@@ -123,13 +123,14 @@ extension Engine {
             return PS_OUTCOME_END
         }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
-            inode.warm(offset, target.thread)
+            warm(target, offset, writes: false)
             return mayMap && isWorthMapping(target) && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_COLD
         }
         if inode.has(InodeFlag.timesDue) {
             // relatime: the kernel moves atime at the first read after a write.
             inode.clear(InodeFlag.timesDue)
             inode.updateLimits()
+            sample(target, offset, writes: false)
             return PS_OUTCOME_TICK
         }
         if inode.has(InodeFlag.unverified) {
@@ -144,7 +145,7 @@ extension Engine {
             return lookCloser(target, offset, count, writes: false) && mayMap ? nil : PS_OUTCOME_SPARSE
         }
         if inode.heat(offset, target.geometry) < target.geometry.threshold {
-            inode.warm(offset, target.thread)
+            warm(target, offset, writes: false)
             return PS_OUTCOME_COLD
         }
         // Limits were changed under us, or the word was: the next call finds them.

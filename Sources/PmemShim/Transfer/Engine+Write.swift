@@ -92,6 +92,7 @@ extension Engine {
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ outcome: ps_outcome
     ) -> Int64 {
         let tick = noteKernelWrite(target, outcome)
+        if outcome == PS_OUTCOME_TICK { sample(target, offset, writes: true) }
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         let durable = target.word.has(DescriptorWord.durable)
         guard durable || !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
@@ -156,6 +157,7 @@ extension Engine {
         let isTickOurs = isTickTaken(target)
         guard isTickOurs || durable else {
             let tick = noteKernelWrite(target, PS_OUTCOME_TICK)
+            sample(target, guess, writes: true)
             return passOn(target, PS_OUTCOME_TICK, guess, count, tick: tick)
         }
         guard let call = target.thread.enterToClaim() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
@@ -232,7 +234,7 @@ extension Engine {
         guard count >= smallestServedWrite else { return PS_OUTCOME_SMALL }
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
-            inode.warm(offset, target.thread)
+            warm(target, offset, writes: true)
             guard isWorthMapping(target) else { return PS_OUTCOME_COLD }
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_COLD
         }
@@ -246,7 +248,7 @@ extension Engine {
         if inode.has(InodeFlag.sparse) {
             return lookCloser(target, offset, count, writes: true) && mayMap ? nil : PS_OUTCOME_SPARSE
         }
-        inode.warm(offset, target.thread)
+        warm(target, offset, writes: true)
         if target.word.has(DescriptorWord.durable), isWorthALook(target, offset, count),
             inode.makeReady(target.fd, offset, count, target.geometry)
         {

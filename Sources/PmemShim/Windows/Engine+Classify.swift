@@ -111,7 +111,7 @@ extension Engine {
             if !inode.has(InodeFlag.sparse) || facts.blocks < inode.pointee.blocks { inode.distrust() }
         } else if inode.has(InodeFlag.sparse) {
             inode.clear(InodeFlag.sparse)
-            inode.pointee.geometry.store(geometry(inode, size: facts.size).bits, ordering: .relaxed)
+            inode.setGeometry(geometry(inode, size: facts.size))
         }
         inode.pointee.blocks = facts.blocks
         inode.updateLimits()

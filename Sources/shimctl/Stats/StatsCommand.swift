@@ -17,6 +17,8 @@ struct StatsCommand: ParsableCommand {
               shimctl stats --pid 4711
               shimctl stats --json | jq '.mounts[] | {path, served: .figures.served_percent}'
               shimctl stats --watch 1 --count 10
+              shimctl stats --heat
+              shimctl stats --heat /mnt/pmem/table.db
 
             EXIT STATUS
               0, also when there are no figures yet; 1 if the statistics file is damaged, not yours or not readable, \
@@ -35,6 +37,12 @@ struct StatsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Only this process.", valueName: "pid"))
     var pid: Int32?
 
+    @Flag(help: "Show instead which files are hot, and which 2 MiB of them (sampled).")
+    var heat = false
+
+    @Argument(help: ArgumentHelp("With --heat: only this file.", valueName: "path"))
+    var path: String?
+
     func validate() throws {
         if let watch, !(watch >= 0.05 && watch <= 86_400) {
             throw ValidationError("--watch \(watch): between 0.05 and 86400 seconds.")
@@ -43,11 +51,14 @@ struct StatsCommand: ParsableCommand {
             guard watch != nil else { throw ValidationError("--count goes with --watch.") }
             guard count > 0 else { throw ValidationError("--count \(count): at least 1.") }
         }
+        if path != nil, !heat { throw ValidationError("A path goes with --heat.") }
+        if heat, watch != nil || pid != nil { throw ValidationError("--heat goes with neither --watch nor --pid.") }
         if let pid, pid <= 0 { throw ValidationError("--pid \(pid): process numbers begin at 1.") }
     }
 
     func run() throws {
         try Complaint.reported(by: "stats") {
+            if heat { return try showHeat() }
             if let watch { try follow(every: watch) } else { try show() }
         }
     }
@@ -62,6 +73,16 @@ struct StatsCommand: ParsableCommand {
             try Output.line(StatsReport(snapshot: snapshot).text)
         }
         if let pid, isUnknown { throw Complaint(.failure, "there are no figures of process \(pid)") }
+    }
+
+    private func showHeat() throws {
+        let directory = StatsFile.runtimeDirectory()
+        let report = try HeatReport(try HeatSnapshot.read(in: directory), path: path)
+        if json {
+            try Output.json(report.document(directory: directory.string.printable))
+        } else {
+            try Output.line(report.text)
+        }
     }
 
     private func follow(every seconds: Double) throws {

@@ -21,30 +21,9 @@ struct StatsFile {
     /// - Returns: nothing if there is none yet.
     /// - Throws: a `Complaint` if it is not this user's own private file, or not one that this version understands.
     static func open(in directory: FilePath) throws -> StatsFile? {
-        let folder: FileDescriptor
-        do {
-            folder = try FileDescriptor.open(directory, .readOnly, options: [.directory, .noFollow, .closeOnExec])
-        } catch Errno.noSuchFileOrDirectory {
-            return nil
-        } catch {
-            throw Complaint(.failure, "\(directory.string.printable): \(error)")
-        }
-        defer { try? folder.close() }
-        try checkOwner(of: try Stat(folder), named: directory.string, forbidden: 0o077)
-
+        guard let descriptor = try RuntimeFolder.open(PS_STATS_FILE_NAME, in: directory) else { return nil }
         let path = directory.appending(PS_STATS_FILE_NAME)
-        // O_NONBLOCK: somebody may have put a FIFO there.
-        let raw = openat(folder.rawValue, PS_STATS_FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard raw >= 0 else {
-            let reason = Errno(rawValue: errno)
-            if reason == .noSuchFileOrDirectory { return nil }
-            throw Complaint(
-                .failure,
-                reason == .tooManySymbolicLinkLevels
-                    ? "\(path.string.printable) is a symbolic link, which is not followed"
-                    : "\(path.string.printable): \(reason)")
-        }
-        let file = StatsFile(directory: directory, descriptor: FileDescriptor(rawValue: raw))
+        let file = StatsFile(directory: directory, descriptor: descriptor)
         do {
             return try file.validate(named: path.string.printable) ? file : nil
         } catch {
@@ -79,8 +58,6 @@ struct StatsFile {
     /// - Returns: false if the file is still empty (its maker has not got further).
     private func validate(named name: String) throws -> Bool {
         let stat = try Stat(descriptor)
-        guard stat.type == .regular else { throw Complaint(.failure, "\(name) is not a regular file") }
-        try Self.checkOwner(of: stat, named: name, forbidden: 0o077)
         let head = try bytes(at: 0, count: 64)
         if head.bytes.allSatisfy({ $0 == 0 }) { return false }
         guard head.number(at: 0, as: UInt64.self) == UInt64(PS_STATS_MAGIC) else {
@@ -105,18 +82,5 @@ struct StatsFile {
                 .failure, "\(name) is truncated: \(stat.rawValue.st_size) bytes of \(StatsLayout.fileSize)")
         }
         return true
-    }
-
-    /// The superuser may look at another user's figures; everybody else only at their own.
-    private static func checkOwner(of stat: Stat, named name: String, forbidden: UInt32) throws {
-        guard stat.rawValue.st_uid == geteuid() || geteuid() == 0 else {
-            throw Complaint(.failure, "\(name.printable) belongs to user \(stat.rawValue.st_uid), not to you")
-        }
-        guard stat.rawValue.st_mode & forbidden == 0 else {
-            throw Complaint(
-                .failure,
-                "\(name.printable) has mode \(String(stat.rawValue.st_mode & 0o7777, radix: 8)):"
-                    + " others may have written or read it, so it is not used")
-        }
     }
 }

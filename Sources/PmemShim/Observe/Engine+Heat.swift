@@ -1,0 +1,30 @@
+import CShimSys
+import Synchronization
+
+// Sampled heat: which pages of which files are used, counted in the page arrays that all processes of a user share. Nothing
+// is counted on the way of a call that is served; what is seen are calls that pass on while their region warms up, one of
+// PS_PAGES_SAMPLE, and of what is served the call in each clock tick that the kernel does for the sake of the file's times.
+extension Engine {
+    /// A call in the region of `offset` that could have been served, had the region been hot.
+    @inline(__always)
+    func warm(_ target: Target, _ offset: Int64, writes: Bool) {
+        target.inode.warm(offset, target.thread)
+        if target.thread.record.pointee.turn.load(ordering: .relaxed) & (PS_PAGES_SAMPLE &- 1) == 1 {
+            sample(target, offset, writes: writes)
+        }
+    }
+
+    /// Counts one call on the page that holds `offset`.
+    @inline(never)
+    func sample(_ target: Target, _ offset: Int64, writes: Bool) {
+        guard offset >= 0, offset < target.inode.pointee.size.load(ordering: .relaxed),
+            target.inode.pointee.base.load(ordering: .relaxed) != 0,
+            let place = place(target.inode, offset, fd: target.fd)
+        else { return }
+        if writes {
+            place.array.addWrites(1, to: place.page)
+        } else {
+            place.array.addReads(1, to: place.page)
+        }
+    }
+}
