@@ -20,7 +20,8 @@ struct PagesFile {
 
         func scan(_ file: PagesFile) -> GroupScan {
             GroupScan(
-                descriptor: file.descriptor, start: UInt64(PS_PAGES_ARRAYS) + UInt64(number) * UInt64(PS_DEVICE_ARRAY_SIZE),
+                descriptor: file.descriptor,
+                start: UInt64(PS_PAGES_ARRAYS) + UInt64(number) * UInt64(PS_DEVICE_ARRAY_SIZE),
                 pageCount: UInt64(PS_DEVICE_SECTION_PAGES), tag: PageKey.tag(key))
         }
     }
