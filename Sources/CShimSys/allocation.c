@@ -2,6 +2,8 @@
 
 #include "ps_sys.h"
 
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <sys/syscall.h>
 
 // cachestat(2), Linux 6.5. Its cost follows what is there, not what is asked about: a hole of any size takes 0.3 us, a page
@@ -67,4 +69,97 @@ bool ps_sys_all_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_
         count -= part;
     }
     return true;
+}
+
+#define EXTENTS 16
+struct extents {
+    _Alignas(struct fiemap) char room[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
+    const struct fiemap_extent *list;
+    unsigned count;
+};
+
+static long extents(int fd, uint64_t offset, uint64_t length, struct extents *found)
+{
+    struct fiemap *map = (struct fiemap *)found->room;
+    *map = (struct fiemap){.fm_start = offset, .fm_length = length, .fm_extent_count = EXTENTS};
+    long r = ps_sys_call3(SYS_ioctl, fd, (long)FS_IOC_FIEMAP, (long)map);
+    found->list = map->fm_extents;
+    found->count = r < 0 ? 0 : map->fm_mapped_extents < EXTENTS ? map->fm_mapped_extents : EXTENTS;
+    return r;
+}
+
+static bool is_direct(const struct fiemap_extent *extent)
+{
+    return (extent->fe_flags
+            & (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED | FIEMAP_EXTENT_DATA_ENCRYPTED
+               | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_DATA_TAIL))
+        == 0;
+}
+
+static bool is_written(const struct fiemap_extent *extent)
+{
+    return is_direct(extent) && (extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN) == 0;
+}
+
+long ps_sys_extent(int fd, uint64_t offset, struct ps_extent *extent)
+{
+    struct extents found;
+    *extent = (struct ps_extent){0};
+    long r = extents(fd, offset, 1, &found);
+    if (r < 0 || found.count == 0)
+        return r;
+    const struct fiemap_extent *first = &found.list[0];
+    if (!is_direct(first) || first->fe_logical > offset || offset - first->fe_logical >= first->fe_length)
+        return 0;
+    *extent = (struct ps_extent){first->fe_logical, first->fe_physical, first->fe_length, is_written(first), 0};
+    return 0;
+}
+
+// How far the file is written without a gap from `offset` on, at most to `end`.
+static uint64_t written_until(int fd, uint64_t offset, uint64_t end)
+{
+    struct extents found;
+    while (offset < end) {
+        if (extents(fd, offset, end - offset, &found) < 0 || found.count == 0)
+            return offset;
+        for (unsigned i = 0; i < found.count && offset < end; i++) {
+            const struct fiemap_extent *extent = &found.list[i];
+            if (!is_written(extent) || extent->fe_logical > offset || extent->fe_length == 0
+                || offset - extent->fe_logical >= extent->fe_length)
+                return offset;
+            offset = extent->fe_logical + extent->fe_length;
+        }
+    }
+    return end;
+}
+
+bool ps_sys_all_extent_pages(int fd, uint64_t first, uint64_t count)
+{
+    return written_until(fd, first << 12, (first + count) << 12) == (first + count) << 12;
+}
+
+uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count)
+{
+    struct extents found;
+    if (count == 0 || count > 64 || extents(fd, first << 12, (uint64_t)count << 12, &found) < 0)
+        return 0;
+    uint64_t bits = 0, border = 0, known = 0;
+    for (unsigned i = 0; i < found.count; i++) {
+        const struct fiemap_extent *extent = &found.list[i];
+        if (!is_written(extent))
+            continue;
+        // Extents may join within a page: it counts if the two fill it.
+        uint64_t from = extent->fe_logical, to = extent->fe_logical + extent->fe_length;
+        if (known && from == border)
+            from = known - 1;
+        else
+            known = from + 1;
+        border = to;
+        uint64_t page = (from + 4095) >> 12, end = to >> 12;
+        if (page < first)
+            page = first;
+        for (; page < end && page < first + count; page++)
+            bits |= 1ull << (page - first);
+    }
+    return bits;
 }

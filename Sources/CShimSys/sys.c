@@ -121,6 +121,13 @@ bool ps_sys_is_written(int fd, int64_t start, int64_t length)
     return start >= end;
 }
 
+bool ps_sys_is_block_device(int fd, uint64_t number)
+{
+    struct stat s;
+    return ps_sys_call2(SYS_fstat, fd, (long)&s) == 0 && S_ISBLK(s.st_mode)
+           && ((uint64_t)major(s.st_rdev) << 32 | minor(s.st_rdev)) == number;
+}
+
 static long link_of(int fd, char *buffer, size_t capacity)
 {
     char path[32] = "/proc/self/fd/", digits[12];

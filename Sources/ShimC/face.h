@@ -71,7 +71,7 @@ static inline int64_t ps_passed_on(int fd, enum ps_family family, int64_t result
                              || (thread->pending == PS_PENDING_SHORT && thread->pending_count == result), 1))
         return result;
     int saved = errno;
-    ps_engine_passed_on(fd, family, result);
+    ps_engine_passed_on(fd, family, result < 0 ? -saved : result);
     errno = saved;
     return result;
 }

@@ -47,6 +47,59 @@ import Testing
         }
     }
 
+    @Test("reading 4 KiB of a file on a device of 1 TiB makes one section, one group and its pages ready, and no more")
+    func oneGroupIsReady() throws {
+        let image = try DeviceImage()
+        defer { image.close() }
+        try image.create("--size", "1T")
+        try #require(try image.attach().ending == .exited(0))
+        let options = ["-q", "-F", "-m", "0", "-N", "1000", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"]
+        #expect(try spawn("/usr/sbin/mkfs.ext4", options + [image.blocks]).ending == .exited(0))
+        let point = "\(image.directory)/mount"
+        try FileManager.default.createDirectory(atPath: point, withIntermediateDirectories: false)
+        try #require(try spawn("/usr/bin/mount", ["-t", "ext4", image.blocks, point]).ending == .exited(0))
+        defer { _ = try? spawn("/usr/bin/umount", ["--lazy", point]) }
+        // The page a file ends in is the kernel's: it has two.
+        let file = "\(point)/small"
+        try Data(repeating: 7, count: 8_192).write(to: URL(fileURLWithPath: file))
+        #expect(try spawn("/usr/bin/sync", [file]).ending == .exited(0))
+        #expect(try image.inspect()["layers"]["sections_ready"].number == 0)
+
+        let command = ["if=\(file)", "of=/dev/null", "bs=4096", "count=1", "status=none"]
+        let runtime = try ScratchDirectory()
+        let run = try TestSupport.run("/usr/bin/dd", command, preload: true, runtimeDirectory: runtime.path)
+        #expect(run.ending == .exited(0))
+        let layers = try image.inspect()["layers"]
+        #expect(layers["sections_ready"].number == 1)
+        #expect(layers["groups_ready"].number == 1)
+        #expect(layers["pages_ready"].number == 512)
+        #expect(layers["pages_owned"].number == 1)
+        #expect(layers["reads"].number == 1)
+
+        // The device's arrays say whose page it was.
+        var found = stat()
+        #expect(stat(file, &found) == 0)
+        let heat = try spawn(
+            Shim.shimctl, ["stats", "--heat", file, "--json"],
+            environment: ProcessInfo.processInfo.environment.merging(["PMEMSHIM_RUNTIME_DIR": runtime.path]) { $1 })
+        let document = DeviceJSON(value: try JSONSerialization.jsonObject(with: Data(heat.output)))
+        #expect(document["files"][0]["path"].text == file)
+        #expect(document["files"][0]["inode"].number == UInt64(found.st_ino))
+        #expect(document["files"][0]["attached_device"].text == image.name)
+        #expect(document["files"][0]["groups"][0]["reads"].number == 1)
+    }
+
+    @Test("a compressed file is the kernel's")
+    func compressed() throws {
+        try mounted("btrfs") { _, point in
+            let folder = "\(point)/compressed"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+            try #require(try spawn("/usr/bin/chattr", ["+c", folder]).ending == .exited(0))
+            let calls = try served(on: folder)
+            #expect(calls == 0)
+        }
+    }
+
     @Test("named without an option are served too")
     func named() throws {
         try mounted("ext4") { _, point in

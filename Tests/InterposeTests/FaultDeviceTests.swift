@@ -28,6 +28,20 @@ struct FaultDeviceTests {
     @Test("media errors give EIO and the kernel's counts, and nothing else is disturbed")
     func brokenMedia() throws { try expectSame("broken-media", .ext4, mebibytes: 64) }
 
+    @Test("a page with a media error is remembered: later reads of it do not fault again")
+    func badPagesAreRemembered() throws {
+        if geteuid() != 0 { try Test.cancel("only root can mount and break file systems") }
+        let mount = try ScratchMount(.ext4, mebibytes: 64)
+        let result = try mount.withDirectory("shimmed") {
+            try run(
+                Programs.path("faults-devices"), ["broken-media", $0], preload: true, mounts: ["\($0):pagecache"])
+        }
+        #expect(result.ending == .exited(0), "\(result.stderr)")
+        // Reads of it that come back with EIO: more than two hundred. Faults: one for each place that is tried first.
+        #expect(result.counts.faults > 0)
+        #expect(result.counts.faults < 60, "\(result.counts.faults)")
+    }
+
     @Test("when written bytes cannot reach the device, fsync says so as often as it would")
     func writebackFails() throws { try expectSame("writeback-fails", .ext4) }
 }

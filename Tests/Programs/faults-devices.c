@@ -238,6 +238,10 @@ static void broken_media(void)
         OFFSET(fd);
         say_origin("pread", bytes, CALL(pread(fd, bytes, 9000, 3500000)), 3500000);
     }
+    // Once it is known nobody need run into it again.
+    for (int i = 0; i < 200; i++)
+        if (pread(fd, bytes, 4096, bad + (1 << 20)) != -1 || errno != EIO)
+            die("a bad page was read");
     IN_CHILD({
         // Nobody but the kernel's calls may see the error: no signal, also not one that would only be seen if handled.
         signal(SIGBUS, SIG_DFL);

@@ -16,4 +16,20 @@ uint64_t ps_sys_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_
 // Whether all of them are there, of any number.
 bool ps_sys_all_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, uint64_t count);
 
+// Where on its block device a file system keeps a part of a file (FS_IOC_FIEMAP, without the flag that forces writeback).
+struct ps_extent {
+    uint64_t offset;   // in the file, bytes
+    uint64_t physical; // on the block device, bytes
+    uint64_t length;   // bytes; 0: none that is to be had
+    uint32_t written;  // 0: preallocated, and reads as zeros
+    uint32_t reserved;
+};
+
+// The extent that holds byte `offset` of the file. None for a hole, and where the blocks are not, or not yet, the bytes of
+// the file: delayed, encoded, encrypted, inline, packed with others. 0, or -errno.
+long ps_sys_extent(int fd, uint64_t offset, struct ps_extent *_Nonnull extent);
+// As ps_sys_memory_pages, and ps_sys_all_memory_pages, of a file system with extents: what has been written.
+uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count);
+bool ps_sys_all_extent_pages(int fd, uint64_t first, uint64_t count);
+
 #endif

@@ -47,7 +47,7 @@ int64_t ps_engine_readv(int fd, const struct iovec *_Nullable vector, int count,
 int64_t ps_engine_writev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags,
                          bool positioned)
     PS_NAMED("engineWritev(fd:vector:count:offset:flags:positioned:)");
-// After a data call that was passed on: what the kernel answered (`result` as libc returns it), so that hints follow.
+// After a data call that was passed on: what the kernel answered (>= 0, or -errno), so that hints follow.
 // Only where `pending` in the thread's state asks for it (ps_thread.h): the face looks before it calls.
 void ps_engine_passed_on(int fd, enum ps_family family, int64_t result)
     PS_NAMED("enginePassedOn(fd:family:result:)");

@@ -79,6 +79,9 @@ long ps_sys_facts_of_path(const char *_Nonnull path, struct ps_file_facts *_Nonn
 // The number of the block device whose node `path` is, as `device` in ps_file_facts. -ENOTBLK for anything else.
 long ps_sys_block_device(const char *_Nonnull path, uint64_t *_Nonnull number);
 
+// Whether `fd` is open on that block device.
+bool ps_sys_is_block_device(int fd, uint64_t number);
+
 // Where the kernel says `fd` is: the link text of /proc/self/fd/N, not NUL-terminated; its length.
 long ps_sys_location(int fd, char *_Nonnull buffer, size_t capacity);
 // The canonical path of directory `path`, and its file system's magic (statfs f_type). Opens it with O_PATH: no lock

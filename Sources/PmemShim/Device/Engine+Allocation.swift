@@ -25,7 +25,7 @@ extension Engine {
         var at = offset & ~4_095
         while at < offset &+ Int64(count) {
             guard let place = knownPlace(target.inode, at) else { return false }
-            let flags = place.array.flags(of: place.page)
+            let flags = place.flags
             guard flags.contains(.allocated), !flags.contains(.bad) else { return false }
             at &+= 4_096
         }
@@ -80,9 +80,9 @@ extension Engine {
             let at = Int64(bitPattern: (first &+ index) << 12)
             if bits >> index & 1 != 0 {
                 guard let place = place(target.inode, at, fd: target.fd) else { break }
-                place.array.insert(.allocated, of: place.page)
-            } else if let place = knownPlace(target.inode, at), place.array.flags(of: place.page).contains(.allocated) {
-                place.array.remove(.allocated, of: place.page)
+                place.insert(.allocated)
+            } else if let place = knownPlace(target.inode, at), place.flags.contains(.allocated) {
+                place.remove(.allocated)
             }
         }
         if bits != 0 {
@@ -122,7 +122,7 @@ extension Engine {
         let length = inode.pointee.length.load(ordering: .acquiring)
         let end = Int64(bitPattern: first &+ UInt64(count)) << 12
         guard base != 0, end > 0, end < length else { return 0 }
-        guard mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue) else { return 0 }
+        guard isMemory(inode) else { return ps_sys_extent_pages(fd, first, count) }
         return ps_sys_memory_pages(fd, base, base &+ UInt(length) &- 4_096, first, count)
     }
 
@@ -140,17 +140,60 @@ extension Engine {
         if end > limit, limit == lastStep { end = limit }
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)
-        guard base != 0, offset < end, end <= limit, end < length, end &- start <= Allocation.longestRegion,
-            mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue),
-            ps_sys_all_memory_pages(
-                target.fd, base, base &+ UInt(length) &- 4_096, UInt64(start >> 12), UInt64((end &- start) >> 12))
-        else { return }
+        guard base != 0, offset < end, end <= limit, end < length, end &- start <= Allocation.longestRegion else {
+            return
+        }
+        let first = UInt64(start >> 12)
+        let count = UInt64((end &- start) >> 12)
+        let isWhole =
+            isMemory(inode)
+            ? ps_sys_all_memory_pages(target.fd, base, base &+ UInt(length) &- 4_096, first, count)
+            : ps_sys_all_extent_pages(target.fd, first, count)
+        guard isWhole, !hasBadPages(inode, start, end) else { return }
         inode.regionIsWhole(offset, geometry)
+    }
+
+    private func isMemory(_ inode: UnsafeMutablePointer<Inode>) -> Bool {
+        mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+    }
+
+    /// As far as is known without a system call.
+    private func hasBadPages(_ inode: UnsafeMutablePointer<Inode>, _ start: Int64, _ end: Int64) -> Bool {
+        var at = start
+        while at < end {
+            guard let place = knownPlace(inode, at), place.array.isGroupReady(of: place.page) else {
+                at = (at | Allocation.groupMask) &+ 1
+                continue
+            }
+            if place.flags.contains(.bad) { return true }
+            at &+= 4_096
+        }
+        return false
+    }
+
+    /// The kernel has found no bytes for a read that begins at `offset`. That page is its own from now on, in every process
+    /// that meets it, until it has been overwritten: a copy from it would fault each time.
+    @inline(never)
+    func metBadPage(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ offset: Int64) {
+        guard offset >= 0, inode.pointee.base.load(ordering: .relaxed) != 0 else { return }
+        place(inode, offset, fd: fd)?.insert(.bad)
+        guard !inode.has(InodeFlag.bad), let lock = EngineLock(self) else { return }
+        inode.set(InodeFlag.bad)
+        inode.distrust()
+        inode.updateLimits()
+        lock.unlock()
     }
 
     /// The kernel has written [start, end): its pages are allocated from now on, for every process.
     func written(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64) {
         guard inode.has(InodeFlag.sparse), inode.pointee.base.load(ordering: .relaxed) != 0 else { return }
+        if inode.has(InodeFlag.bad), end &- start <= Int64(Allocation.longest) {
+            var at = (start &+ 4_095) & ~4_095
+            while at >= 0, at &+ 4_096 <= end {
+                if let place = place(inode, at, fd: fd), place.flags.contains(.bad) { place.remove(.bad) }
+                at &+= 4_096
+            }
+        }
         noteWritten(inode, fd, start, end)
     }
 
@@ -161,14 +204,14 @@ extension Engine {
             inode.heat(start, geometry) >= geometry.warmest
         else { return }
         // tmpfs has whole pages; elsewhere a part of one may be in a block of its own.
-        let isMemory = mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        let isMemory = isMemory(inode)
         let first = (isMemory ? UInt64(bitPattern: start) : UInt64(bitPattern: start) &+ 4_095) >> 12
         let beyond = (isMemory ? UInt64(bitPattern: end) &+ 4_095 : UInt64(bitPattern: end)) >> 12
         guard first < beyond else { return }
         let last = beyond &- 1
         for page in first...last {
             guard let place = place(inode, Int64(bitPattern: page << 12), fd: fd) else { break }
-            place.array.insert(.allocated, of: place.page)
+            place.insert(.allocated)
         }
         let count = min(last &- first, 63)
         let bits = UInt64.max >> (63 &- count)
@@ -177,6 +220,8 @@ extension Engine {
 
     /// Holes may have come into [start, end): nothing there is known to be allocated.
     func emptied(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) {
+        // What had been in those blocks is another's now, and says so itself.
+        if mount(inode.pointee.mount).pointee.pageCount != 0 { forgetExtents() }
         let lowest = Int64(inode.pointee.lowestSection.load(ordering: .relaxed))
         let highest = Int64(inode.pointee.highestSection.load(ordering: .relaxed))
         guard start >= 0, start < end, lowest <= highest else { return }
@@ -194,7 +239,7 @@ extension Engine {
                 at = (at | Allocation.groupMask) &+ 1
                 continue
             }
-            place.array.remove(.allocated, of: place.page)
+            place.remove(.allocated)
             at &+= 4_096
         }
     }

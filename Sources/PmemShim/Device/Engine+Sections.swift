@@ -16,6 +16,23 @@ struct MappedSection: ~Copyable {
 struct PagePlace {
     let array: PageArray
     let page: UInt64
+    /// Whose page it must be for what is said of it to count: on a device pages change hands. Nothing: it is that file's.
+    let owner: PageArray.Owner?
+
+    var flags: PageFlags {
+        guard owner == nil || array.owner(of: page) == owner else { return [] }
+        return array.flags(of: page)
+    }
+
+    func insert(_ flags: PageFlags) {
+        if let owner, array.owner(of: page) != owner {
+            array.remove(.allocated, of: page)
+            array.setOwner(owner, of: page)
+        }
+        array.insert(flags, of: page)
+    }
+
+    func remove(_ flags: PageFlags) { array.remove(flags, of: page) }
 }
 
 extension Engine {
@@ -23,6 +40,9 @@ extension Engine {
     /// Whoever uses it must not hold the engine lock: its memory may be gone, and a fault is survived only where signals are
     /// not blocked.
     func knownPlace(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64) -> PagePlace? {
+        if mount(inode.pointee.mount).pointee.pageCount != 0, let place = devicePlace(inode, offset, fd: -1) {
+            return place
+        }
         let key = PageKey.section(inode.pointee.identity, section(offset))
         guard let base = findSection(key), base != 0 else { return nil }
         return memoryPlace(inode, offset, base, key)
@@ -30,6 +50,7 @@ extension Engine {
 
     /// The same, with what it takes to find it.
     func place(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32) -> PagePlace? {
+        if mount(inode.pointee.mount).pointee.pageCount != 0 { return devicePlace(inode, offset, fd: fd) }
         let key = PageKey.section(inode.pointee.identity, section(offset))
         guard let base = findSection(key) ?? mapSection(key, inode, section(offset), fd), base != 0 else { return nil }
         return memoryPlace(inode, offset, base, key)
@@ -40,12 +61,13 @@ extension Engine {
     ) -> PagePlace? {
         note(section(offset), inode)
         guard let array = array(base, PageKey.tag(key)) else { return nil }
-        return PagePlace(array: array, page: UInt64(offset >> 12) & UInt64(PS_DEVICE_SECTION_PAGES &- 1))
+        return PagePlace(
+            array: array, page: UInt64(offset >> 12) & UInt64(PS_DEVICE_SECTION_PAGES &- 1), owner: nil)
     }
 
     private func section(_ offset: Int64) -> UInt64 { UInt64(bitPattern: offset) >> 27 }
 
-    private func array(_ base: UInt, _ tag: UInt32) -> PageArray? {
+    func array(_ base: UInt, _ tag: UInt32) -> PageArray? {
         guard let start = UnsafeMutableRawPointer(bitPattern: base) else { return nil }
         // Also for a thread that has never copied: from here on it may fault.
         ps_signals_ready()
@@ -57,7 +79,7 @@ extension Engine {
         (address + Arena.sectionsOffset).assumingMemoryBound(to: MappedSection.self) + (index & (Arena.sections &- 1))
     }
 
-    private func findSection(_ key: UInt64) -> UInt? {
+    func findSection(_ key: UInt64) -> UInt? {
         for probe in 0..<MappedSection.probes {
             let entry = entry(Int(truncatingIfNeeded: key) &+ probe)
             let seen = entry.pointee.key.load(ordering: .acquiring)
@@ -70,7 +92,7 @@ extension Engine {
 
     /// Maps the array of a section of the file behind `fd`, which has been asked for for the first time.
     @inline(never)
-    private func mapSection(
+    func mapSection(
         _ key: UInt64, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, _ fd: Int32
     ) -> UInt? {
         // Not before the first window: until then a fault would be the program's own.
@@ -103,7 +125,9 @@ extension Engine {
         for probe in 0..<MappedSection.probes {
             let entry = entry(Int(truncatingIfNeeded: key) &+ probe)
             guard entry.pointee.key.load(ordering: .relaxed) == 0 else { continue }
-            let base = mappedSection(key, facts, section, fd)
+            let base =
+                mount(inode.pointee.mount).pointee.pageCount != 0
+                ? mappedDeviceSection(inode, section) : mappedSection(key, facts, section, fd)
             entry.pointee.base.store(base, ordering: .relaxed)
             entry.pointee.key.store(key, ordering: .releasing)
             return base
@@ -122,6 +146,17 @@ extension Engine {
         else { return 0 }
         let length = Int(PS_DEVICE_ARRAY_SIZE)
         let result = ps_sys_map_shared_file(length, fd, Int64(PS_PAGES_ARRAYS) &+ Int64(slot) &* Int64(length))
+        guard result > 0 else { return 0 }
+        ps_sys_private_to_process(UInt(bitPattern: result), length)
+        return UInt(bitPattern: result)
+    }
+
+    /// The same of the device's arrays: there a section is one of the device, not of a file.
+    private func mappedDeviceSection(_ inode: UnsafeMutablePointer<Inode>, _ section: UInt64) -> UInt {
+        guard let fd = openPages(mount(inode.pointee.mount)) else { return 0 }
+        defer { _ = ps_sys_close(fd) }
+        let length = Int(PS_DEVICE_ARRAY_SIZE)
+        let result = ps_sys_map_shared_file(length, fd, Int64(bitPattern: section) &* Int64(length))
         guard result > 0 else { return 0 }
         ps_sys_private_to_process(UInt(bitPattern: result), length)
         return UInt(bitPattern: result)

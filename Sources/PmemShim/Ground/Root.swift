@@ -61,6 +61,8 @@ enum Arena {
     static let stripes = 4_096
     /// Page arrays a process may have mapped, 2 MiB each; a power of two.
     static let sections = 1_024
+    /// Extents of files that are remembered; a power of two.
+    static let extents = 512
 
     static let descriptorsOffset = 4_096
     static let inodesOffset = descriptorsOffset + descriptors * 32
@@ -77,7 +79,8 @@ enum Arena {
     static let saidOffset = scratchOffset + scratchLength
     static let stripesOffset = saidOffset + said * 8
     static let sectionsOffset = stripesOffset + stripes * 8
-    static let length = sectionsOffset + sections * 16
+    static let extentsOffset = sectionsOffset + sections * 16
+    static let length = extentsOffset + extents * 32
 }
 
 /// The address of the root, and by it of everything in the arena. One word; passed by value.

@@ -41,6 +41,47 @@ extension Engine {
         return device
     }
 
+    /// Notes the page arrays of the attached device that the files of `mount` lie on, if there is one. Engine lock held.
+    func findPages(_ mount: UnsafeMutablePointer<Mount>, _ facts: ps_file_facts) {
+        guard let device = blockDevice(facts), isRegistered(device) else { return }
+        let bytes = UnsafeRawPointer(registration)
+        func number(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
+        let pageSize = UInt32(truncatingIfNeeded: number(AttachmentLayout.pageSize))
+        let tag = UInt32(truncatingIfNeeded: number(AttachmentLayout.generation))
+        guard pageSize == 4_096 || pageSize == 16_384 || pageSize == 65_536, tag != 0 else { return }
+        mount.pointee.pageShift = UInt32(pageSize.trailingZeroBitCount)
+        mount.pointee.pageCount = number(AttachmentLayout.dataSize) >> UInt64(mount.pointee.pageShift)
+        mount.pointee.pageDevice = device
+        mount.pointee.pageTag = tag
+    }
+
+    /// Opens the page arrays of that device, if it is still the one that is attached there. Engine lock held.
+    func openPages(_ mount: UnsafeMutablePointer<Mount>) -> Int32? {
+        guard isRegistered(mount.pointee.pageDevice) else { return nil }
+        let bytes = UnsafeRawPointer(registration)
+        guard
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: AttachmentLayout.generation, as: UInt32.self))
+                == mount.pointee.pageTag
+        else { return nil }
+        let numbers = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: AttachmentLayout.pages, as: UInt64.self))
+        let pages = numbers << 32 | numbers >> 32
+        registration[Int(PS_ATTACHMENT_SIZE) &- 1] = 0  // ends the path at the latest there
+        let path = UnsafePointer<CChar>(OpaquePointer(registration + AttachmentLayout.path))
+        let opened = ps_sys_open(path, Int32(PS_O_RDWR.rawValue | PS_O_CLOEXEC.rawValue), 0)
+        guard opened >= 0 else { return nil }
+        let fd = Int32(truncatingIfNeeded: opened)
+        guard ps_sys_is_block_device(fd, pages) else {
+            _ = ps_sys_close(fd)
+            return nil
+        }
+        return fd
+    }
+
+    /// What ``isRegistered(_:)`` has read last. Engine lock held.
+    private var registration: UnsafeMutablePointer<UInt8> { scratch + 128 }
+
     private func isRegistered(_ device: UInt64) -> Bool {
         var path = PathText(scratch, capacity: 128)
         path.append(AttachmentLayout.directory)
@@ -48,7 +89,7 @@ extension Engine {
         append(device, to: &path)
         var facts = ps_file_facts()
         guard ps_sys_facts_of_path(path.text, &facts) == 0 else { return false }
-        let text = scratch + 128
+        let text = registration
         guard contentOfRoots(path.text, text, capacity: 8_192) == Int(PS_ATTACHMENT_SIZE),
             isRoots(AttachmentLayout.parent), isRoots(AttachmentLayout.directory)
         else { return false }
@@ -118,7 +159,13 @@ enum AttachmentLayout {
     static let directory: StaticString = "/run/pmemshim/devices"
     static let magic = 0
     static let version = 8
+    static let generation = 32
+    static let dataSize = 40
+    static let pageSize = 48
     static let major = 52
     static let minor = 56
+    /// Two numbers of 32 bits.
+    static let pages = 60
     static let sequence = 72
+    static let path = 1_792
 }

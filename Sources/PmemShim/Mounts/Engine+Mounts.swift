@@ -17,6 +17,14 @@ extension Engine {
     /// kernel's own name for the open file (/proc/self/fd) otherwise, so that links, `..`, chroot and openat need no
     /// path logic here.
     func place(_ fd: Int32, _ facts: ps_file_facts) -> Placement {
+        let found = placeOnMount(fd, facts)
+        // Their pages are not simply their bytes.
+        let odd = UInt64(PS_ATTRIBUTE_ENCRYPTED) | UInt64(PS_ATTRIBUTE_COMPRESSED) | UInt64(PS_ATTRIBUTE_VERITY)
+        if facts.attributes & odd != 0, case .served = found { return .unservable }
+        return found
+    }
+
+    private func placeOnMount(_ fd: Int32, _ facts: ps_file_facts) -> Placement {
         readTrees()
         let isDAX = facts.attributes & UInt64(PS_ATTRIBUTE_DAX) != 0
         if let tree = treeOf(fd, facts) {
@@ -110,9 +118,9 @@ extension Engine {
         let backing = isDAX ? PS_BACKING_DAX : Backing.of(fd, allowsPageCache: isAsked || isAttached(facts))
         entry.pointee = Mount(
             identifier: facts.mount, device: facts.device, tree: treeKey, backing: UInt32(backing.rawValue),
-            stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0,
-            synchronous: 0)
+            stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0)
         describe(entry, tree: tree)
+        if backing != PS_BACKING_MEMORY, Backing.tellsExtents(fd) { findPages(entry, facts) }
         root.pointee.mounts &+= 1
         publishMount(index)
         return backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
@@ -183,6 +191,14 @@ enum Backing {
         default:
             return PS_BACKING_PAGECACHE
         }
+    }
+
+    /// Whether the file system tells where on its block device a file lies: ext2 to ext4, xfs, f2fs. btrfs tells of places
+    /// in a space of its own, and vfat nothing.
+    static func tellsExtents(_ fd: Int32) -> Bool {
+        var magic: Int64 = 0
+        guard ps_sys_file_system(fd, &magic) == 0 else { return false }
+        return magic == 0xef53 || magic == 0x5846_5342 || magic == 0xf2f5_2010
     }
 }
 

@@ -14,8 +14,16 @@ struct Mount {
     /// Index into the record of the statistics file, below PS_STATS_MOUNTS.
     var statisticsIndex: UInt32
     var pathLength: UInt32
+    /// log2 of the page size of the attached device the files lie on, bytes.
+    var pageShift: UInt32 = 0
+    /// Pages of that device; 0: none, or its file system does not tell where files lie.
+    var pageCount: UInt64 = 0
+    /// Its number, which is not that of the files on every file system.
+    var pageDevice: UInt64 = 0
+    /// Low half of the generation it is attached under.
+    var pageTag: UInt32 = 0
     /// DAX: 1: maps with MAP_SYNC, 2: does not, 0: not tried yet.
-    var synchronous: UInt32
+    var synchronous: UInt32 = 0
 }
 
 /// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it, guarded by the engine lock.

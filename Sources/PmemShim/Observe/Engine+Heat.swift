@@ -14,6 +14,16 @@ extension Engine {
         }
     }
 
+    /// The first call that a window of this process serves: of so many windows one is told of, and all where everything is
+    /// to be done at once (tests).
+    @inline(never)
+    func sampleMapped(_ target: Target, _ offset: Int64, writes: Bool) {
+        guard Settings.current.pointee.map_after == 0 || root.pointee.windows & (PS_PAGES_SAMPLE &- 1) == 1 else {
+            return
+        }
+        sample(target, offset, writes: writes)
+    }
+
     /// Counts one call on the page that holds `offset`.
     @inline(never)
     func sample(_ target: Target, _ offset: Int64, writes: Bool) {
@@ -21,6 +31,7 @@ extension Engine {
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
             let place = place(target.inode, offset, fd: target.fd)
         else { return }
+        if place.owner != nil { place.insert([]) }
         if writes {
             place.array.addWrites(1, to: place.page)
         } else {

@@ -84,6 +84,7 @@ extension Engine {
             inode.changed()
             if result != state.pointee.pending_count { inode.pointee.lastTick.store(0, ordering: .relaxed) }
         }
+        if result == -Int64(PS_EIO.rawValue), family.isRead { metBadPage(inode, fd, start) }
         if pending == PS_PENDING_SHORT.rawValue {
             let missing = state.pointee.pending_count &- max(result, 0)
             if family.isRead {

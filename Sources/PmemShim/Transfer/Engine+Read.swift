@@ -96,6 +96,7 @@ extension Engine {
         }
         let result = buffer.kernelRead(target.fd, at: start)
         let moved = Int64(max(result, 0))
+        if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, start) }
         if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
         call.leave()
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
@@ -124,7 +125,11 @@ extension Engine {
         }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: false)
-            return mayMap && isWorthMapping(target) && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_COLD
+            guard mayMap, isWorthMapping(target), mapWindow(target.fd, wantsWrite: false) else {
+                return PS_OUTCOME_COLD
+            }
+            sampleMapped(target, offset, writes: false)
+            return nil
         }
         if inode.has(InodeFlag.timesDue) {
             // relatime: the kernel moves atime at the first read after a write.

@@ -235,8 +235,9 @@ extension Engine {
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: true)
-            guard isWorthMapping(target) else { return PS_OUTCOME_COLD }
-            return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_COLD
+            guard isWorthMapping(target), mayMap, mapWindow(target.fd, wantsWrite: true) else { return PS_OUTCOME_COLD }
+            sampleMapped(target, offset, writes: true)
+            return nil
         }
         if !inode.has(InodeFlag.writable) {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_FLAGS

@@ -107,6 +107,7 @@ enum Layouts {
         MemoryLayout<Root>.size <= Arena.descriptorsOffset && MemoryLayout<Descriptor>.stride == 32
             && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64
             && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 16
+            && MemoryLayout<RememberedExtent>.stride == 32
             && MemoryLayout<Mount>.size <= 64
             && MemoryLayout<ServedTree>.size <= 64
             && MemoryLayout<ps_stats_counters>.stride == CounterLayout.stride

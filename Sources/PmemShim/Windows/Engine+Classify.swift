@@ -29,7 +29,9 @@ extension Engine {
             learn(fd, before, 0, inode: 0)
         case .unservable:
             learn(fd, before, 0, inode: 0)
-            log(fd, "passed on", "this file system is not served (see DIR:pagecache)")
+            log(
+                fd, "passed on",
+                "this file system is not served (see DIR:pagecache), or the file is encrypted or compressed")
         case .served(let mount):
             attachStatistics()
             guard let index = inodeSlot(facts, mount: mount) else {
@@ -106,7 +108,8 @@ extension Engine {
     func refreshSize(_ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts) {
         inode.pointee.size.store(facts.size, ordering: .relaxed)
         inode.clear(InodeFlag.unverified)
-        if hasHoles(facts, memory: mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)) {
+        let isMemory = mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        if inode.has(InodeFlag.bad) || hasHoles(facts, memory: isMemory) {
             // Fewer blocks than before: what was known to be allocated may be gone.
             if !inode.has(InodeFlag.sparse) || facts.blocks < inode.pointee.blocks { inode.distrust() }
         } else if inode.has(InodeFlag.sparse) {

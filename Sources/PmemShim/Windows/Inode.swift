@@ -95,6 +95,8 @@ enum InodeFlag {
     static let extended: UInt32 = 64
     /// DAX only: writes are the kernel's, since its syncs cost more than serving them saves. See ``SyncCost``.
     static let aloof: UInt32 = 128
+    /// A media error has been met in this file. Its regions are looked at before they are served, as if it had holes.
+    static let bad: UInt32 = 256
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {

@@ -68,6 +68,7 @@ struct HeatSnapshot {
         }
         for attachment in try Registry.all() where attachment.isCurrent {
             try gather(attachment, names, &gathered)
+            name(&gathered, on: attachment)
         }
         var snapshot = HeatSnapshot()
         snapshot.files = gathered.values.filter { $0.total.samples > 0 }.sorted {
@@ -81,6 +82,29 @@ struct HeatSnapshot {
         let inode: UInt64
         let birth: Int64
     }
+
+    /// Files on an attached device are known by their inodes: their names are looked for where it is mounted.
+    private static func name(_ gathered: inout [Key: File], on attachment: Attachment) {
+        var nameless = Set(gathered.filter { $1.attachment == attachment.name && $1.path.isEmpty }.keys)
+        for point in attachment.mountPoints where !nameless.isEmpty {
+            guard let names = FileManager.default.enumerator(atPath: point) else { continue }
+            var looked = 0
+            for case let name as String in names {
+                looked += 1
+                guard looked <= mostNames, !nameless.isEmpty else { break }
+                var found = stat()
+                let path = "\(point)/\(name)"
+                guard lstat(path, &found) == 0 else { continue }
+                for key in nameless where key.inode == UInt64(found.st_ino) {
+                    gathered[key]?.path = path.printable
+                    nameless.remove(key)
+                }
+            }
+        }
+    }
+
+    /// Files of a mount whose names are looked at: some seconds.
+    private static let mostNames = 500_000
 
     /// Pages of an attached device, by their owners. One whose arrays this user may not read is left out.
     private static func gather(
