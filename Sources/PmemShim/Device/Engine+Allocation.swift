@@ -76,12 +76,14 @@ extension Engine {
     private func look(_ target: Target, _ offset: Int64) {
         let first = UInt64(offset >> 12) & ~63
         let bits = allocatedPages(target.inode, target.fd, first, 64)
+        let isMemory = isMemory(target.inode)
         for index in 0..<UInt64(64) {
             let at = Int64(bitPattern: (first &+ index) << 12)
             if bits >> index & 1 != 0 {
                 guard let place = place(target.inode, at, fd: target.fd) else { break }
                 place.insert(.allocated)
-            } else if let place = knownPlace(target.inode, at), place.flags.contains(.allocated) {
+            } else if isMemory, let place = knownPlace(target.inode, at), place.flags.contains(.allocated) {
+                // Elsewhere what was written a moment ago has no place on the device yet.
                 place.remove(.allocated)
             }
         }
