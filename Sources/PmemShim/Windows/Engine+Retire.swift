@@ -102,7 +102,13 @@ extension Engine {
                     }
                     // It has lost the processor to others, and a yield does not give it back.
                     guard mayGoOn(thread(index), frame) else { break }
-                    guard rests < Engine.claimRests else { return false }
+                    guard rests < Engine.claimRests else {
+                        // Once per call: a handler may have jumped out of it, or it was cancelled, and its frame looks
+                        // alive for long. Every close would wait for it.
+                        _ = place.pointee.compareExchange(
+                            expected: frame, desired: frame & ~ServedCall.claims, ordering: .relaxed)
+                        return false
+                    }
                     ps_sys_rest(1_000)
                     rests &+= 1
                 }
