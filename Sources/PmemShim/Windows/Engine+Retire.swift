@@ -96,17 +96,22 @@ extension Engine {
                 var rounds = 0
                 while place.pointee.load(ordering: .acquiring) == frame {
                     rounds &+= 1
+                    // Asked early, and once more below: what was jumped out of, or cancelled, would else cost every close
+                    // thousands of yields, each a turn of every other process.
+                    if rounds == Engine.spins, !mayGoOn(thread(index), frame) {
+                        unclaim(place, frame)
+                        break
+                    }
                     guard rounds > Engine.claimRounds else {
                         pause(rounds)
                         continue
                     }
                     // It has lost the processor to others, and a yield does not give it back.
-                    guard mayGoOn(thread(index), frame) else { break }
-                    guard rests < Engine.claimRests else {
+                    guard mayGoOn(thread(index), frame), rests < Engine.claimRests else {
                         // Once per call: a handler may have jumped out of it, or it was cancelled, and its frame looks
                         // alive for long. Every close would wait for it.
-                        _ = place.pointee.compareExchange(
-                            expected: frame, desired: frame & ~ServedCall.claims, ordering: .relaxed)
+                        unclaim(place, frame)
+                        if rests < Engine.claimRests { break }
                         return false
                     }
                     ps_sys_rest(1_000)
@@ -115,6 +120,12 @@ extension Engine {
             }
         }
         return true
+    }
+
+    /// A call that does not end, or has been waited for: it goes on to be a call, but nobody waits for its claim again.
+    private func unclaim(_ place: UnsafeMutablePointer<Atomic<UInt>>, _ frame: UInt) {
+        _ = place.pointee.compareExchange(
+            expected: frame, desired: frame & ~ServedCall.claims, ordering: .relaxed)
     }
 
     /// Looks at a call that has claimed: about a millisecond.
