@@ -16,13 +16,13 @@ void ps_pmem_load(void)
     if (!library)
         return;
     struct ps_pmem found = {
-        .copy = (__typeof__(found.copy))dlsym(library, "pmem_memcpy"),
         .flush = (__typeof__(found.flush))dlsym(library, "pmem_flush"),
         .drain = (__typeof__(found.drain))dlsym(library, "pmem_drain"),
+        .stored = (__typeof__(found.stored))dlsym(library, "flush_recorder_stored"),
     };
     int (*has_auto_flush)(void) = (__typeof__(has_auto_flush))dlsym(library, "pmem_has_auto_flush");
     struct dl_find_object place;
-    if (!found.copy || !found.flush || !found.drain || _dl_find_object((void *)found.copy, &place) != 0)
+    if (!found.flush || !found.drain || _dl_find_object((void *)found.flush, &place) != 0)
         return; // not a libpmem we know: it stays loaded, unused
     found.begin = (uintptr_t)place.dlfo_map_start;
     found.end = (uintptr_t)place.dlfo_map_end;

@@ -146,7 +146,7 @@ struct DurableCopyTests {
         let source = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 1) }
         for at in [64, 65, 100, 127] {
             withPages { memory in
-                #expect(source.withUnsafeBytes { ps_copy_and_flush(memory + at, $0.baseAddress, count) } == 0)
+                #expect(source.withUnsafeBytes { ps_copy_durably(memory + at, $0.baseAddress, count) } == 0)
                 let bytes = UnsafeRawBufferPointer(start: memory, count: 16_384)
                 #expect(bytes[at..<at + count].elementsEqual(source))
                 #expect(bytes[at - 1] == 0xee && bytes[at + count] == 0xee)

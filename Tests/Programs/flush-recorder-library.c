@@ -1,8 +1,8 @@
 // A libpmem that records, and a witness of what the program is told is durable. One library, preloaded in front of the
 // shim under libpmem's own name (libpmem.so.1), so that the shim's dlopen finds it loaded:
 //
-// - pmem_memcpy, pmem_flush and pmem_drain do what is due, and note which bytes have been flushed, and then fenced, in the
-//   call of the program that is going on;
+// - pmem_flush and pmem_drain do what is due, and note which bytes have been flushed, and then fenced, in the call of the
+//   program that is going on; the shim says what its own copies have stored past the caches;
 // - pwrite and its kin, around the shim's: a write that the shim says it has served (its own figures) must have flushed
 //   and fenced every byte before it returned;
 // - fsync and fdatasync: one that the shim has served must find no byte that the kernel wrote for this process since the
@@ -66,16 +66,13 @@ static void note(const void *address, size_t length)
     ranges[count++] = (struct range){(uintptr_t)address, (uintptr_t)address + length - (lies ? 1 : 0), 0};
 }
 
-void *pmem_memcpy(void *to, const void *from, size_t length, unsigned flags)
+// The shim's own copies call it, where libpmem has it: they have stored whole lines past the caches, and not yet fenced.
+void flush_recorder_stored(const void *address, size_t length)
 {
-    (void)flags; // without PMEM_F_MEM_NOFLUSH it flushes, whichever stores it takes
-    char *t = to;
-    const char *f = from;
-    for (size_t i = 0; i < length; i++)
-        ((volatile char *)t)[i] = f[i];
     copies++;
-    note(to, length);
-    return to;
+    if (((uintptr_t)address | length) & 63)
+        fail("stored past the caches, but not whole lines", (long long)(uintptr_t)address, (long long)length);
+    note(address, length);
 }
 void pmem_flush(const void *address, size_t length)
 {

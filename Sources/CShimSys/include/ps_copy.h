@@ -68,25 +68,6 @@ int ps_store_whole(void *_Nullable destination, const void *_Nullable source, si
 // Non-temporal stores of whole 64-byte lines, without a fence. 0: done; 1: faulted.
 int ps_copy_lines(void *_Nullable destination, const void *_Nullable source, size_t count);
 
-// As ps_copy_through: when it has returned 0, all bytes are durable, those at both ends of the range which were stored
-// through the caches as well.
-static inline int ps_copy_and_flush(void *_Nullable destination, const void *_Nullable source, size_t count)
-{
-    char *to = (char *)destination;
-    const char *from = (const char *)source;
-    if (count < 256)
-        return ps_copy(to, from, count) | ps_flush((uintptr_t)to, count);
-    // Lines that are written in part go through the caches; the fence of the last flush is for all.
-    size_t head = -(uintptr_t)to & 63, lines = (count - head) & ~(size_t)63, tail = count - head - lines;
-    int faulted = 0;
-    if (head)
-        faulted = ps_copy(to, from, head) | ps_flush((uintptr_t)to, head);
-    faulted |= ps_copy_lines(to + head, from + head, lines);
-    if (tail)
-        faulted |= ps_copy(to + head + lines, from + head + lines, tail);
-    return faulted | ps_flush((uintptr_t)to + head + lines, tail);
-}
-
 // The caches are kept through a power loss (eADR): ps_flush is a fence from now on.
 void ps_flush_nothing(void);
 

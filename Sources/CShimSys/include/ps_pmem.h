@@ -2,8 +2,9 @@
 // of our own (ps_copy.h).
 //
 // libpmem.so.1 is loaded by dlopen, in the constructor, and only when some file system is mounted with DAX: linked, it
-// would come into every process. It chooses the instructions, and knows the machines whose caches are kept through a
-// power loss.
+// would come into every process. It chooses the instructions that flush and fence, and knows the machines whose caches are
+// kept through a power loss. Its copy is not used: ours takes a third fewer instructions for 4 KiB (789 against 1,116 for a
+// whole pwrite), and what it stores past the caches needs the fence only.
 //
 // Its functions touch pages that may vanish, as our own copies do, but their code is not ours: they are called by
 // ps_call_guarded, which notes its frame. A SIGBUS or SIGSEGV in libpmem's code below that frame resumes behind the call
@@ -18,15 +19,13 @@
 #include "ps_copy.h"
 
 struct ps_pmem {
-    // pmem_memcpy(3), with these flags; NULL: no libpmem, the rest says nothing then.
-    void *_Nullable (*_Nullable copy)(void *_Nullable destination, const void *_Nullable source, size_t count,
-                                      unsigned flags);
+    // pmem_flush(3) and pmem_drain(3); NULL: no libpmem.
     void (*_Nullable flush)(const void *_Nullable address, size_t count);
     void (*_Nullable drain)(void);
+    // Only a libpmem that records has it: told of what our copies have stored past the caches.
+    void (*_Nullable stored)(const void *_Nullable address, size_t count);
     uintptr_t begin, end; // its code
 };
-#define PS_PMEM_NODRAIN 1u
-#define PS_PMEM_NONTEMPORAL 2u
 
 // Written once, by the constructor.
 extern struct ps_pmem ps_pmem __attribute__((visibility("hidden")));
@@ -54,27 +53,37 @@ static inline bool ps_call_resumes(uintptr_t at, uintptr_t stack)
 
 // ---- for the engine ----
 
+// Makes durable what lies in [address, address + count) and was stored before, and all that was stored past the caches.
+// 1: it faulted.
+static inline int ps_flush_durably(uintptr_t address, size_t count)
+{
+    if (ps_pmem.flush == NULL)
+        return ps_flush(address, count);
+    int faulted = count ? ps_call_guarded((const void *)ps_pmem.flush, address, count, 0, 0) : 0;
+    ps_pmem.drain();
+    return faulted;
+}
+
 // Copies into a window; when it has returned 0, all bytes are durable. 1: it faulted.
 static inline int ps_copy_durably(void *_Nullable destination, const void *_Nullable source, size_t count)
 {
-    if (ps_pmem.copy == NULL)
-        return ps_copy_and_flush(destination, source, count);
-    unsigned flags = PS_PMEM_NODRAIN | (count >= 256 ? PS_PMEM_NONTEMPORAL : 0);
-    int faulted = ps_call_guarded((const void *)ps_pmem.copy, (uintptr_t)destination, (uintptr_t)source, count, flags);
-    ps_pmem.drain();
-    return faulted;
+    char *to = (char *)destination;
+    const char *from = (const char *)source;
+    if (count < 256)
+        return ps_copy(to, from, count) | ps_flush_durably((uintptr_t)to, count);
+    // Lines that are written in part go through the caches; the fence of the last flush is for all.
+    size_t head = -(uintptr_t)to & 63, lines = (count - head) & ~(size_t)63, tail = count - head - lines;
+    int faulted = 0;
+    if (head)
+        faulted = ps_copy(to, from, head) | ps_flush_durably((uintptr_t)to, head);
+    faulted |= ps_copy_lines(to + head, from + head, lines);
+    if (__builtin_expect(ps_pmem.stored != NULL, 0) && !faulted)
+        ps_pmem.stored(to + head, lines);
+    if (tail)
+        faulted |= ps_copy(to + head + lines, from + head + lines, tail);
+    return faulted | ps_flush_durably((uintptr_t)to + head + lines, tail);
 }
-// Makes durable what lies in [address, address + count) and was stored before. 1: it faulted.
-static inline int ps_flush_durably(uintptr_t address, size_t count)
-{
-    if (ps_pmem.copy == NULL)
-        return ps_flush(address, count);
-    int faulted = ps_call_guarded((const void *)ps_pmem.flush, address, count, 0, 0);
-    ps_pmem.drain();
-    return faulted;
-}
-// As ps_copy_durably for short ones, whole or not at all, whoever is killed: 1 as well for lengths that this cannot be
-// done for.
+// The same for short ones, whole or not at all, whoever is killed: 1 as well for lengths that this cannot be done for.
 static inline int ps_store_durably(void *_Nullable destination, const void *_Nullable source, size_t count)
 {
     return ps_store_whole(destination, source, count) || ps_flush_durably((uintptr_t)destination, count);

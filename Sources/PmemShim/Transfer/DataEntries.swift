@@ -67,7 +67,12 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
 @inline(never)
 private func slowPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
-    if target.word.has(DescriptorWord.durable), engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
+    if target.word.has(DescriptorWord.durable) {
+        if engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
+        if ps_single_threaded(), target.inode.has(InodeFlag.aloof) {
+            return engine.passOn(target, PS_OUTCOME_COLD, offset, count, tick: ps_sys_coarse_now())
+        }
+    }
     return engine.positionedWrite(target, PlainWrite(buffer: buffer, count: count), offset)
 }
 
