@@ -58,7 +58,7 @@ lost() {
 }
 
 status=0
-for fs in ext4 xfs; do
+for fs in ${IMAGE_SYSTEMS:-ext4 xfs}; do
     make_file_system "$fs"
     declare -A found=()
     tested=0
