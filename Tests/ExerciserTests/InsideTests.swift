@@ -4,8 +4,8 @@ import Testing
 /// What `scripts/test --inside` exercises in the machine of `scripts/dax-vm`, where an operation takes ten times as long.
 private let plan: [Exercise] = [ScratchMount.Kind.ext4DAX, .xfsDAX].flatMap { kind in
     [
-        Exercise(kind: kind, firstSeed: 1, sequences: 4, length: 1000),
-        Exercise(kind: kind, firstSeed: 1000, sequences: 2, length: 1000, mapAfter: nil, options: ["--huge"]),
+        Exercise(kind: kind, firstSeed: 1, sequences: 3, length: 1000),
+        Exercise(kind: kind, firstSeed: 1000, sequences: 1, length: 1000, mapAfter: nil, options: ["--huge"]),
         Exercise(kind: kind, firstSeed: 2000, sequences: 1, length: 1000, options: ["--modes", "all"]),
     ]
 }

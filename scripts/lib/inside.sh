@@ -17,7 +17,8 @@ test_in_machine() {
 inside_environment() {
     [[ -n ${DAX_VM_EXT4:-} && -n ${DAX_VM_XFS:-} ]] ||
         die "--inside is for the machine: scripts/dax-vm scripts/test --inside"
-    export PMEMSHIM_LIBRARY=$ROOT/.build/release/libpmemshim.so PMEMSHIM_SHIMCTL=$ROOT/.build/release/shimctl
+    export PMEMSHIM_LIBRARY=${PMEMSHIM_LIBRARY:-$ROOT/.build/release/libpmemshim.so}
+    export PMEMSHIM_SHIMCTL=$ROOT/.build/release/shimctl
     export PMEMSHIM_PROGRAMS=$ROOT/.build/programs
 }
 
