@@ -192,7 +192,7 @@ extension Engine {
             return false
         }
         let before = target.inode.pointee.blocks
-        refreshSize(target.inode, facts)
+        refreshSize(target.inode, facts, fd: target.fd)
         return facts.blocks < before && target.inode.has(InodeFlag.sparse)
     }
 }

@@ -22,7 +22,7 @@ extension Engine {
     func resized(of fd: Int32, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
         var facts = ps_file_facts()
         guard ps_sys_facts_of_descriptor(fd, &facts) == 0 else { return }
-        resized(facts, emptiedFrom: emptiedFrom, emptiedTo: emptiedTo)
+        resized(facts, emptiedFrom: emptiedFrom, emptiedTo: emptiedTo, fd: fd)
     }
 
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has
@@ -54,7 +54,7 @@ extension Engine {
     /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.
     ///
     /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes.
-    func resized(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
+    func resized(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0, fd: Int32? = nil) {
         var changed: UnsafeMutablePointer<Inode>?
         if let lock = EngineLock(self) {
             if let index = findInode(device: facts.device, number: facts.inode) {
@@ -69,7 +69,7 @@ extension Engine {
         if let index = findInode(device: facts.device, number: facts.inode) {
             inode(index).changed()
             inode(index).forgetReady()
-            refreshSize(inode(index), facts)
+            refreshSize(inode(index), facts, fd: fd)
             if inode(index).has(InodeFlag.sparse) {
                 // What was proved of its regions was proved before.
                 inode(index).distrust()

@@ -31,7 +31,7 @@ extension Engine {
             let step = Int64(1) << Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).stepShift
             let fits = inode.pointee.length.load(ordering: .relaxed) &- step >= facts.size
             if fits, inode.has(InodeFlag.writable) || !wantsWrite {
-                refreshSize(inode, facts)
+                refreshSize(inode, facts, fd: fd)
                 return true
             }
             // A read-only descriptor must not take the writable window away for the sake of length.
@@ -59,7 +59,7 @@ extension Engine {
         inode.pointee.length.store(needed, ordering: .releasing)
         root.pointee.windows &+= 1
         countWindow(inode, bytes: needed, mapped: true)
-        refreshSize(inode, facts)
+        refreshSize(inode, facts, fd: fd)
         log(fd, "served", "")
         return true
     }
