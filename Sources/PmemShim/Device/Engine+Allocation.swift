@@ -220,6 +220,27 @@ extension Engine {
         raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
     }
 
+    /// The same of a file that may have no slot any more, or not yet: what this process has mapped of the first 8 GiB behind
+    /// `start` is looked for by the file's identity.
+    func emptiedUnknown(_ facts: ps_file_facts, from start: Int64, to end: Int64) {
+        guard start >= 0, start < end, root.pointee.sections.load(ordering: .relaxed) > 0 else { return }
+        let identity = PageKey.identity(facts)
+        let first = UInt64(start) >> 27
+        for section in first..<min(first &+ 64, (UInt64(end) >> 27) &+ 1) {
+            let key = PageKey.section(identity, section)
+            guard let base = findSection(key), base != 0, let array = array(base, PageKey.tag(key)) else { continue }
+            var page: UInt64 = section == first ? UInt64(start) >> 12 & UInt64(PS_DEVICE_SECTION_PAGES &- 1) : 0
+            while page < array.pageCount, (section << 15 &+ page) << 12 < UInt64(end) {
+                guard array.isGroupReady(of: page) else {
+                    page = (page | UInt64(PS_DEVICE_GROUP_PAGES &- 1)) &+ 1
+                    continue
+                }
+                array.remove(.allocated, of: page)
+                page &+= 1
+            }
+        }
+    }
+
     /// Holes may have come into [start, end): nothing there is known to be allocated.
     func emptied(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) {
         // What had been in those blocks is another's now, and says so itself.

@@ -130,6 +130,7 @@ extension Engine {
                 ? mappedDeviceSection(inode, section) : mappedSection(key, facts, section, fd)
             entry.pointee.base.store(base, ordering: .relaxed)
             entry.pointee.key.store(key, ordering: .releasing)
+            root.pointee.sections.wrappingAdd(1, ordering: .relaxed)
             return base
         }
         return 0

@@ -24,6 +24,9 @@ struct Root: ~Copyable {
     /// Slots of inodes handed out so far. Changed with the engine lock held; without it, only whether there are any.
     let usedInodes: Atomic<UInt32>
 
+    /// Page arrays mapped so far.
+    let sections: Atomic<UInt32>
+
     // What follows is guarded by the engine lock.
     var freeInode: UInt32
     var windows: UInt32

@@ -56,6 +56,7 @@ extension Engine {
     /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes.
     func resized(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0, fd: Int32? = nil) {
         var changed: UnsafeMutablePointer<Inode>?
+        if emptiedFrom < emptiedTo { emptiedUnknown(facts, from: emptiedFrom, to: emptiedTo) }
         if let lock = EngineLock(self) {
             if let index = findInode(device: facts.device, number: facts.inode) {
                 let inode = inode(index)
