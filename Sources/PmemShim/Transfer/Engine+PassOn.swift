@@ -121,6 +121,9 @@ extension Engine {
             }
         }
         grown(inode, fd, from: end &- result, to: end, isWrite: !family.isRead)
-        if !family.isRead { written(inode, fd, from: end &- result, to: end) }
+        guard !family.isRead, inode.has(InodeFlag.sparse) else { return }
+        // Where it began is only presumed: what was not written must not be taken for allocated.
+        if family.isImplicit, ps_sys_seek_by(fd, 0) != Int(end) { return }
+        written(inode, fd, from: end &- result, to: end)
     }
 }
