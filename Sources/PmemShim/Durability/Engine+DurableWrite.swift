@@ -8,7 +8,8 @@ extension Engine {
     /// Below 512 bytes only what one instruction stores: small overwrites are the commit points of databases, and must not
     /// be torn by a kill.
     func durableWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
-        guard ps_single_threaded(), isUserRange(UInt(bitPattern: buffer), count),
+        guard ps_single_threaded(), count >= smallestServedWrite || (count <= 32 && count & 3 == 0),
+            isUserRange(UInt(bitPattern: buffer), count),
             let range = Engine.fastRange(
                 fd, offset, count, rights: DescriptorWord.writes, writes: true, durably: true)
         else { return false }
