@@ -122,7 +122,8 @@ extension UnsafeMutablePointer where Pointee == Inode {
 
     func setGeometry(_ geometry: Geometry) {
         pointee.geometry.store(geometry.bits, ordering: .relaxed)
-        pointee.counters.store(UInt32(truncatingIfNeeded: geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
+        pointee.counters.store(
+            UInt32(truncatingIfNeeded: geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
     }
 
     /// All regions cold, as in a slot of a new inode.
