@@ -48,14 +48,17 @@ read_through() {
 
 # inside_page_cache [MIB]: reading a file on DAX, with the shim and without, leaves nothing in the page cache; elsewhere it leaves the file there.
 inside_page_cache() {
-    local size=${1:-64} directory grown=0 served status=0 image=/run/page-cache.image
-    truncate --size=$((size + 64))M "$image"
+    local size=${1:-64} plain directory grown=0 served status=0 image=/run/page-cache.image
+    plain=$((size < 128 ? size : 128)) # image and cache of it are in memory
+    truncate --size=$((plain + 64))M "$image"
     mkfs.ext4 -q -F "$image"
     mkdir -p /run/page-cache
     mount -o loop "$image" /run/page-cache
-    for directory in "$DAX_VM_EXT4" "$DAX_VM_XFS" /run/page-cache; do
+    dd if=/dev/zero of=/run/page-cache/large bs=1M count="$plain" status=none
+    for directory in "$DAX_VM_EXT4" "$DAX_VM_XFS"; do
         dd if=/dev/zero of="$directory/large" bs=1M count="$size" status=none
     done
+    free -m
     for directory in "$DAX_VM_EXT4" "$DAX_VM_XFS"; do
         read_through "$directory/large"
         printf '    %-60s %4d MiB\n' "$directory: $size MiB read, page cache grown by" "$grown"
@@ -71,8 +74,8 @@ inside_page_cache() {
     done
     # Elsewhere it does grow: it is measured rightly.
     read_through /run/page-cache/large
-    printf '    %-60s %4d MiB\n' "ext4 without DAX: $size MiB read, grown by" "$grown"
-    ((grown > size * 3 / 4)) || status=1
+    printf '    %-60s %4d MiB\n' "ext4 without DAX: $plain MiB read, grown by" "$grown"
+    ((grown > plain * 3 / 4)) || status=1
     free -m
     umount /run/page-cache
     rm "$image"
