@@ -96,7 +96,7 @@ bench_dax_pgbench() {
 
 # The machine's page cache, before and after reading MIB from ext4 and from xfs. The contrast needs as much memory again.
 bench_dax_cache() {
-    find_release
+    [[ -f $ROOT/.build/release/libpmemshim.so ]] || build_release
     make --silent -C "$ROOT/Tests/Programs" OUT="$ROOT/.build/programs" || die "building the programs failed"
     "$ROOT/scripts/dax-vm" --nvdimm-size 2048 --memory 2048 "$ROOT/scripts/bench" dax-cache-inside "$1"
 }
