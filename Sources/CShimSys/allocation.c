@@ -88,18 +88,14 @@ static long extents(int fd, uint64_t offset, uint64_t length, struct extents *fo
     return r;
 }
 
-static bool is_direct(const struct fiemap_extent *extent)
-{
-    return (extent->fe_flags
-            & (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED | FIEMAP_EXTENT_DATA_ENCRYPTED
-               | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_DATA_TAIL))
-        == 0;
-}
+// The blocks are not, or not yet, the bytes of the file.
+#define NOT_DIRECT                                                                                                     \
+    (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_ENCODED | FIEMAP_EXTENT_DATA_ENCRYPTED             \
+     | FIEMAP_EXTENT_NOT_ALIGNED | FIEMAP_EXTENT_DATA_INLINE | FIEMAP_EXTENT_DATA_TAIL)
+#define NOT_WRITTEN (NOT_DIRECT | FIEMAP_EXTENT_UNWRITTEN)
 
-static bool is_written(const struct fiemap_extent *extent)
-{
-    return is_direct(extent) && (extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN) == 0;
-}
+static bool is_direct(const struct fiemap_extent *extent) { return (extent->fe_flags & NOT_DIRECT) == 0; }
+static bool is_written(const struct fiemap_extent *extent) { return (extent->fe_flags & NOT_WRITTEN) == 0; }
 
 long ps_sys_extent(int fd, uint64_t offset, struct ps_extent *extent)
 {
@@ -115,27 +111,37 @@ long ps_sys_extent(int fd, uint64_t offset, struct ps_extent *extent)
     return 0;
 }
 
-// How far the file is written without a gap from `offset` on, at most to `end`.
-static uint64_t written_until(int fd, uint64_t offset, uint64_t end)
+// How far extents without any of the flags `barred` reach without a gap from `offset` on: to `end` at most, and no further
+// than the kernel tells in `rounds` answers.
+static uint64_t reaches(int fd, uint64_t offset, uint64_t end, uint32_t barred, uint64_t rounds)
 {
     struct extents found;
-    while (offset < end) {
+    for (; offset < end && rounds > 0; rounds--) {
         if (extents(fd, offset, end - offset, &found) < 0 || found.count == 0)
             return offset;
         for (unsigned i = 0; i < found.count && offset < end; i++) {
             const struct fiemap_extent *extent = &found.list[i];
-            if (!is_written(extent) || extent->fe_logical > offset || extent->fe_length == 0
+            if ((extent->fe_flags & barred) || extent->fe_logical > offset || extent->fe_length == 0
                 || offset - extent->fe_logical >= extent->fe_length)
                 return offset;
             offset = extent->fe_logical + extent->fe_length;
         }
     }
-    return end;
+    return offset < end ? offset : end;
+}
+
+bool ps_sys_is_written(int fd, int64_t start, int64_t length)
+{
+    // Shared space among them: a store would have to be given a copy first.
+    const uint32_t barred = ~(uint32_t)(FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED);
+    uint64_t end = (uint64_t)start + (uint64_t)length;
+    return reaches(fd, (uint64_t)start, end, barred, 16) == end;
 }
 
 bool ps_sys_all_extent_pages(int fd, uint64_t first, uint64_t count)
 {
-    return written_until(fd, first << 12, (first + count) << 12) == (first + count) << 12;
+    const uint64_t end = (first + count) << 12;
+    return reaches(fd, first << 12, end, NOT_WRITTEN, count) == end;
 }
 
 uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count)

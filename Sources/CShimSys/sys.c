@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fiemap.h>
-#include <linux/fs.h>
 #include <linux/membarrier.h>
 #include <signal.h>
 #include <string.h>
@@ -95,30 +93,6 @@ long ps_sys_sync_facts(int fd, struct ps_sync_facts *out)
     out->blocks = s.st_blocks;
     out->ctime = (int64_t)s.st_ctim.tv_sec * 1000000000 + s.st_ctim.tv_nsec;
     return 0;
-}
-
-bool ps_sys_is_written(int fd, int64_t start, int64_t length)
-{
-    enum { EXTENTS = 16, ROUNDS = 16 };
-    // The extents follow the head, as the kernel wants it.
-    uint64_t room[(sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)) / sizeof(uint64_t)];
-    struct fiemap *map = (struct fiemap *)room;
-    int64_t end = start + length;
-    for (int round = 0; round < ROUNDS && start < end; round++) {
-        *map = (struct fiemap){
-            .fm_start = (uint64_t)start, .fm_length = (uint64_t)(end - start), .fm_extent_count = EXTENTS};
-        // Without FIEMAP_FLAG_SYNC, which would write the file back first.
-        if (ps_sys_call3(SYS_ioctl, fd, FS_IOC_FIEMAP, (long)map) < 0 || map->fm_mapped_extents == 0)
-            return false;
-        for (unsigned i = 0; i < map->fm_mapped_extents && i < EXTENTS; i++) {
-            const struct fiemap_extent *extent = &map->fm_extents[i];
-            if (extent->fe_flags & ~(uint32_t)(FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED)
-                || extent->fe_logical > (uint64_t)start)
-                return false;
-            start = (int64_t)(extent->fe_logical + extent->fe_length);
-        }
-    }
-    return start >= end;
 }
 
 bool ps_sys_is_block_device(int fd, uint64_t number)

@@ -31,15 +31,15 @@ static int origin(const unsigned char *bytes, long count, long at)
 static bool going(void) { return !__atomic_load_n(&done, __ATOMIC_ACQUIRE); }
 
 // A file that no number of `numbers` ever names: its windows come and go all the while, and use any address that is
-// given back too soon.
+// given back too soon. Its numbers are far from those that others get.
+static int stranger_number;
+
 static void *stranger(void *unused)
 {
     (void)unused;
     unsigned char bytes[SPAN];
-    int low = open("stranger", O_RDWR), high = fcntl(low, F_DUPFD, 500);
-    close(low);
     while (going()) {
-        int fd = fcntl(high, F_DUPFD, 600); // far from the numbers that others get
+        int fd = fcntl(stranger_number, F_DUPFD, 600);
         for (int i = 0; i < 4; i++)
             if (pread(fd, bytes, SPAN, i * SPAN) != SPAN || origin(bytes, SPAN, i * SPAN) != STRANGER)
                 complain();
@@ -53,6 +53,10 @@ static pthread_t threads[THREADS + 1];
 static void begin(void *(*body)(void *))
 {
     make_file("stranger", STRANGER, FILE_SIZE);
+    // Here, not in the thread: opened there, it could be given the number a test has just closed and counts on.
+    int low = open("stranger", O_RDWR);
+    stranger_number = fcntl(low, F_DUPFD, 500);
+    close(low);
     fcntl(0, F_DUPFD, 700); // the kernel's table is large enough: growing it takes the time of all threads
     for (long i = 0; i <= THREADS; i++)
         if (pthread_create(&threads[i], NULL, i < THREADS ? body : stranger, (void *)i) != 0)
@@ -201,6 +205,7 @@ static void unlinked_while_copied(void)
 #define LOGS 2
 #define RECORD 2048l
 #define RECORDS 9000 /* fewer than either file has */
+#define QUIET 1000   /* so many before the first dup2: later, on a busy machine, nobody may be served at all */
 static long sequence;
 
 // Records of one size, each in one piece in one of the files, wherever its number led at that moment.
@@ -232,6 +237,8 @@ static void replaced_while_written(void)
     }
     numbers[0] = dup(logs[0]);
     begin(log_records);
+    while (__atomic_load_n(&sequence, __ATOMIC_RELAXED) < QUIET)
+        usleep(100);
     for (long i = 0; __atomic_load_n(&sequence, __ATOMIC_RELAXED) < RECORDS; i++) {
         dup2(logs[i % LOGS], numbers[0]);
         if (i % 8 == 0) // nobody is served while it is being replaced
@@ -306,6 +313,8 @@ static void replaced_while_read(void)
     free(words);
     numbers[0] = dup(logs[0]);
     begin(take_records);
+    while (__atomic_load_n(&turns, __ATOMIC_RELAXED) < QUIET)
+        usleep(100);
     for (long i = 0; __atomic_load_n(&turns, __ATOMIC_RELAXED) < RECORDS; i++) {
         dup2(logs[i % LOGS], numbers[0]);
         if (i % 8 == 0) // nobody is served while it is being replaced

@@ -32,4 +32,8 @@ long ps_sys_extent(int fd, uint64_t offset, struct ps_extent *_Nonnull extent);
 uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count);
 bool ps_sys_all_extent_pages(int fd, uint64_t first, uint64_t count);
 
+// Whether all of [start, start + length) of the file has space of its own that has been written to: no hole, nothing
+// that is only preallocated, shared or encoded (FIEMAP). False as well where the file is in too many pieces to look at.
+bool ps_sys_is_written(int fd, int64_t start, int64_t length);
+
 #endif

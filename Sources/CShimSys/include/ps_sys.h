@@ -70,9 +70,6 @@ struct ps_sync_facts {
     int64_t ctime;
 };
 long ps_sys_sync_facts(int fd, struct ps_sync_facts *_Nonnull facts);
-// Whether all of [start, start + length) of the file has space of its own that has been written to: no hole, nothing
-// that is only preallocated, shared or encoded (FIEMAP). False as well where the file is in too many pieces to look at.
-bool ps_sys_is_written(int fd, int64_t start, int64_t length);
 // Facts of `path` (symbolic links followed), without opening it.
 long ps_sys_facts_of_path(const char *_Nonnull path, struct ps_file_facts *_Nonnull facts);
 

@@ -88,6 +88,7 @@ extension Engine {
 
     /// A positioned write that is the kernel's. With one thread the next libc symbol does it; with more it is done
     /// here, alone in its stripes: natively two writers of one inode never mix, so a copy of ours must not mix with it.
+    /// (``implicitWrite(_:_:)`` does the same with the place it claims.)
     private func kernelWrite<Buffer: TransferBuffer>(
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ outcome: ps_outcome
     ) -> Int64 {
@@ -95,9 +96,8 @@ extension Engine {
         if outcome == PS_OUTCOME_TICK { sample(target, offset, writes: true) }
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         let durable = target.word.has(DescriptorWord.durable)
-        guard durable || !ps_single_threaded(), offset >= 0, buffer.count > 0, target.word.has(DescriptorWord.writes),
-            target.inode.pointee.base.load(ordering: .relaxed) != 0,
-            offset < target.inode.pointee.size.load(ordering: .relaxed)
+        let isWatched = durable && target.inode.pointee.base.load(ordering: .relaxed) != 0
+        guard mayMeetCopies(target, offset, buffer.count) || (isWatched && isInside(target, offset, buffer.count))
         else { return passOn(target, outcome, offset, buffer.count, tick: tick) }
         guard let call = target.thread.enter() else {
             return passOn(target, outcome, offset, buffer.count, tick: tick)
@@ -117,6 +117,19 @@ extension Engine {
             target.thread.passed(target.geometry.statistics, written: Int64(result))
         }
         return Int64(result)
+    }
+
+    /// Whether a write that is the kernel's may meet a copy of another thread's: also where there is no window yet, since
+    /// one may come while the kernel is writing.
+    @inline(__always)
+    private func mayMeetCopies(_ target: Target, _ offset: Int64, _ count: Int) -> Bool {
+        !ps_single_threaded() && isInside(target, offset, count) && !target.inode.has(InodeFlag.refused)
+    }
+
+    @inline(__always)
+    private func isInside(_ target: Target, _ offset: Int64, _ count: Int) -> Bool {
+        offset >= 0 && count > 0 && target.word.has(DescriptorWord.writes)
+            && offset < target.inode.pointee.size.load(ordering: .relaxed)
     }
 
     /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime. Returns the tick
@@ -142,23 +155,28 @@ extension Engine {
         let guess = target.descriptor.pointee.guess.load(ordering: .relaxed)
         let count = buffer.count
         let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
-        guard count >= smallestServedWrite, target.word.has(DescriptorWord.writes),
+        let durable = target.word.has(DescriptorWord.durable)
+        // Why the kernel is to do it; nothing: it may be served.
+        var refusal: ps_outcome?
+        if count >= smallestServedWrite, target.word.has(DescriptorWord.writes),
             target.looksServable(guess, count, limit: limit)
                 || arePagesKnown(target, guess, count, limit: limit),
             isReady(target, guess, count)
-        else {
-            if target.word.has(DescriptorWord.durable), isDurableAppend(target, count) { return Int64.min &+ 1 }
-            let outcome = whyNotWrite(target, guess, count, mayMap: true) ?? PS_OUTCOME_COLD
-            let tick = noteKernelWrite(target, outcome)
-            return passOn(target, outcome, guess, count, tick: tick)
+        {
+            if !isTickTaken(target) { refusal = PS_OUTCOME_TICK }
+        } else {
+            if durable, isDurableAppend(target, count) { return Int64.min &+ 1 }
+            refusal = whyNotWrite(target, guess, count, mayMap: true) ?? PS_OUTCOME_COLD
         }
-        // On DAX the kernel's write is one at the place we claim, so that we know what it has written.
-        let durable = target.word.has(DescriptorWord.durable)
-        let isTickOurs = isTickTaken(target)
-        guard isTickOurs || durable else {
-            let tick = noteKernelWrite(target, PS_OUTCOME_TICK)
-            sample(target, guess, writes: true)
-            return passOn(target, PS_OUTCOME_TICK, guess, count, tick: tick)
+        if let refusal {
+            // A write at a place we have claimed is alone in its stripes; and on DAX we know what it has written.
+            let isClaimed =
+                refusal == PS_OUTCOME_TICK && durable || (ps_given_way() == 0 && mayMeetCopies(target, guess, count))
+            guard isClaimed else {
+                let tick = noteKernelWrite(target, refusal)
+                if refusal == PS_OUTCOME_TICK { sample(target, guess, writes: true) }
+                return passOn(target, refusal, guess, count, tick: tick)
+            }
         }
         guard let call = target.thread.enterToClaim() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
         guard target.mayClaim() else {
@@ -172,8 +190,9 @@ extension Engine {
         }
         let start = end &- Int64(count)
         var outcome = PS_OUTCOME_OFFSET
-        if start == guess || isServable(target, start, count, limit: limit) {
-            guard isTickOurs else { return claimedWrite(target, call, buffer, start, PS_OUTCOME_TICK) }
+        if let refusal {
+            outcome = refusal
+        } else if start == guess || isServable(target, start, count, limit: limit) {
             outcome = overwritten(target, call, buffer, start, limit)
             if outcome == PS_OUTCOME_SERVED {
                 call.leave()

@@ -6,11 +6,8 @@ import SystemPackage
 /// What the page arrays of a device say: read, never mapped (a mapping could fault), and only as far as bits above say
 /// that there is something.
 struct LayerScan {
-    private let descriptor: FileDescriptor
-    /// Where the arrays begin in what `descriptor` reads.
-    private let start: UInt64
+    private let reader: PageArrayReader
     private let geometry: DeviceGeometry
-    private let tag: UInt32
 
     struct SectionState {
         let section: UInt64
@@ -31,10 +28,8 @@ struct LayerScan {
     }
 
     init(_ descriptor: FileDescriptor, at start: UInt64, _ superblock: Superblock) {
-        self.descriptor = descriptor
-        self.start = start
+        reader = PageArrayReader(descriptor: descriptor, start: start, tag: superblock.tag)
         geometry = superblock.geometry
-        tag = superblock.tag
         // One page of every 2 MiB: what is read ahead would be the greater part, and stays behind in the cache.
         _ = posix_fadvise(descriptor.rawValue, 0, 0, POSIX_FADV_RANDOM)
     }
@@ -46,7 +41,7 @@ struct LayerScan {
             progress(section)
             let first = section * pagesPerSection
             // The group's word of the first descriptor stands in the same 64 bytes.
-            guard let head = try pages(from: first, count: 1), head.isSectionReady(of: 0) else { continue }
+            guard let head = try reader.pages(from: first, count: 1), head.isSectionReady(of: 0) else { continue }
             var state = SectionState(section: section)
             let end = (first + geometry.pages(inSection: section) + pagesPerGroup - 1) / pagesPerGroup
             for group in first / pagesPerGroup..<end { try add(group, to: &totals, &state) }
@@ -59,10 +54,10 @@ struct LayerScan {
 
     private func add(_ group: UInt64, to totals: inout Totals, _ state: inout SectionState) throws {
         let first = group * pagesPerGroup
-        guard let head = try pages(from: first, count: 1), head.isGroupReady(of: 0) else { return }
+        guard let head = try reader.pages(from: first, count: 1), head.isGroupReady(of: 0) else { return }
         state.groupsReady += 1
         let count = min(pagesPerGroup, geometry.pageCount - first)
-        guard let whole = try pages(from: first, count: count) else { return }
+        guard let whole = try reader.pages(from: first, count: count) else { return }
         for page in 0..<whole.pageCount {
             let flags = whole.flags(of: page)
             if flags.contains(.ready) { state.pagesReady += 1 }
@@ -87,11 +82,11 @@ struct LayerScan {
     /// - Parameter page: below the device's count.
     func page(_ page: UInt64) throws -> PageState {
         // One after the other: what is read lies in the same room.
-        let section = try pages(from: page / pagesPerSection * pagesPerSection, count: 1)
+        let section = try reader.pages(from: page / pagesPerSection * pagesPerSection, count: 1)
         let sectionReady = section?.isSectionReady(of: 0) ?? false
-        let group = try pages(from: page / pagesPerGroup * pagesPerGroup, count: 1)
+        let group = try reader.pages(from: page / pagesPerGroup * pagesPerGroup, count: 1)
         let groupReady = sectionReady && (group?.isGroupReady(of: 0) ?? false)
-        guard groupReady, let own = try pages(from: page, count: 1) else {
+        guard groupReady, let own = try reader.pages(from: page, count: 1) else {
             return PageState(
                 sectionReady: sectionReady, groupReady: groupReady, flags: [], owner: nil, reads: 0, writes: 0)
         }
@@ -99,31 +94,6 @@ struct LayerScan {
             sectionReady: true, groupReady: true, flags: own.flags(of: 0), owner: own.owner(of: 0),
             reads: own.reads(of: 0), writes: own.writes(of: 0))
     }
-
-    /// Copies `count` descriptors, at most a group's, from page `first` on; page 0 of the result is `first`, and it is
-    /// valid until the next call. Beyond the end of a device that was cut, zeros, which is the initial state.
-    private func pages(from first: UInt64, count: UInt64) throws -> PageArray? {
-        let bytes = Int(count) * Int(PS_DEVICE_DESCRIPTOR)
-        let target = UnsafeMutableRawBufferPointer(rebasing: Self.room[..<bytes])
-        target.initializeMemory(as: UInt8.self, repeating: 0)
-        var filled = 0
-        let offset = Int64(start) + Int64(first) * Int64(PS_DEVICE_DESCRIPTOR)
-        try DeviceFile.complaining("the page arrays") {
-            while filled < bytes {
-                let count = try descriptor.read(
-                    fromAbsoluteOffset: offset + Int64(filled),
-                    into: UnsafeMutableRawBufferPointer(rebasing: target[filled...]))
-                if count == 0 { break }
-                filled += count
-            }
-        }
-        guard let base = target.baseAddress else { return nil }
-        return PageArray(base: base, byteCount: bytes, pageCount: count, tag: tag)
-    }
-
-    /// One group's descriptors; this program has one thread.
-    private nonisolated(unsafe) static let room = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: Int(PS_DEVICE_GROUP_PAGES * PS_DEVICE_DESCRIPTOR), alignment: 64)
 }
 
 private let pagesPerSection = UInt64(PS_DEVICE_SECTION_PAGES)
