@@ -39,6 +39,19 @@ import Testing
         expectServed(counts)
     }
 
+    /// Random bytes, and words that count but lie, every 10 ms in what all processes of the server share.
+    @Test("page arrays overwritten while pgbench runs change nothing that a server sees", arguments: [0, nil])
+    func noise(mapAfter: Int?) throws {
+        let (served, counts) = try run("concurrent", preload: true, mapAfter: mapAfter, scribbling: true)
+
+        let expected = ["balanced", "balanced", "balanced", "Bad checksums:  0", "amcheck clean", "balanced"]
+        #expect(served.lines.dropLast().map(String.init) == expected)
+        let scribbled = served.stderr.split(separator: " ")
+        #expect(scribbled.count == 3 && Int(scribbled[1]) ?? 0 > 10, "\(served.stderr)")
+        #expect(served.ending == .exited(0))
+        expectServed(counts)
+    }
+
     /// The short form of `scripts/crash postgres`, which also takes copies meanwhile.
     @Test("eight clients, a server process killed every other second, a restart in immediate mode: totals agree")
     func killed() throws {
@@ -64,14 +77,18 @@ import Testing
         #expect(counts.notes == [])
     }
 
-    private func run(_ scenario: String, preload: Bool, mapAfter: Int?) throws -> (run: Run, counts: ServedCounts) {
+    private func run(
+        _ scenario: String, preload: Bool, mapAfter: Int?, scribbling: Bool = false
+    ) throws -> (run: Run, counts: ServedCounts) {
         let statistics = try ScratchDirectory()
         defer { statistics.close() }
         // Ended by SIGTERM where it hangs, so that it can stop its servers.
-        let arguments = [
-            "150", "/usr/bin/bash", "\(Shim.packageRoot)/Tests/DatabaseTests/Programs/postgres.sh", scenario,
-            preload ? try Shim.library : "none", mapAfter.map(String.init) ?? "default", statistics.path,
-        ]
+        let noise = scribbling ? [try Programs.path("scribble"), "\(statistics.path)/pages"] : []
+        let arguments =
+            ["150"] + noise + [
+                "/usr/bin/bash", "\(Shim.packageRoot)/Tests/DatabaseTests/Programs/postgres.sh", scenario,
+                preload ? try Shim.library : "none", mapAfter.map(String.init) ?? "default", statistics.path,
+            ]
         // The script itself runs natively; it gives the shim to the server.
         let run = try TestSupport.run("/usr/bin/timeout", arguments, preload: false, timeout: .seconds(180))
         return (run, try ServedCounts.read(runtimeDirectory: statistics.path))

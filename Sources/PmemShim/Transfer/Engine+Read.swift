@@ -97,8 +97,11 @@ extension Engine {
         let result = buffer.kernelRead(target.fd, at: start)
         let moved = Int64(max(result, 0))
         if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, start) }
-        if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
+        if moved < Int64(buffer.count), target.isStillMeant() {
+            _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count))
+        }
         call.leave()
+        target.hasEnded(self)
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
         // Nothing read: the offset was behind the end, which says nothing of the size.
         if moved > 0 { grown(target.inode, target.fd, from: start, to: start &+ moved, isWrite: false) }

@@ -222,8 +222,11 @@ extension Engine {
         if alone { stripes.release(self, target.inode) }
         if durable { kernelHasWritten(target, before, from: start, to: start &+ Int64(result)) }
         let moved = Int64(max(result, 0))
-        if moved < Int64(buffer.count) { _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count)) }
+        if moved < Int64(buffer.count), target.isStillMeant() {
+            _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count))
+        }
         call.leave()
+        target.hasEnded(self)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
         if moved > 0 {

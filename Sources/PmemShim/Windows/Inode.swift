@@ -38,11 +38,11 @@ struct Inode: ~Copyable {
     var references: Int32
     /// Descriptor the window was mapped from; -1: none.
     var source: Int32
-    var device: UInt64
-    var number: UInt64
+    private let deviceWord: Atomic<UInt64>
+    private let numberWord: Atomic<UInt64>
     /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
     var next: UInt32
-    var mount: UInt32
+    private let mountWord: Atomic<UInt32>
     // DAX only: what the last kernel sync made durable. See ``SyncWord`` and ``SyncFacts``.
     let syncWord: Atomic<UInt64>
     let syncSize: Atomic<Int64>
@@ -54,8 +54,7 @@ struct Inode: ~Copyable {
     let ready: Atomic<UInt64>
     /// DAX only: see ``SyncCost``.
     let syncCost: Atomic<UInt64>
-    /// ``PageKey/identity(_:)``; stays while there are descriptors of the inode.
-    var identity: UInt64
+    private let identityWord: Atomic<UInt64>
     /// With ``InodeFlag/sparse``: the start of the last page (step) that is known to be allocated, bytes. The end probe loads
     /// a byte of it, and only what ends before it is served.
     let top: Atomic<Int64>
@@ -64,6 +63,31 @@ struct Inode: ~Copyable {
     /// Sections of 128 MiB whose page arrays have been used through this slot; the lowest is above the highest at first.
     let lowestSection: Atomic<Int32>
     let highestSection: Atomic<Int32>
+}
+
+/// Which file it is: set with the engine lock held when the slot is given to it, and read without. Who comes too late, with a
+/// descriptor that has been forgotten meanwhile, may read what another file's slot says; whatever matters is asked again.
+extension Inode {
+    var device: UInt64 {
+        get { deviceWord.load(ordering: .relaxed) }
+        nonmutating set { deviceWord.store(newValue, ordering: .relaxed) }
+    }
+
+    var number: UInt64 {
+        get { numberWord.load(ordering: .relaxed) }
+        nonmutating set { numberWord.store(newValue, ordering: .relaxed) }
+    }
+
+    var mount: UInt32 {
+        get { mountWord.load(ordering: .relaxed) }
+        nonmutating set { mountWord.store(newValue, ordering: .relaxed) }
+    }
+
+    /// ``PageKey/identity(_:)``; stays while there are descriptors of the inode.
+    var identity: UInt64 {
+        get { identityWord.load(ordering: .relaxed) }
+        nonmutating set { identityWord.store(newValue, ordering: .relaxed) }
+    }
 }
 
 /// 64 saturating counters. A struct of eight words rather than an array: Embedded Swift has no fixed C arrays, and the
