@@ -472,8 +472,12 @@ void ps_signals_note_sharing(void)
 {
     uint32_t *mark = shared_mark();
     ps_thread_sharer = (int)ps_sys_thread();
-    if (mark)
-        __atomic_store_n(mark, 1, __ATOMIC_RELAXED);
+    if (mark == NULL)
+        return;
+    __atomic_store_n(mark, 1, __ATOMIC_RELAXED);
+    // The child must not take the table of descriptors for its own, if it is the first to look (ps_root_sharer).
+    if (__atomic_load_n(&mark[1], __ATOMIC_RELAXED) == 0)
+        __atomic_store_n(&mark[1], (uint32_t)ps_sys_process(), __ATOMIC_RELAXED);
 }
 
 bool ps_signals_stranger(void)

@@ -111,6 +111,12 @@ extern struct ps_hot ps_hot __attribute__((visibility("hidden")));
 // forked in a way that may share it: 0 again in every child with a memory of its own (uint32_t, atomic).
 #define PS_ROOT_SHARED 4088
 static inline void *_Nullable ps_root(void) { return __atomic_load_n(&ps_hot.root, __ATOMIC_ACQUIRE); }
+// Behind that word: the process that has done so first, which the memory is (uint32_t, atomic); 0: none has.
+static inline int ps_root_sharer(void)
+{
+    const char *root = (const char *)ps_root();
+    return root ? (int)__atomic_load_n((const uint32_t *)(root + PS_ROOT_SHARED) + 1, __ATOMIC_RELAXED) : 0;
+}
 static inline void ps_set_root(void *_Nonnull root, size_t table, uint32_t numbers)
 {
     __atomic_store_n(&ps_hot.root, root, __ATOMIC_RELEASE);
