@@ -120,10 +120,12 @@ extension Engine {
     }
 
     /// Whether a write that is the kernel's may meet a copy of another thread's: also where there is no window yet, since
-    /// one may come while the kernel is writing.
+    /// one may come while the kernel is writing. Before the first of the process nobody may announce a call: it takes the
+    /// handler of our signals, which comes with that window.
     @inline(__always)
     private func mayMeetCopies(_ target: Target, _ offset: Int64, _ count: Int) -> Bool {
         !ps_single_threaded() && isInside(target, offset, count) && !target.inode.has(InodeFlag.refused)
+            && root.pointee.windowsExisted.load(ordering: .acquiring) != 0
     }
 
     @inline(__always)
