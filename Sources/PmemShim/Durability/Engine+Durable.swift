@@ -51,6 +51,9 @@ extension Engine {
     ///
     /// Where the ctime is of this very clock tick already, the write does not move it, and nothing need be asked. (Linux
     /// 6.13 and later moves it all the same once somebody has looked; then the next sync finds another ctime.)
+    ///
+    /// Small writes cost two looks each in this way (1,200 instructions), and what is won by that is the kernel's part of one
+    /// sync (1,700): after two without a sync it is left to the kernel.
     func syncedBefore(_ target: Target, _ outcome: ps_outcome, _ start: Int64, _ count: Int) -> SyncedBefore? {
         switch outcome {
         case PS_OUTCOME_TICK, PS_OUTCOME_SMALL, PS_OUTCOME_END, PS_OUTCOME_BUSY: break
@@ -60,6 +63,11 @@ extension Engine {
         guard let known = target.inode.synced(), start >= 0, start <= known.size,
             Int64(count) <= known.size &- start
         else { return nil }
+        if outcome != PS_OUTCOME_TICK {
+            guard !target.inode.has(InodeFlag.renewedTwice) else { return nil }
+            target.inode.set(
+                target.inode.has(InodeFlag.renewed) ? InodeFlag.renewedTwice : InodeFlag.renewed)
+        }
         let isStamped = known.ctime == ps_sys_coarse_now()
         if !isStamped, Settings.current.pointee.exclusive == 0 {
             var facts = ps_sync_facts()

@@ -18,6 +18,9 @@ extension Engine {
             target.count(PS_OUTCOME_BACKING)
             return Int64.min
         }
+        if target.inode.has(InodeFlag.renewed) {
+            target.inode.clear(InodeFlag.renewed | InodeFlag.renewedTwice)
+        }
         // A file that is only ever extended pays for no look: the sync of an extension is the kernel's in any case.
         if target.inode.has(InodeFlag.extended) {
             target.inode.clear(InodeFlag.extended)

@@ -121,6 +121,11 @@ enum InodeFlag {
     static let aloof: UInt32 = 128
     /// A media error has been met in this file. Its regions are looked at before they are served, as if it had holes.
     static let bad: UInt32 = 256
+    /// DAX only: the kernel has overwritten something for us since the last call of a sync, and its bytes were made durable
+    /// at once. See ``Engine/syncedBefore(_:_:_:_:)``.
+    static let renewed: UInt32 = 512
+    /// The same, twice.
+    static let renewedTwice: UInt32 = 1024
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {
