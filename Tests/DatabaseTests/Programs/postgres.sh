@@ -2,7 +2,8 @@
 # PostgreSQL with its data directory on a mount. Usage: postgres.sh SCENARIO LIBRARY MAP_AFTER STATISTICS
 #   LIBRARY     libpmemshim.so, or "none" for the same steps without it
 #   MAP_AFTER   PMEMSHIM_MAP_AFTER, or "default"
-#   STATISTICS  a directory: the shim's statistics file is copied there in the end
+#   STATISTICS  a directory: the shim's statistics file is copied there in the end, and while the script runs "pages"
+#               there leads to the page arrays
 # Prints what both ways must agree on, and nothing that changes from run to run.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
@@ -12,6 +13,7 @@ scenario=$1 library=$2 map_after=$3 statistics=$4
 
 postgres_trap
 postgres_scratch cluster /dev/shm
+ln -s "$cluster/runtime/pages" "$statistics/pages"
 served=()
 if [[ $library != none ]]; then
     served=(LD_PRELOAD="$(postgres_readable "$cluster" "$library")" PMEMSHIM_MOUNTS="$cluster/data")
