@@ -81,3 +81,10 @@ inside_page_cache() {
     rm "$image"
     return "$status"
 }
+
+# inside_device [EXT4 OR XFS]...: shimctl's device on persistent memory, by the device mapper: DAX is kept, the page
+# arrays are device-side. Comes last: what is mounted there goes.
+inside_device() {
+    umount "$DAX_VM_EXT4" || return 1
+    scripts/device-fs --no-build --dax "$DAX_VM_LEGACY" "$@"
+}

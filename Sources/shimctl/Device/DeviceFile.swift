@@ -8,6 +8,8 @@ struct DeviceFile {
     /// Real and absolute.
     let path: FilePath
     let descriptor: FileDescriptor
+    /// On a block device that is open for change: what nobody else can have meanwhile.
+    let claim: Claim?
     let isBlockDevice: Bool
     /// Bytes.
     let size: UInt64
@@ -16,9 +18,34 @@ struct DeviceFile {
     enum Purpose {
         /// To look only.
         case inspect
-        /// To write superblocks, or to attach: nobody else may be using it. The claim (an exclusive open of a block device,
-        /// a lock of an image) belongs to the open file, so a loop device that is given it keeps it until detached.
+        /// To write superblocks, or to attach: nobody else may be using it. A lock keeps other shimctls away; that of an
+        /// image belongs to the open file, so a loop device that is given it keeps it until detached.
         case change
+    }
+
+    /// An exclusive open of a block device, which keeps mounts and everybody else's exclusive opens away (open(2)). A loop
+    /// device that is given it keeps it. The device mapper makes a claim of its own, and finds this one in its way.
+    final class Claim {
+        private(set) var descriptor: FileDescriptor?
+
+        init(_ path: FilePath, shown: String) throws {
+            do {
+                descriptor = try FileDescriptor.open(path, .readWrite, options: Self.options)
+            } catch Errno.resourceBusy {
+                throw Complaint(.failure, "\(shown) is in use: attached, mounted, or part of another device")
+            } catch let reason as Errno {
+                throw Complaint(.failure, "\(shown): \(reason)")
+            }
+        }
+
+        func release() {
+            try? descriptor?.close()
+            descriptor = nil
+        }
+
+        private static let options: FileDescriptor.OpenOptions = [
+            .init(rawValue: O_EXCL), .closeOnExec, .nonBlocking, .noFollow,
+        ]
     }
 
     /// - Throws: a `Complaint` that names the device and says why it cannot be used.
@@ -37,20 +64,18 @@ struct DeviceFile {
         var flags = O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW
         switch purpose {
         case .inspect: flags |= O_RDONLY
-        case .change: flags |= O_RDWR | (kind == .blockSpecial ? O_EXCL : 0)
+        case .change: flags |= O_RDWR
         }
         let raw = path.withPlatformString { Glibc.open($0, flags) }
         guard raw >= 0 else {
-            let reason = Errno(rawValue: errno)
-            throw Complaint(
-                .failure,
-                reason == .resourceBusy
-                    ? "\(shown) is in use: attached, mounted, or part of another device" : "\(shown): \(reason)")
+            throw Complaint(.failure, "\(shown): \(Errno(rawValue: errno))")
         }
         let descriptor = FileDescriptor(rawValue: raw)
         do {
-            let file = try DeviceFile(path: path, descriptor: descriptor, shown: shown)
-            if purpose == .change { try file.claim(shown) }
+            let isClaimed = purpose == .change && kind == .blockSpecial
+            let file = try DeviceFile(
+                path: path, descriptor: descriptor, claim: isClaimed ? Claim(path, shown: shown) : nil, shown: shown)
+            if purpose == .change { try file.lock(shown) }
             return file
         } catch {
             try? descriptor.close()
@@ -58,9 +83,10 @@ struct DeviceFile {
         }
     }
 
-    private init(path: FilePath, descriptor: FileDescriptor, shown: String) throws {
+    private init(path: FilePath, descriptor: FileDescriptor, claim: Claim?, shown: String) throws {
         self.path = path
         self.descriptor = descriptor
+        self.claim = claim
         stat = try Self.complaining(shown) { try Stat(descriptor) }
         isBlockDevice = stat.type == .blockSpecial
         guard isBlockDevice || stat.type == .regular else {
@@ -69,14 +95,17 @@ struct DeviceFile {
         size = UInt64(try Self.complaining(shown) { try descriptor.seek(offset: 0, from: .end) })
     }
 
-    func close() { try? descriptor.close() }
+    func close() {
+        claim?.release()
+        try? descriptor.close()
+    }
 
     /// This device with `size` bytes, as it is after it was extended.
     func resized() throws -> DeviceFile {
-        try DeviceFile(path: path, descriptor: descriptor, shown: path.string.printable)
+        try DeviceFile(path: path, descriptor: descriptor, claim: claim, shown: path.string.printable)
     }
 
-    private func claim(_ shown: String) throws {
+    private func lock(_ shown: String) throws {
         guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
             throw Complaint(.failure, "\(shown) is attached, or another shimctl is at work on it")
         }

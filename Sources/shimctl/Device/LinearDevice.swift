@@ -32,7 +32,9 @@ struct LinearDevice: BlockSpace {
         }
     }
 
+    /// Ends our claim on the device: the mapping has its own, and fails where somebody else was faster.
     static func make(of file: DeviceFile, range: Range<UInt64>, name: String) throws -> LinearDevice {
+        file.claim?.release()
         let origin = DeviceNumber(file.stat.rawValue.st_rdev).description
         let sectors = (range.upperBound - range.lowerBound) / 512
         let mapping = prefix + name

@@ -73,7 +73,7 @@ struct LoopDevice: BlockSpace {
         guard descriptor >= 0 else { return errno }
         defer { _ = close(descriptor) }
         var config = loop_config()
-        config.fd = UInt32(file.descriptor.rawValue)
+        config.fd = UInt32((file.claim?.descriptor ?? file.descriptor).rawValue)
         config.info.lo_offset = range.lowerBound
         config.info.lo_sizelimit = range.upperBound - range.lowerBound
         withUnsafeMutableBytes(of: &config.info.lo_file_name) { name in
