@@ -8,7 +8,8 @@ struct KillNine {
     private(set) var counts: [String: Int] = [:]
     /// What the shim has served of the workers' writes.
     private(set) var servedWrites = 0
-    /// Records of the statistics file that were being taken over when their takers were killed.
+    /// Records of the statistics file that are in the hands of nobody, or of somebody who lives, after the last kill:
+    /// no process could ever have them.
     private(set) var leftInFolding = 0
     /// The JSON answers of `shimctl stats` that were asked for right after kills.
     private(set) var answers: [Data] = []
@@ -54,7 +55,8 @@ struct KillNine {
         }
     }
 
-    /// `served: 510815 of 852569 writes (59.9 %), ...; statistics: 512 records of processes, 0 left in folding, 0 notes`
+    /// `served: 510815 of 852569 writes (59.9 %), ...; statistics: 512 records of processes, 0 abandoned to the next,
+    /// 0 left in folding, 0 notes`
     private mutating func readServed(_ line: Substring) {
         let words = line.split(separator: " ")
         servedWrites = words.count > 1 ? Int(words[1]) ?? 0 : 0
