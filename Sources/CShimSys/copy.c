@@ -6,6 +6,8 @@
 uint8_t ps_wide_vectors;
 // The same: 0 clflush, which every x86-64 has, 1 clflushopt, 2 clwb, 3 nothing.
 uint8_t ps_flush_kind;
+// See ps_stores_whole.
+uint64_t ps_whole_lengths;
 
 void ps_flush_nothing(void) { ps_flush_kind = 3; }
 
@@ -18,6 +20,13 @@ void ps_copy_prepare(void)
         return;
     unsigned low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 6) == 6) // the kernel saves xmm and ymm
-        ps_wide_vectors = 1;
+    if ((low & 6) != 6) // the kernel saves xmm and ymm
+        return;
+    ps_wide_vectors = 1;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2))
+        return;
+    ps_whole_lengths = 0x88888888; // 4, 8, ... 32
+    const unsigned masks = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_BMI2;
+    if ((b & masks) == masks && (low & 0xe0) == 0xe0) // and masks, zmm, and the upper half of the registers
+        ps_whole_lengths = UINT64_MAX;
 }

@@ -9,7 +9,7 @@
     .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe, ps_wide_vectors
     .hidden ps_soft_load, ps_soft_store, ps_soft_exchange
     .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe
-    .hidden ps_flush, ps_touch, ps_store_whole, ps_store_masks, ps_copy_lines, ps_flush_kind
+    .hidden ps_flush, ps_touch, ps_store_whole, ps_store_masks, ps_copy_lines, ps_flush_kind, ps_whole_lengths
     .globl ps_flush, ps_touch, ps_store_whole, ps_copy_lines
     .globl ps_soft_load, ps_soft_store, ps_soft_exchange
     .p2align 6
@@ -61,6 +61,9 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     xorl    %eax, %eax
     cmpb    $0, ps_wide_vectors(%rip)
     je      .Lsse
+    addq    $-128, %rcx                 // from 256 bytes on twice as many in each round
+    jns     .Lover255
+    addq    $128, %rcx
     .p2align 5
 .Lavx:
     vmovdqu (%rsi,%rax), %ymm0
@@ -82,6 +85,47 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     vmovdqu %ymm1, 32(%rdi,%rcx)
     vmovdqu %ymm2, 64(%rdi,%rcx)
     vmovdqu %ymm3, 96(%rdi,%rcx)
+    vzeroupper
+    movzbl  (%r8), %eax
+    xorl    %eax, %eax
+    ret
+    .p2align 5
+.Lover255:                              // [0, count-256) rounded up; the last 256 bytes come last
+    vmovdqu (%rsi,%rax), %ymm0
+    vmovdqu 32(%rsi,%rax), %ymm1
+    vmovdqu 64(%rsi,%rax), %ymm2
+    vmovdqu 96(%rsi,%rax), %ymm3
+    vmovdqu 128(%rsi,%rax), %ymm4
+    vmovdqu 160(%rsi,%rax), %ymm5
+    vmovdqu 192(%rsi,%rax), %ymm6
+    vmovdqu 224(%rsi,%rax), %ymm7
+    vmovdqu %ymm0, (%rdi,%rax)
+    vmovdqu %ymm1, 32(%rdi,%rax)
+    vmovdqu %ymm2, 64(%rdi,%rax)
+    vmovdqu %ymm3, 96(%rdi,%rax)
+    vmovdqu %ymm4, 128(%rdi,%rax)
+    vmovdqu %ymm5, 160(%rdi,%rax)
+    vmovdqu %ymm6, 192(%rdi,%rax)
+    vmovdqu %ymm7, 224(%rdi,%rax)
+    addq    $256, %rax
+    cmpq    %rcx, %rax
+    jb      .Lover255
+    vmovdqu (%rsi,%rcx), %ymm0
+    vmovdqu 32(%rsi,%rcx), %ymm1
+    vmovdqu 64(%rsi,%rcx), %ymm2
+    vmovdqu 96(%rsi,%rcx), %ymm3
+    vmovdqu 128(%rsi,%rcx), %ymm4
+    vmovdqu 160(%rsi,%rcx), %ymm5
+    vmovdqu 192(%rsi,%rcx), %ymm6
+    vmovdqu 224(%rsi,%rcx), %ymm7
+    vmovdqu %ymm0, (%rdi,%rcx)
+    vmovdqu %ymm1, 32(%rdi,%rcx)
+    vmovdqu %ymm2, 64(%rdi,%rcx)
+    vmovdqu %ymm3, 96(%rdi,%rcx)
+    vmovdqu %ymm4, 128(%rdi,%rcx)
+    vmovdqu %ymm5, 160(%rdi,%rcx)
+    vmovdqu %ymm6, 192(%rdi,%rcx)
+    vmovdqu %ymm7, 224(%rdi,%rcx)
     vzeroupper
     movzbl  (%r8), %eax
     xorl    %eax, %eax
@@ -278,14 +322,30 @@ ps_flush:                               // rdi address, rsi count: the lines the
     .p2align 5
 ps_store_whole:                         // rdi destination, rsi source, rdx count: by one instruction, or 1
     .cfi_startproc
-    cmpb    $0, ps_wide_vectors(%rip)
-    je      1f
-    leaq    -4(%rdx), %rax              // 4, 8, ... 32
-    cmpq    $28, %rax
+    leaq    -1(%rdx), %rcx
+    cmpq    $63, %rcx
     ja      1f
-    testb   $3, %al
-    jne     1f
-    leaq    ps_store_masks+32(%rip), %rcx
+    movq    ps_whole_lengths(%rip), %rax
+    btq     %rcx, %rax
+    jnc     1f
+    testb   $1, %al                     // single bytes, so any length
+    je      2f
+    movq    $-1, %rax
+    bzhi    %rdx, %rax, %rax
+    kmovq   %rax, %k1
+    cmpq    $32, %rdx
+    ja      3f
+    vmovdqu8 (%rsi), %ymm0{%k1}{z}
+    vmovdqu8 %ymm0, (%rdi){%k1}
+    vzeroupper
+    xorl    %eax, %eax
+    ret
+3:  vmovdqu8 (%rsi), %zmm0{%k1}{z}
+    vmovdqu8 %zmm0, (%rdi){%k1}
+    vzeroupper
+    xorl    %eax, %eax
+    ret
+2:  leaq    ps_store_masks+32(%rip), %rcx
     subq    %rdx, %rcx                  // as many words of ones as the count has
     vmovdqu (%rcx), %ymm1
     vpmaskmovd (%rsi), %ymm1, %ymm0

@@ -63,7 +63,13 @@ int ps_flush(uintptr_t address, size_t count);
 int ps_touch(uintptr_t address);
 
 // Stores [source, source + count) by a single instruction, so that a process killed in the middle leaves all of it or
-// nothing: 4 to 32 bytes, in steps of 4. 0: done; 1: faulted, or no such instruction.
+// nothing: lengths of ps_whole_lengths. 0: done; 1: faulted, or no such instruction.
+// Bit n: n + 1 bytes. With AVX2 4 to 32 in steps of 4, with AVX-512 (BW, VL) 1 to 64; written once by ps_copy_prepare.
+extern uint64_t ps_whole_lengths __attribute__((visibility("hidden")));
+static inline __attribute__((always_inline)) int ps_stores_whole(size_t count)
+{
+    return count - 1 < 64 && (ps_whole_lengths >> (count - 1) & 1) != 0;
+}
 int ps_store_whole(void *_Nullable destination, const void *_Nullable source, size_t count);
 // Non-temporal stores of whole 64-byte lines, without a fence. 0: done; 1: faulted.
 int ps_copy_lines(void *_Nullable destination, const void *_Nullable source, size_t count);

@@ -28,7 +28,7 @@ extension Engine {
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ flags: Int32
     ) -> Int64 {
         let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
-        guard buffer.count >= smallestServedWrite, target.looksServable(offset, buffer.count, limit: limit),
+        guard buffer.isServedLength, target.looksServable(offset, buffer.count, limit: limit),
             target.word.has(DescriptorWord.writes), isReady(target, offset, buffer.count), isTickTaken(target),
             overwritten(target, buffer, offset, limit) == PS_OUTCOME_SERVED,
             keeps(target, wholly: flags & Int32(PS_RWF_SYNC.rawValue) != 0)

@@ -5,10 +5,9 @@ extension Engine {
     /// pwrite on DAX, straight down: true where [offset, offset + count) is served and durable. With one thread, as the
     /// short way of other backings; else the general way is taken.
     ///
-    /// Below 512 bytes only what one instruction stores: small overwrites are the commit points of databases, and must not
-    /// be torn by a kill.
+    /// Below ``smallestServedWrite`` only what one instruction stores.
     func durableWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
-        guard ps_single_threaded(), count >= smallestServedWrite || (count <= 32 && count & 3 == 0),
+        guard ps_single_threaded(), count >= smallestServedWrite || ps_stores_whole(count) != 0,
             isUserRange(UInt(bitPattern: buffer), count),
             let range = Engine.fastRange(
                 fd, offset, count, rights: DescriptorWord.writes, writes: true, durably: true)

@@ -19,6 +19,15 @@ extension UnsafeMutablePointer where Pointee == Inode {
     /// has answered: said before, a sync of another thread that comes in between would be taken to have covered it.
     func changed() { pointee.changes.wrappingAdd(1, ordering: .acquiringAndReleasing) }
 
+    /// Whether ``synced()`` may have an answer.
+    @inline(__always)
+    var isSynced: Bool {
+        let word = pointee.syncWord.load(ordering: .acquiring)
+        return word & SyncWord.valid != 0
+            && word >> SyncWord.countShift
+                == SyncWord.count(pointee.changes.load(ordering: .acquiring)) >> SyncWord.countShift
+    }
+
     /// What the last kernel sync made durable; nothing if there was none, or if our process has changed the file since.
     func synced() -> SyncFacts? {
         let word = pointee.syncWord.load(ordering: .acquiring)

@@ -44,7 +44,9 @@ public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) 
 
 @c(ps_engine_pwrite) @implementation
 public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
-    if count >= nonTemporalFrom, ps_single_threaded(), isUserRange(UInt(bitPattern: buffer), count),
+    if Settings.current.pointee.may_have_dax != 0, isDurable(fd) { return durablePwrite(fd, buffer, count, offset) }
+    let isWhole = ps_stores_whole(count) != 0
+    if isWhole || count >= nonTemporalFrom, ps_single_threaded(), isUserRange(UInt(bitPattern: buffer), count),
         let range = Engine.fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
     {
         // With one thread there is nobody to keep out of the stripes.
@@ -52,8 +54,12 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
         var faulted: Int32 = 1
         if isTickTaken {
             let window = UnsafeMutableRawPointer(bitPattern: range.start)
-            faulted = ps_probe_rest(buffer, count)
-            if faulted == 0 { faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe) }
+            if isWhole {
+                faulted = ps_store_whole(window, buffer, count) | ps_probe(range.probe)
+            } else {
+                faulted = ps_probe_rest(buffer, count)
+                if faulted == 0 { faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe) }
+            }
         }
         let stayed = range.call.leave()
         if faulted == 0, stayed {
@@ -61,14 +67,34 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
             return Int64(count)
         }
     }
+    if let engine = Engine.current,
+        engine.isPlainPwrite(fd, count, offset, isShort: count < smallestServedWrite && !isWhole)
+    {
+        return Int64.min
+    }
     return slowPwrite(fd, buffer, count, offset)
+}
+
+@inline(__always)
+private func isDurable(_ fd: Int32) -> Bool {
+    guard let descriptor = Engine.current?.descriptor(fd) else { return false }
+    return DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        .hasUnsuspected(DescriptorWord.ours | DescriptorWord.durable)
+}
+
+@inline(never)
+private func durablePwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
+    guard let engine = Engine.current else { return Int64.min }
+    if engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
+    let isShort = count < smallestServedWrite && ps_stores_whole(count) == 0
+    return engine.isPlainPwrite(fd, count, offset, isShort: isShort)
+        ? Int64.min : slowPwrite(fd, buffer, count, offset)
 }
 
 @inline(never)
 private func slowPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
     if target.word.has(DescriptorWord.durable) {
-        if engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
         if ps_single_threaded(), target.inode.has(InodeFlag.aloof) {
             return engine.passOn(target, PS_OUTCOME_COLD, offset, count, tick: ps_sys_coarse_now())
         }

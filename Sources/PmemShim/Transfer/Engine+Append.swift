@@ -16,23 +16,20 @@ enum AppendTally {
     static func bytes(_ tally: UInt64) -> UInt64 { tally & ((1 << callShift) &- 1) }
 }
 
-/// Descriptors whose appends are not plain: those on DAX have something to note first (``isDurableAppend(_:_:_:)``).
-enum PlainAppends {
-    static let none = DescriptorWord.suspect | DescriptorWord.durable
-}
-
 extension Engine {
     /// Whether a write at the implicit offset is one of many that extend the file, for which all is arranged already;
     /// then it is tallied, and passes on. Decides like `whyNotWrite` and `foresee`, which do the same for all others.
     @inline(__always)  // the whole of what an append costs
-    func isPlainAppend(_ fd: Int32, _ count: Int, except: UInt64 = PlainAppends.none) -> Bool {
+    func isPlainAppend(_ fd: Int32, _ count: Int) -> Bool {
         guard let descriptor = descriptor(fd) else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.has(DescriptorWord.ours, without: except), count > 0, count < 1 << 30 else { return false }
+        guard word.hasUnsuspected(DescriptorWord.ours), count > 0, count < 1 << 30 else { return false }
         let inode = inode(word.inode)
         let flags = inode.pointee.flags.load(ordering: .relaxed)
         // Reads of a file with a window must know that the kernel has written: the first write has told them.
-        guard flags & InodeFlag.timesDue != 0 || inode.pointee.base.load(ordering: .relaxed) == 0 else { return false }
+        guard flags & InodeFlag.timesDue != 0 || inode.pointee.base.load(ordering: .relaxed) == 0,
+            !word.has(DescriptorWord.durable) || mayNoteBefore
+        else { return false }
         if !word.has(DescriptorWord.appends) {
             let guess = descriptor.pointee.guess.load(ordering: .relaxed)
             let end = guess &+ Int64(count)
@@ -43,19 +40,16 @@ extension Engine {
             descriptor.pointee.misses.store(misses, ordering: .relaxed)
             descriptor.pointee.guess.store(end, ordering: .relaxed)
         }
+        if word.has(DescriptorWord.durable), flags & InodeFlag.extended == 0 { inode.set(InodeFlag.extended) }
         tally(descriptor, fd, UInt64(count))
         return true
     }
 
-    /// The same on DAX, where the next sync must know of it. Said before the kernel has written, which is enough as long
-    /// as there is one thread; PMEMSHIM_EXCLUSIVE leaves no second look at the size, so there it must be said afterwards.
-    func isDurableAppend(_ target: Target, _ count: Int) -> Bool {
-        guard target.family == PS_FAMILY_WRITE, ps_single_threaded(), Settings.current.pointee.exclusive == 0,
-            isPlainAppend(target.fd, count, except: DescriptorWord.suspect)
-        else { return false }
-        if !target.inode.has(InodeFlag.extended) { target.inode.set(InodeFlag.extended) }
-        return true
-    }
+    /// Whether the next sync of a file on DAX may be told of an extension before the kernel has written, by
+    /// ``InodeFlag/extended``. That is enough as long as there is one thread; PMEMSHIM_EXCLUSIVE leaves no second look at
+    /// the size, so there it must be said afterwards.
+    @inline(__always)
+    var mayNoteBefore: Bool { ps_single_threaded() && Settings.current.pointee.exclusive == 0 }
 
     @inline(__always)
     private func tally(_ descriptor: UnsafeMutablePointer<Descriptor>, _ fd: Int32, _ bytes: UInt64) {

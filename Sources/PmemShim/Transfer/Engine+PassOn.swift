@@ -44,6 +44,11 @@ extension Engine {
             if target.family.isImplicit { target.descriptor.pointee.guess.store(end, ordering: .relaxed) }
             return true
         }
+        // A sync must know of what the kernel has written, once it has (``changed()``), or of an extension before.
+        if target.word.has(DescriptorWord.durable) {
+            guard end > size, !target.word.has(DescriptorWord.appends), mayNoteBefore else { return false }
+            if !target.inode.has(InodeFlag.extended) { target.inode.set(InodeFlag.extended) }
+        }
         if !target.word.has(DescriptorWord.appends) {
             if end <= size {
                 // Whether it has filled a hole is worth knowing.
@@ -62,8 +67,6 @@ extension Engine {
             }
             if target.family.isImplicit { target.descriptor.pointee.guess.store(end, ordering: .relaxed) }
         }
-        // A sync must know of what the kernel has written, once it has (``changed()``).
-        if target.word.has(DescriptorWord.durable) { return false }
         target.thread.passed(statistics, written: end &- start)
         return true
     }

@@ -1,8 +1,8 @@
 import CShimSys
 import Synchronization
 
-/// Below this many bytes an overwrite is the kernel's: small overwrites are the commit points of databases, and the
-/// kernel's copy cannot be torn by kill -9.
+/// Below this many bytes an overwrite is the kernel's, or one instruction (``PlainWrite/isServedLength``): small overwrites
+/// are the commit points of databases, and neither can be torn by kill -9.
 let smallestServedWrite = 512
 
 extension Engine {
@@ -13,7 +13,7 @@ extension Engine {
         while true {
             let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
             var outcome: ps_outcome?
-            if buffer.count >= smallestServedWrite, target.word.has(DescriptorWord.writes),
+            if buffer.isServedLength, target.word.has(DescriptorWord.writes),
                 target.looksServable(offset, buffer.count, limit: limit)
                     || arePagesKnown(target, offset, buffer.count, limit: limit),
                 isReady(target, offset, buffer.count)
@@ -21,7 +21,8 @@ extension Engine {
                 outcome = isTickTaken(target) ? overwritten(target, buffer, offset, limit) : PS_OUTCOME_TICK
                 if outcome == PS_OUTCOME_SERVED { return Int64(buffer.count) }
             } else {
-                outcome = whyNotWrite(target, offset, buffer.count, mayMap: tries == 0)
+                outcome = whyNotWrite(
+                    target, offset, buffer.count, isServed: buffer.isServedLength, mayMap: tries == 0)
             }
             tries &+= 1
             guard outcome != nil || tries > 1 else { continue }
@@ -151,7 +152,8 @@ extension Engine {
         return tick
     }
 
-    /// write and writev: as ``implicitRead(_:_:)``.
+    /// write and writev: as ``implicitRead(_:_:)``. Short ones are the kernel's all: claiming the place costs most of what a
+    /// store would save, and between the two a kill would leave a gap.
     @inline(__always)
     func implicitWrite<Buffer: TransferBuffer>(_ target: Target, _ buffer: Buffer) -> Int64 {
         let guess = target.descriptor.pointee.guess.load(ordering: .relaxed)
@@ -167,8 +169,9 @@ extension Engine {
         {
             if !isTickTaken(target) { refusal = PS_OUTCOME_TICK }
         } else {
-            if durable, isDurableAppend(target, count) { return Int64.min &+ 1 }
-            refusal = whyNotWrite(target, guess, count, mayMap: true) ?? PS_OUTCOME_COLD
+            let reason = whyNotWrite(
+                target, guess, count, isServed: count >= smallestServedWrite, mayMap: true)
+            refusal = reason ?? PS_OUTCOME_COLD
         }
         if let refusal {
             // A write at a place we have claimed is alone in its stripes; and on DAX we know what it has written.
@@ -243,7 +246,9 @@ extension Engine {
 
     /// Why an overwrite is not served now; nothing: something has been mended, try once more.
     @inline(never)
-    private func whyNotWrite(_ target: Target, _ offset: Int64, _ count: Int, mayMap: Bool) -> ps_outcome? {
+    private func whyNotWrite(
+        _ target: Target, _ offset: Int64, _ count: Int, isServed: Bool, mayMap: Bool
+    ) -> ps_outcome? {
         let inode = target.inode
         let givenWay = ps_given_way()
         guard givenWay & GiveWay.stops == 0 else { return PS_OUTCOME_GIVE_WAY }
@@ -255,7 +260,7 @@ extension Engine {
         guard target.geometry.probeOffset(end) < inode.pointee.size.load(ordering: .relaxed) else {
             return PS_OUTCOME_END
         }
-        guard count >= smallestServedWrite else { return PS_OUTCOME_SMALL }
+        guard isServed else { return PS_OUTCOME_SMALL }
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: true)

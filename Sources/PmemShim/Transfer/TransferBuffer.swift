@@ -5,6 +5,8 @@ import CShimSys
 protocol TransferBuffer {
     /// Bytes in all; 0 or less: odd arguments, which the kernel judges.
     var count: Int { get }
+    /// Whether an overwrite with it may be served: long enough, or stored by one instruction.
+    var isServedLength: Bool { get }
     /// Window to application. True: it faulted.
     func copyOut(of window: UInt) -> Bool
     /// Application to window. True: it faulted, and nothing was stored if that was the buffer's fault.
@@ -30,6 +32,8 @@ func isUserRange(_ address: UInt, _ count: Int) -> Bool {
 }
 
 /// Copies into a window; what it has written is visible to other CPUs before anything written later.
+///
+/// A part of a vector may be of any length; what is short as a whole must be stored whole.
 @inline(__always)
 private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) -> Bool {
     let window = UnsafeMutableRawPointer(bitPattern: target)
@@ -39,6 +43,7 @@ private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) ->
 struct PlainRead: TransferBuffer {
     let buffer: UnsafeMutableRawPointer?
     let count: Int
+    var isServedLength: Bool { false }
 
     @inline(__always)
     func copyOut(of window: UInt) -> Bool { ps_copy(buffer, UnsafeRawPointer(bitPattern: window), count) != 0 }
@@ -51,15 +56,23 @@ struct PlainRead: TransferBuffer {
 struct PlainWrite: TransferBuffer {
     let buffer: UnsafeRawPointer?
     let count: Int
+    @inline(__always)
+    var isServedLength: Bool { count >= smallestServedWrite || ps_stores_whole(count) != 0 }
 
     func copyOut(of window: UInt) -> Bool { true }
     @inline(__always)
     func copyIn(to window: UInt) -> Bool {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
+        guard count >= smallestServedWrite else {
+            return ps_store_whole(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
+        }
         return ps_probe_rest(buffer, count) != 0 || store(window, buffer, count)
     }
     func copyInDurably(to window: UInt) -> Bool {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
+        guard count >= smallestServedWrite else {
+            return ps_store_durably(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
+        }
         return ps_probe_rest(buffer, count) != 0
             || ps_copy_durably(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
     }
@@ -80,6 +93,7 @@ struct Vector: TransferBuffer {
     private let original: UnsafePointer<iovec>?
     private let originalCount: Int32
     let count: Int
+    var isServedLength: Bool { count >= smallestServedWrite }
 
     /// Copies `vector` into `room`, which must stay in place as long as the vector is used.
     init(_ vector: UnsafePointer<iovec>?, _ vectorCount: Int32, room: UnsafeMutablePointer<Room>) {
