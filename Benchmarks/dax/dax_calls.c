@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define PREALLOCATED_SIZE (32ll << 20)
+
 static int fd = -1;
 static unsigned char *map;
 static char path[4096];
@@ -86,6 +88,25 @@ static void run_append(const struct dax_row *row, unsigned operations)
     }
 }
 
+// Space that a log is given before it is written.
+static void begin_preallocated(const struct dax_row *row, const char *directory, unsigned slice)
+{
+    (void)row, (void)slice;
+    make_file(directory, "preallocated", 0);
+    if (posix_fallocate(fd, 0, PREALLOCATED_SIZE) != 0 || fsync(fd) != 0)
+        dax_fail("posix_fallocate");
+}
+
+static void run_in_order(const struct dax_row *row, unsigned operations)
+{
+    for (unsigned i = 0; i < operations; i++) {
+        if (pwrite(fd, buffer, row->size, (off_t)i * row->size) != (ssize_t)row->size)
+            dax_fail("pwrite");
+        if (row->sync && fdatasync(fd) != 0)
+            dax_fail("fdatasync");
+    }
+}
+
 static void begin_mapped(const struct dax_row *row, const char *directory, unsigned slice)
 {
     begin_in_place(row, directory, slice);
@@ -118,6 +139,8 @@ const struct dax_row dax_call_rows[] = {
     {"pwrite-4k-sync", "overwrite 4 KiB and fdatasync", 5000, begin_in_place, run_pwrite, 4096, 1},
     {"append-4k", "append 4 KiB", 1000, begin_append, run_append, 4096, 0},
     {"append-4k-sync", "append 4 KiB and fdatasync", 300, begin_append, run_append, 4096, 1},
+    {"prealloc-4k", "write 4 KiB in order to preallocated space", 6000, begin_preallocated, run_in_order, 4096, 0},
+    {"prealloc-4k-sync", "the same and fdatasync", 6000, begin_preallocated, run_in_order, 4096, 1},
     {"msync-page", "store to a mapping and msync of the page", 300, begin_mapped, run_msync, 4096, 0},
     {.id = NULL},
 };

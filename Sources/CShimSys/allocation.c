@@ -97,11 +97,11 @@ static long extents(int fd, uint64_t offset, uint64_t length, struct extents *fo
 static bool is_direct(const struct fiemap_extent *extent) { return (extent->fe_flags & NOT_DIRECT) == 0; }
 static bool is_written(const struct fiemap_extent *extent) { return (extent->fe_flags & NOT_WRITTEN) == 0; }
 
-long ps_sys_extent(int fd, uint64_t offset, struct ps_extent *extent)
+long ps_sys_extent(int fd, uint64_t offset, uint64_t length, struct ps_extent *extent)
 {
     struct extents found;
     *extent = (struct ps_extent){0};
-    long r = extents(fd, offset, 1, &found);
+    long r = extents(fd, offset, length, &found);
     if (r < 0 || found.count == 0)
         return r;
     const struct fiemap_extent *first = &found.list[0];

@@ -15,6 +15,25 @@ struct InsideTests {
         #expect(run.lines.starts(with: ["dax 1", "MAP_SYNC 1"]), "\(run.stdout)")
     }
 
+    @Test(
+        "preallocated space holds what was written, and zeros, while it is made ready",
+        arguments: ["preallocated", "preallocated-threads", "preallocated-processes"], Kind.served)
+    func preallocated(program: String, kind: Kind) throws {
+        try expectSameAsNative("dax-mapping", program, on: kind, serving: ["pread"])
+    }
+
+    @Test("preallocated space is served once groups of 2 MiB of it have been made ready", arguments: Kind.served)
+    func preallocatedIsServed(kind: Kind) throws {
+        let mount = try ScratchMount(kind)
+        let run = try run(
+            Programs.path("dax-mapping"), ["preallocated-groups", mount.directory], preload: true, mapAfter: nil)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        let words = try #require(run.lines.first).split(separator: " ")
+        let groups = try #require(words.last.flatMap { Int($0) })
+        // Each has 512 pages; those that the kernel had begun to write before are its own.
+        #expect(run.counts.served("pwrite") >= groups * 256, "\(run.stdout)")
+    }
+
     @Test("their mount is found without being named, and its backing is dax", arguments: Kind.served)
     func found(kind: Kind) throws {
         let mount = try ScratchMount(kind)

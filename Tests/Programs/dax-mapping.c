@@ -1,6 +1,11 @@
 // `dax-mapping CASE DIRECTORY`: what a mapping of a file on DAX can do, in a transcript.
 #include "transcript.h"
 
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+
 // A file whose mapping needs no msync: MAP_SYNC is granted by DAX file systems only.
 static void synchronous(void)
 {
@@ -29,4 +34,135 @@ static void synchronous(void)
     say("fdatasync %d", fdatasync(fd));
 }
 
-PROGRAM({"synchronous", synchronous})
+// ---- preallocated space: every byte is what was written last, or zero, by whatever way it is read ----
+#define GROUPS 8
+#define GROUP (2l << 20)
+
+static int preallocated_file(void)
+{
+    int fd = open("preallocated", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || posix_fallocate(fd, 0, GROUPS * GROUP) != 0)
+        die("preallocated");
+    return fd;
+}
+
+static unsigned char mark_of(long page) { return (unsigned char)(page % 250 + 1); }
+
+static void write_page(int fd, long page)
+{
+    char buffer[PAGE];
+    memset(buffer, mark_of(page), PAGE);
+    if (pwrite(fd, buffer, PAGE, page * PAGE) != PAGE)
+        die("pwrite");
+}
+
+// Pages that were left out (every `skipped`th) are zeros.
+static void check_pages(int fd, long skipped)
+{
+    char buffer[PAGE], expected[PAGE];
+    long wrong = 0, unmapped = 0;
+    const char *map = mmap(NULL, GROUPS * GROUP, PROT_READ, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        die("mmap");
+    for (long page = 0; page < GROUPS * GROUP / PAGE; page++) {
+        memset(expected, page % skipped == skipped - 1 ? 0 : mark_of(page), PAGE);
+        if (pread(fd, buffer, PAGE, page * PAGE) != PAGE || memcmp(buffer, expected, PAGE) != 0)
+            wrong++;
+        if (memcmp(map + page * PAGE, expected, PAGE) != 0)
+            unmapped++;
+    }
+    struct stat facts;
+    if (fstat(fd, &facts) != 0)
+        die("fstat");
+    say("wrong %ld, wrong in a mapping %ld, size %ld, blocks %ld", wrong, unmapped, (long)facts.st_size,
+        (long)facts.st_blocks >= GROUPS * GROUP / 512 ? GROUPS * GROUP / 512 : (long)facts.st_blocks);
+}
+
+// Groups but the first and the last that can be mapped as one page: how the file system places a file depends on what
+// else it has.
+static long whole_groups(int fd)
+{
+    union {
+        struct fiemap map;
+        char room[sizeof(struct fiemap) + 64 * sizeof(struct fiemap_extent)];
+    } found = {.map = {.fm_length = GROUPS * GROUP, .fm_extent_count = 64}};
+    long count = 0;
+    if (ioctl(fd, FS_IOC_FIEMAP, &found.map) != 0)
+        return 0;
+    for (long group = GROUP; group < (GROUPS - 1) * GROUP; group += GROUP)
+        for (unsigned i = 0; i < found.map.fm_mapped_extents; i++) {
+            const struct fiemap_extent *extent = &found.map.fm_extents[i];
+            if ((long)extent->fe_logical <= group && (long)(extent->fe_logical + extent->fe_length) >= group + GROUP)
+                count += (extent->fe_physical - extent->fe_logical) % GROUP == 0;
+        }
+    return count;
+}
+
+// Not compared with a native run: the same, and how many groups there are to be made ready.
+static void preallocated_groups(void)
+{
+    int fd = preallocated_file();
+    say("groups %ld", whole_groups(fd));
+    for (long page = 0; page < GROUPS * GROUP / PAGE; page++)
+        write_page(fd, page);
+    check_pages(fd, LONG_MAX);
+}
+
+static void preallocated(void)
+{
+    int fd = preallocated_file();
+    for (long page = 0; page < GROUPS * GROUP / PAGE; page++) {
+        if (page % 7 == 6)
+            continue;
+        write_page(fd, page);
+        if (page % 64 == 0 && fdatasync(fd) != 0)
+            die("fdatasync");
+    }
+    check_pages(fd, 7);
+}
+
+static int shared_file;
+
+static void *write_every_fourth(void *first)
+{
+    for (long page = (long)first; page < GROUPS * GROUP / PAGE; page += 4)
+        if (page % 7 != 6)
+            write_page(shared_file, page);
+    return NULL;
+}
+
+static void preallocated_threads(void)
+{
+    pthread_t threads[4];
+    shared_file = preallocated_file();
+    for (long i = 0; i < 4; i++)
+        if (pthread_create(&threads[i], NULL, write_every_fourth, (void *)i) != 0)
+            die("pthread_create");
+    for (long i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    check_pages(shared_file, 7);
+}
+
+// Another process writes where ours makes the space ready.
+static void preallocated_processes(void)
+{
+    int fd = preallocated_file();
+    pid_t child = fork();
+    if (child == 0) {
+        for (long page = 1; page < GROUPS * GROUP / PAGE; page += 2) {
+            if (page % 7 != 6)
+                write_page(fd, page);
+        }
+        _exit(0);
+    }
+    for (long page = 0; page < GROUPS * GROUP / PAGE; page += 2)
+        if (page % 7 != 6)
+            write_page(fd, page);
+    int status = -1;
+    waitpid(child, &status, 0);
+    say("child %d", status);
+    check_pages(fd, 7);
+}
+
+PROGRAM({"synchronous", synchronous}, {"preallocated", preallocated}, {"preallocated-threads", preallocated_threads},
+    {"preallocated-processes", preallocated_processes}, {"preallocated-groups", preallocated_groups})

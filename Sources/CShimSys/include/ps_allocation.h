@@ -25,9 +25,10 @@ struct ps_extent {
     uint32_t reserved;
 };
 
-// The extent that holds byte `offset` of the file. None for a hole, and where the blocks are not, or not yet, the bytes of
-// the file: delayed, encoded, encrypted, inline, packed with others. 0, or -errno.
-long ps_sys_extent(int fd, uint64_t offset, struct ps_extent *_Nonnull extent);
+// The extent that holds byte `offset` of the file; some file systems tell of no more of it than the `length` bytes that are
+// asked for. None for a hole, and where the blocks are not, or not yet, the bytes of the file: delayed, encoded, encrypted,
+// inline, packed with others. 0, or -errno.
+long ps_sys_extent(int fd, uint64_t offset, uint64_t length, struct ps_extent *_Nonnull extent);
 // As ps_sys_memory_pages, and ps_sys_all_memory_pages, of a file system with extents: what has been written.
 uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count);
 bool ps_sys_all_extent_pages(int fd, uint64_t first, uint64_t count);

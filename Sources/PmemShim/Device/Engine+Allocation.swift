@@ -96,7 +96,7 @@ extension Engine {
     /// Takes the step that `page` lies in for the last one that is allocated, if it is behind the one that was.
     /// - Parameters:
     ///   - known: where the pages begin that `bits` tell of, bytes.
-    private func raiseTop(
+    func raiseTop(
         _ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ page: Int64, known: Int64, _ bits: UInt64
     ) {
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
@@ -129,7 +129,7 @@ extension Engine {
     }
 
     /// Makes the region of `offset` hot if all of its pages are allocated.
-    private func proveRegion(_ target: Target, _ offset: Int64) {
+    func proveRegion(_ target: Target, _ offset: Int64) {
         let inode = target.inode
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
         // One of them is 0 now and then, for another reason.

@@ -44,7 +44,7 @@ extension Engine {
         }
         guard fd >= 0, ps_given_way() & GiveWay.stops == 0 else { return nil }
         var extent = ps_extent()
-        guard ps_sys_extent(fd, offset, &extent) == 0, extent.length != 0 else { return nil }
+        guard ps_sys_extent(fd, offset, 1, &extent) == 0, extent.length != 0 else { return nil }
         entry.pointee.key.store(0, ordering: .relaxed)
         entry.pointee.offset.store(extent.offset, ordering: .relaxed)
         entry.pointee.physical.store(extent.physical, ordering: .relaxed)

@@ -15,9 +15,12 @@ extension Engine {
 
     /// Whether to ask if the space there has been written: once the region is hot, and then now and then.
     func isWorthALook(_ target: Target, _ offset: Int64, _ count: Int) -> Bool {
-        guard target.inode.heat(offset, target.geometry) >= target.geometry.threshold,
-            !target.inode.isReady(offset, count, target.geometry)
-        else { return false }
+        guard target.inode.heat(offset, target.geometry) >= target.geometry.threshold else { return false }
+        return isTimeToLook(target, offset, count)
+    }
+
+    func isTimeToLook(_ target: Target, _ offset: Int64, _ count: Int) -> Bool {
+        guard !target.inode.isReady(offset, count, target.geometry) else { return false }
         return Settings.current.pointee.map_after == 0
             || target.inode.pointee.looks.wrappingAdd(1, ordering: .relaxed).newValue & 15 == 1
     }

@@ -276,6 +276,7 @@ extension Engine {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_END
         }
         if inode.has(InodeFlag.sparse) {
+            if target.word.has(DescriptorWord.durable) { lookAhead(target, offset, count) }
             return lookCloser(target, offset, count, writes: true) && mayMap ? nil : PS_OUTCOME_SPARSE
         }
         warm(target, offset, writes: true)

@@ -126,6 +126,8 @@ enum InodeFlag {
     static let renewed: UInt32 = 512
     /// The same, twice.
     static let renewedTwice: UInt32 = 1024
+    /// DAX only: preallocated space of it is not made ready 2 MiB at a time. See ``Engine/lookAhead(_:_:_:)``.
+    static let piecemeal: UInt32 = 2048
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {
