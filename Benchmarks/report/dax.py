@@ -22,8 +22,9 @@ def read(path):
             if words[0] == "title":
                 titles[words[1]] = words[2]
             elif words[0] == "figure":
-                figures.setdefault(words[2], {})[words[1]] = float(words[3])
-    return titles, figures
+                figures.setdefault(words[2], {}).setdefault(words[1], []).append(float(words[3]))
+    means = {row: {side: sum(all) / len(all) for side, all in sides.items()} for row, sides in figures.items()}
+    return titles, means
 
 
 def verdict(row, ratios):

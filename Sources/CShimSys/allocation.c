@@ -130,6 +130,26 @@ static uint64_t reaches(int fd, uint64_t offset, uint64_t end, uint32_t barred, 
     return offset < end ? offset : end;
 }
 
+bool ps_sys_lies_in_groups(int fd, uint64_t size)
+{
+    const uint64_t group = 2u << 20;
+    uint64_t offset = 0, grouped = 0;
+    struct extents found;
+    for (int rounds = 0; rounds < 4 && offset < size; rounds++) {
+        if (extents(fd, offset, size - offset, &found) < 0 || found.count == 0)
+            break;
+        for (unsigned i = 0; i < found.count; i++) {
+            const struct fiemap_extent *extent = &found.list[i];
+            const uint64_t first = (extent->fe_logical + group - 1) & ~(group - 1);
+            const uint64_t end = (extent->fe_logical + extent->fe_length) & ~(group - 1);
+            if (((extent->fe_physical - extent->fe_logical) & (group - 1)) == 0 && first < end)
+                grouped += end - first;
+            offset = extent->fe_logical + extent->fe_length;
+        }
+    }
+    return grouped > 0 && grouped >= (offset < size ? offset : size) / 2;
+}
+
 bool ps_sys_is_written(int fd, int64_t start, int64_t length)
 {
     // Shared space among them: a store would have to be given a copy first.

@@ -51,6 +51,16 @@ struct GeometryTests {
         #expect(Int64(geometry.threshold) << Int64(geometry.sampleShift) <= 8)
     }
 
+    @Test(arguments: [100 << 10, 2 << 20, 256 << 20, 1 << 34])
+    func onDAXOnlyWhatLiesInGroupsIsServedAtOnce(size: Int64) {
+        let groups = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, dax: .groups)
+        #expect(groups.threshold == 0)
+        let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, dax: .pages)
+        let pages = min(size, 1 << geometry.regionShift) >> 12
+        let calls = Int64(geometry.threshold) << Int64(geometry.sampleShift)
+        #expect(calls <= pages && calls >= pages - pages / 32)
+    }
+
     @Test func eagerMeansHotAtOnce() {
         #expect(Geometry.forFile(size: 1 << 30, mount: mount(stepShift: 12), eager: true).threshold == 0)
     }

@@ -33,6 +33,11 @@ long ps_sys_extent(int fd, uint64_t offset, uint64_t length, struct ps_extent *_
 uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count);
 bool ps_sys_all_extent_pages(int fd, uint64_t first, uint64_t count);
 
+// Whether at least half of the first `size` bytes of the file lies in groups of 2 MiB whose place on the device is a multiple
+// of 2 MiB away from their place in the file: such a group of a DAX file can be mapped as one page. As far as the kernel
+// tells in four answers; the rest counts as the part that was looked at does.
+bool ps_sys_lies_in_groups(int fd, uint64_t size);
+
 // Whether all of [start, start + length) of the file has space of its own that has been written to: no hole, nothing
 // that is only preallocated, shared or encoded (FIEMAP). False as well where the file is in too many pieces to look at.
 bool ps_sys_is_written(int fd, int64_t start, int64_t length);

@@ -21,9 +21,9 @@ extension Engine {
         if target.inode.has(InodeFlag.renewed) {
             target.inode.clear(InodeFlag.renewed | InodeFlag.renewedTwice)
         }
-        // A file that is only ever extended pays for no look: the sync of an extension is the kernel's in any case.
-        if target.inode.has(InodeFlag.extended) {
-            target.inode.clear(InodeFlag.extended)
+        // A file that is only ever extended, or not hot yet, pays for no look: its sync is the kernel's in any case.
+        if target.inode.has(InodeFlag.unreported) {
+            target.inode.clear(InodeFlag.unreported)
             target.inode.changed()
             target.count(PS_OUTCOME_END)
             return Int64.min

@@ -40,13 +40,13 @@ extension Engine {
             descriptor.pointee.misses.store(misses, ordering: .relaxed)
             descriptor.pointee.guess.store(end, ordering: .relaxed)
         }
-        if word.has(DescriptorWord.durable), flags & InodeFlag.extended == 0 { inode.set(InodeFlag.extended) }
+        if word.has(DescriptorWord.durable), flags & InodeFlag.unreported == 0 { inode.set(InodeFlag.unreported) }
         tally(descriptor, fd, UInt64(count))
         return true
     }
 
     /// Whether the next sync of a file on DAX may be told of an extension before the kernel has written, by
-    /// ``InodeFlag/extended``. That is enough as long as there is one thread; PMEMSHIM_EXCLUSIVE leaves no second look at
+    /// ``InodeFlag/unreported``. That is enough as long as there is one thread; PMEMSHIM_EXCLUSIVE leaves no second look at
     /// the size, so there it must be said afterwards.
     @inline(__always)
     var mayNoteBefore: Bool { ps_single_threaded() && Settings.current.pointee.exclusive == 0 }

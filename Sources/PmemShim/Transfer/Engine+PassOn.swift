@@ -47,7 +47,7 @@ extension Engine {
         // A sync must know of what the kernel has written, once it has (``changed()``), or of an extension before.
         if target.word.has(DescriptorWord.durable) {
             guard end > size, !target.word.has(DescriptorWord.appends), mayNoteBefore else { return false }
-            if !target.inode.has(InodeFlag.extended) { target.inode.set(InodeFlag.extended) }
+            if !target.inode.has(InodeFlag.unreported) { target.inode.set(InodeFlag.unreported) }
         }
         if !target.word.has(DescriptorWord.appends) {
             if end <= size {

@@ -3,7 +3,8 @@ import Synchronization
 
 extension Engine {
     /// Whether a pwrite is one of many that are the kernel's in any case, and for which all is arranged already: an
-    /// extension exactly at the end of the file, or (`isShort`) an overwrite too short to be served. Then it is counted, and
+    /// extension exactly at the end of the file, or an overwrite that is too short to be served (`isShort`), or on DAX and in
+    /// a region that is not hot, or of a file that is better written by the kernel (``SyncCost``). Then it is counted, and
     /// passes on. Decides like `whyNotWrite` and `foresee`, which do the same for all others, at a third of the
     /// instructions: what is not served must not cost more than it does natively.
     ///
@@ -24,27 +25,35 @@ extension Engine {
         // Reads of a file with a window must know that the kernel has written: the first write has told them.
         guard flags & InodeFlag.timesDue != 0 || inode.pointee.base.load(ordering: .relaxed) == 0,
             flags & (InodeFlag.sparse | InodeFlag.unverified | InodeFlag.bad) == 0, offset >= 0,
-            offset == size || (isShort && Int64(count) <= size &- offset)
+            Int64(count) <= size &- offset || offset == size
         else { return false }
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
         let isDurable = word.has(DescriptorWord.durable)
+        let isAloof = flags & InodeFlag.aloof != 0
+        let isCold = isDurable && !isShort && inode.heat(offset, geometry) < geometry.threshold
+        guard offset == size || isShort || isAloof || (isCold && inode.pointee.base.load(ordering: .relaxed) != 0)
+        else { return false }
         if isDurable {
             // The first two overwrites after a sync leave it nothing to do: ``syncedBefore(_:_:_:_:)``.
             let mayNote =
                 offset == size
                 ? mayNoteBefore
-                : (flags & (InodeFlag.renewedTwice | InodeFlag.aloof) != 0 || !inode.isSynced)
+                : (isCold || isAloof || flags & InodeFlag.renewedTwice != 0 || !inode.isSynced)
                     && inode.isReady(offset, count, geometry)
             guard mayNote else { return false }
         }
         guard let thread = currentThread() else { return false }
-        if offset == size {
-            if isDurable, flags & InodeFlag.extended == 0 { inode.set(InodeFlag.extended) }
-            inode.raiseSize(to: size &+ Int64(count))
-        } else if isDurable {
-            inode.changed()
+        if isDurable {
+            if offset == size || (isCold && !isAloof && mayNoteBefore) {
+                if flags & InodeFlag.unreported == 0 { inode.set(InodeFlag.unreported) }
+            } else {
+                inode.changed()
+            }
         }
-        thread.count(geometry.statistics, PS_FAMILY_PWRITE, offset == size ? PS_OUTCOME_END : PS_OUTCOME_SMALL)
+        if offset == size { inode.raiseSize(to: size &+ Int64(count)) }
+        if isCold { inode.warm(offset, thread) }
+        let outcome = offset == size ? PS_OUTCOME_END : isShort ? PS_OUTCOME_SMALL : PS_OUTCOME_COLD
+        thread.count(geometry.statistics, PS_FAMILY_PWRITE, outcome)
         thread.passed(geometry.statistics, written: Int64(count))
         let state = ps_thread_current()
         state.pointee.pending_offset = offset

@@ -127,6 +127,10 @@ extension Engine {
             inode.clear(InodeFlag.sparse)
             inode.setGeometry(geometry(inode, size: facts.size))
         }
+        // What is in use of a file without holes, on DAX, has all been written, and so will be what the kernel makes it longer by.
+        if backing == UInt32(PS_BACKING_DAX.rawValue), !inode.has(InodeFlag.sparse | InodeFlag.unverified) {
+            inode.pointee.ready.store(UInt64.max, ordering: .relaxed)
+        }
         inode.pointee.blocks = facts.blocks
         inode.updateLimits()
     }

@@ -48,6 +48,10 @@ extension Engine {
         if writable { inode.set(InodeFlag.writable) }
         // Facts of a sync say nothing of what was stored through a window without MAP_SYNC since.
         if !inode.has(InodeFlag.synchronous) { inode.changed() }
+        if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue) {
+            let inGroups = ps_sys_lies_in_groups(fd, UInt64(facts.size))
+            if inGroups { inode.set(InodeFlag.inGroups) } else { inode.clear(InodeFlag.inGroups) }
+        }
         inode.setGeometry(geometry(inode, size: facts.size))
         inode.forgetReady()
         // The regions may be others now.
@@ -65,8 +69,11 @@ extension Engine {
     }
 
     func geometry(_ inode: UnsafeMutablePointer<Inode>, size: Int64) -> Geometry {
-        Geometry.forFile(
-            size: size, mount: mount(inode.pointee.mount).pointee, eager: Settings.current.pointee.map_after == 0)
+        let mount = mount(inode.pointee.mount).pointee
+        let isDAX = mount.backing == UInt32(PS_BACKING_DAX.rawValue)
+        return Geometry.forFile(
+            size: size, mount: mount, eager: Settings.current.pointee.map_after == 0,
+            dax: isDAX ? (inode.has(InodeFlag.inGroups) ? .groups : .pages) : nil)
     }
 
     /// Room to grow without a new mapping: twice the size, at least 64 MiB more; address space costs nothing.

@@ -54,12 +54,19 @@ struct Geometry {
     /// future, the best rule is to pay once the calls have cost as much, which would be at half as many calls as the region
     /// has pages (databases move two pages and more at a time). Databases live long, so half of that is enough: a region
     /// is served when it has seen a quarter as many calls as it has pages. What is touched once is never mapped.
-    /// A huge page is one fault. `eager`: everything at once (PMEMSHIM_MAP_AFTER=0).
-    static func forFile(size: Int64, mount: Mount, eager: Bool) -> Geometry {
+    /// A huge page is one fault.
+    ///
+    /// A page of a DAX file costs more, 5,000 instructions against the 2,000 that a call through the kernel costs more than
+    /// a copy, one of 2 MiB hardly more than that. So where the file lies so that such pages map it, nothing is waited for;
+    /// elsewhere the calls have to be as many as the pages: what is read or written once in order is never mapped.
+    ///
+    /// `eager`: everything at once (PMEMSHIM_MAP_AFTER=0).
+    static func forFile(size: Int64, mount: Mount, eager: Bool, dax: DAXPlacement? = nil) -> Geometry {
         var region: UInt32 = 21
         while region < 40, (size &- 1) >> Int64(region &+ 6) > 0 { region &+= 1 }
         let regionBytes = min(max(size, 4_096), Int64(1) << Int64(region))
-        var calls = mount.stepShift > 12 ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> 14, 2)
+        let perCall: Int64 = dax == nil ? 14 : 12
+        var calls = mount.stepShift > 12 ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> perCall, 2)
         var sample: UInt32 = 0
         while calls > 255, sample < 15 {
             calls >>= 1
@@ -67,7 +74,14 @@ struct Geometry {
         }
         return Geometry(
             stepShift: mount.stepShift, regionShift: region,
-            threshold: eager ? 0 : UInt32(truncatingIfNeeded: min(calls, 255)), sampleShift: sample,
+            threshold: eager || dax == .groups ? 0 : UInt32(truncatingIfNeeded: min(calls, 255)), sampleShift: sample,
             statistics: mount.statisticsIndex)
     }
+}
+
+/// How a DAX file lies on its device.
+enum DAXPlacement {
+    /// Most of it in groups of 2 MiB that one page can map.
+    case groups
+    case pages
 }

@@ -115,8 +115,9 @@ enum InodeFlag {
     static let unverified: UInt32 = 16
     /// The window is mapped with MAP_SYNC: what is stored through it is found again after a power loss.
     static let synchronous: UInt32 = 32
-    /// DAX only: writes that extend the file have gone to the kernel since the last sync, unreported.
-    static let extended: UInt32 = 64
+    /// DAX only: writes that extend the file, or to regions that are not hot, have gone to the kernel since the last call of a
+    /// sync, unreported: that sync is the kernel's.
+    static let unreported: UInt32 = 64
     /// DAX only: writes are the kernel's, since its syncs cost more than serving them saves. See ``SyncCost``.
     static let aloof: UInt32 = 128
     /// A media error has been met in this file. Its regions are looked at before they are served, as if it had holes.
@@ -128,6 +129,8 @@ enum InodeFlag {
     static let renewedTwice: UInt32 = 1024
     /// DAX only: preallocated space of it is not made ready 2 MiB at a time. See ``Engine/lookAhead(_:_:_:)``.
     static let piecemeal: UInt32 = 2048
+    /// DAX only: ``DAXPlacement/groups``.
+    static let inGroups: UInt32 = 4096
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {
@@ -197,6 +200,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
     /// From now on no region is served as a whole, until it is known to be allocated as a whole.
     func distrust() {
         set(InodeFlag.sparse)
+        forgetReady()
         let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed)).withHoles
         setGeometry(geometry)
         pointee.top.store(0, ordering: .relaxed)
