@@ -53,9 +53,9 @@ struct GeometryTests {
 
     @Test(arguments: [100 << 10, 2 << 20, 256 << 20, 1 << 34])
     func onDAXOnlyWhatLiesInGroupsIsServedAtOnce(size: Int64) {
-        let groups = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, dax: .groups)
+        let groups = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, liesInGroups: true)
         #expect(groups.threshold == 0)
-        let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, dax: .pages)
+        let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, liesInGroups: false)
         let pages = min(size, 1 << geometry.regionShift) >> 12
         let calls = Int64(geometry.threshold) << Int64(geometry.sampleShift)
         #expect(calls <= pages && calls >= pages - pages / 32)

@@ -85,8 +85,8 @@ private func isDurable(_ fd: Int32) -> Bool {
 @inline(never)
 private func durablePwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current else { return Int64.min }
-    if engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
     let isShort = count < smallestServedWrite && ps_stores_whole(count) == 0
+    if !isShort, engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
     return engine.isPlainPwrite(fd, count, offset, isShort: isShort)
         ? Int64.min : slowPwrite(fd, buffer, count, offset)
 }

@@ -73,7 +73,7 @@ extension Engine {
         let isDAX = mount.backing == UInt32(PS_BACKING_DAX.rawValue)
         return Geometry.forFile(
             size: size, mount: mount, eager: Settings.current.pointee.map_after == 0,
-            dax: isDAX ? (inode.has(InodeFlag.inGroups) ? .groups : .pages) : nil)
+            liesInGroups: isDAX ? inode.has(InodeFlag.inGroups) : nil)
     }
 
     /// Room to grow without a new mapping: twice the size, at least 64 MiB more; address space costs nothing.

@@ -60,12 +60,13 @@ struct Geometry {
     /// a copy, one of 2 MiB hardly more than that. So where the file lies so that such pages map it, nothing is waited for;
     /// elsewhere the calls have to be as many as the pages: what is read or written once in order is never mapped.
     ///
-    /// `eager`: everything at once (PMEMSHIM_MAP_AFTER=0).
-    static func forFile(size: Int64, mount: Mount, eager: Bool, dax: DAXPlacement? = nil) -> Geometry {
+    /// `eager`: everything at once (PMEMSHIM_MAP_AFTER=0). `liesInGroups`: of a file on DAX, whether most of it lies in
+    /// groups of 2 MiB that one page can map.
+    static func forFile(size: Int64, mount: Mount, eager: Bool, liesInGroups: Bool? = nil) -> Geometry {
         var region: UInt32 = 21
         while region < 40, (size &- 1) >> Int64(region &+ 6) > 0 { region &+= 1 }
         let regionBytes = min(max(size, 4_096), Int64(1) << Int64(region))
-        let perCall: Int64 = dax == nil ? 14 : 12
+        let perCall: Int64 = liesInGroups == nil ? 14 : 12
         var calls = mount.stepShift > 12 ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> perCall, 2)
         var sample: UInt32 = 0
         while calls > 255, sample < 15 {
@@ -74,14 +75,8 @@ struct Geometry {
         }
         return Geometry(
             stepShift: mount.stepShift, regionShift: region,
-            threshold: eager || dax == .groups ? 0 : UInt32(truncatingIfNeeded: min(calls, 255)), sampleShift: sample,
+            threshold: eager || liesInGroups == true ? 0 : UInt32(truncatingIfNeeded: min(calls, 255)),
+            sampleShift: sample,
             statistics: mount.statisticsIndex)
     }
-}
-
-/// How a DAX file lies on its device.
-enum DAXPlacement {
-    /// Most of it in groups of 2 MiB that one page can map.
-    case groups
-    case pages
 }

@@ -129,7 +129,7 @@ enum InodeFlag {
     static let renewedTwice: UInt32 = 1024
     /// DAX only: preallocated space of it is not made ready 2 MiB at a time. See ``Engine/lookAhead(_:_:_:)``.
     static let piecemeal: UInt32 = 2048
-    /// DAX only: ``DAXPlacement/groups``.
+    /// DAX only: most of the file lies in groups of 2 MiB that one page can map.
     static let inGroups: UInt32 = 4096
 }
 
