@@ -55,15 +55,14 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     xorl    %eax, %eax
     ret
 .Lover64:
+    cmpq    $256, %rdx
+    jae     .Lover255
     cmpq    $128, %rdx
     jbe     .Lto128
     leaq    -128(%rdx), %rcx            // the loop copies [0, count-128) rounded up; the last 128 bytes come last
     xorl    %eax, %eax
     cmpb    $0, ps_wide_vectors(%rip)
     je      .Lsse
-    addq    $-128, %rcx                 // from 256 bytes on twice as many in each round
-    jns     .Lover255
-    addq    $128, %rcx
     .p2align 5
 .Lavx:
     vmovdqu (%rsi,%rax), %ymm0
@@ -90,7 +89,14 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     xorl    %eax, %eax
     ret
     .p2align 5
-.Lover255:                              // [0, count-256) rounded up; the last 256 bytes come last
+.Lover255:
+    cmpq    $0x7ffff000, %rdx           // MAX_RW_COUNT: of more the kernel moves that much, and is asked
+    ja      .Ltoomuch
+    leaq    -256(%rdx), %rcx            // [0, count-256) rounded up; the last 256 bytes come last
+    xorl    %eax, %eax
+    cmpb    $0, ps_wide_vectors(%rip)
+    je      .Lover255sse
+.Lavx256:
     vmovdqu (%rsi,%rax), %ymm0
     vmovdqu 32(%rsi,%rax), %ymm1
     vmovdqu 64(%rsi,%rax), %ymm2
@@ -109,7 +115,7 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     vmovdqu %ymm7, 224(%rdi,%rax)
     addq    $256, %rax
     cmpq    %rcx, %rax
-    jb      .Lover255
+    jb      .Lavx256
     vmovdqu (%rsi,%rcx), %ymm0
     vmovdqu 32(%rsi,%rcx), %ymm1
     vmovdqu 64(%rsi,%rcx), %ymm2
@@ -130,6 +136,11 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     movzbl  (%r8), %eax
     xorl    %eax, %eax
     ret
+.Ltoomuch:
+    movl    $1, %eax
+    ret
+.Lover255sse:
+    addq    $128, %rcx
     .p2align 5
 .Lsse:
     movdqu  (%rsi,%rax), %xmm0

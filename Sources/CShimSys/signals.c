@@ -5,6 +5,7 @@
 
 #include "ps_copy.h"
 #include "ps_pmem.h"
+#include "ps_soft_memory.h"
 #include "ps_sys.h"
 #include "ps_thread.h"
 
@@ -356,7 +357,7 @@ static void on_signal(int number, siginfo_t *details, void *context)
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_call_exit;
         return;
     }
-    if (is_about_a_window(number, details))
+    if (is_about_a_window(number, details) || ps_soft_memory_heals(number, details))
         return;
     forward(number, details, interrupted);
 }

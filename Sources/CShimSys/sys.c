@@ -161,9 +161,9 @@ long ps_sys_preadv(int fd, const struct iovec *vector, int count, int64_t offset
 {
     return ps_sys_call6(SYS_preadv, fd, (long)vector, count, offset, 0, 0);
 }
-long ps_sys_pwritev(int fd, const struct iovec *vector, int count, int64_t offset)
+long ps_sys_pwritev(int fd, const struct iovec *vector, int count, int64_t offset, int flags)
 {
-    return ps_sys_call6(SYS_pwritev, fd, (long)vector, count, offset, 0, 0);
+    return ps_sys_call6(flags ? SYS_pwritev2 : SYS_pwritev, fd, (long)vector, count, offset, 0, flags);
 }
 long ps_sys_writev(int fd, const struct iovec *vector, int count)
 {

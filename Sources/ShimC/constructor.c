@@ -19,5 +19,6 @@ __attribute__((constructor)) static void start(int count, char **arguments)
         ps_pmem_load();
 }
 
-// The end by exit() or by return from main: _exit, exec and a signal leave up to 63 appends per descriptor uncounted.
+// The end by exit() or by return from main; by _exit: end.c. quick_exit, exec and a signal leave uncounted what has not been
+// shown yet: up to 63 appends per descriptor, and all calls of a process that never mapped a window.
 __attribute__((destructor)) static void end(void) { ps_engine_settle(); }

@@ -10,7 +10,6 @@ struct KillNine {
     private(set) var servedWrites = 0
     /// Records of the statistics file that are in the hands of nobody, or of somebody who lives, after the last kill:
     /// no process could ever have them.
-    private(set) var leftInFolding = 0
     /// The JSON answers of `shimctl stats` that were asked for right after kills.
     private(set) var answers: [Data] = []
 
@@ -55,11 +54,9 @@ struct KillNine {
         }
     }
 
-    /// `served: 510815 of 852569 writes (59.9 %), ...; statistics: 512 records of processes, 0 abandoned to the next,
-    /// 0 left in folding, 0 notes`
+    /// `served: 510815 of 852569 writes (59.9 %), ...; statistics: 64 records of processes, 0 notes`
     private mutating func readServed(_ line: Substring) {
         let words = line.split(separator: " ")
         servedWrites = words.count > 1 ? Int(words[1]) ?? 0 : 0
-        if let left = words.firstIndex(of: "left"), left > 0 { leftInFolding = Int(words[left - 1]) ?? -1 }
     }
 }

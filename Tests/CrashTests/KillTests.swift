@@ -22,7 +22,6 @@ struct KillTests {
         // Otherwise the kernel would have been tested, or nothing.
         #expect(killed.counts["checked"] ?? 0 > 100 * kills)
         #expect(killed.servedWrites > 100 * kills, "\(killed.run.stdout)")
-        #expect(killed.leftInFolding == 0)
         #expect(killed.answers.count >= kills / 8)
         for answer in killed.answers {
             let document = try JSONSerialization.jsonObject(with: answer) as? [String: Any]

@@ -15,6 +15,9 @@ struct ObserveTests {
         #expect(MemoryLayout<ps_stats_counters>.offset(of: \.passed_bytes_read) == CounterLayout.passedRead)
         #expect(MemoryLayout<ps_stats_counters>.offset(of: \.passed_bytes_written) == CounterLayout.passedWritten)
         #expect(MemoryLayout<ps_stats_counters>.offset(of: \.faults) == CounterLayout.faults)
+        #expect(MemoryLayout<ps_stats_counters>.offset(of: \.windows) == CounterLayout.windows)
+        #expect(MemoryLayout<ps_stats_counters>.offset(of: \.mapped_bytes) == CounterLayout.mappedBytes)
+        #expect(MemoryLayout<ps_stats_counters>.offset(of: \.windows_total) == CounterLayout.windowsTotal)
         #expect(MemoryLayout<ps_stats_counters>.stride == CounterLayout.stride)
         #expect(Int(PS_OUTCOME_COUNT.rawValue) == CounterLayout.outcomes)
     }
@@ -64,71 +67,132 @@ struct ObserveTests {
 }
 
 @Suite("Statistics of ended processes are folded, not lost")
-struct EndedFiguresTests {
-    /// A statistics file in memory: sparse, as the real one.
+struct StatisticsFileTests {
+    /// A statistics file of a test's own, and what is read back of it.
     final class File {
-        let file: UnsafeMutablePointer<ps_stats_file>
-        private let bytes = UnsafeMutableRawPointer(calloc(1, MemoryLayout<ps_stats_file>.size))
+        let statistics: StatisticsFile
+        private let scratch = UnsafeMutableRawPointer.allocate(byteCount: Arena.scratchLength, alignment: 4_096)
+        private let fd: Int32
 
-        init() throws { file = try #require(bytes).assumingMemoryBound(to: ps_stats_file.self) }
-        deinit { free(bytes) }
-
-        func record(_ index: Int) -> UnsafeMutablePointer<ps_stats_record> {
-            UnsafeMutableRawPointer(file).advanced(by: MemoryLayout<ps_stats_file>.offset(of: \.records) ?? 0)
-                .assumingMemoryBound(to: ps_stats_record.self) + index
+        init() throws {
+            var name = Array("/tmp/pmemshim-statistics-XXXXXX".utf8CString)
+            fd = mkstemp(&name)
+            try #require(fd >= 0 && unlink(name) == 0 && ftruncate(fd, MemoryLayout<ps_stats_file>.size) == 0)
+            var facts = ps_own_facts()
+            try #require(ps_sys_own_facts(fd, &facts) == 0)
+            statistics = StatisticsFile(file: RuntimeFile(fd: fd, facts: facts), scratch: scratch)
+        }
+        deinit {
+            close(fd)
+            scratch.deallocate()
         }
 
-        /// Gives a record a mount and some figures, and to all the same state.
-        func fill(_ indices: Range<Int>, state: UInt32) {
-            for index in indices {
-                let record = record(index)
-                record.pointee.state = state
-                record.pointee.mount_count = 1
-                withUnsafeMutableBytes(of: &record.pointee.mounts.0.path) { $0.copyBytes(from: Array("/m".utf8)) }
-                record.pointee.shards.0.mounts.0.faults = 3
-            }
+        func put<Value: BitwiseCopyable>(_ value: Value, at offset: Int64) {
+            let written = withUnsafeBytes(of: value) { pwrite(fd, $0.baseAddress, $0.count, Int(offset)) }
+            #expect(written == MemoryLayout<Value>.size)
+        }
+        func get<Value: BitwiseCopyable>(_ value: Value, at offset: Int64) -> Value {
+            var value = value
+            let read = withUnsafeMutableBytes(of: &value) { pread(fd, $0.baseAddress, $0.count, Int(offset)) }
+            #expect(read == MemoryLayout<Value>.size)
+            return value
+        }
+
+        /// Makes record `index` that of process `pid`, with one mount.
+        func fill(_ index: Int, pid: Int32, start: UInt64 = 1) {
+            var record = ps_stats_record()
+            record.state = UInt32(PS_STATS_LIVE.rawValue)
+            record.pid = pid
+            record.start_time = start
+            record.mount_count = 1
+            record.shard_count = 16
+            withUnsafeMutableBytes(of: &record.mounts.0.path) { $0.copyBytes(from: Array("/m".utf8)) }
+            record.shards.0.mounts.0.faults = 3
+            record.shards.15.mounts.0.faults = 4
+            record.shards.2.mounts.0.calls.1.0 = 10
+            record.shards.0.mounts.0.windows = 1
+            put(record, at: StatisticsFile.offset(ofRecord: index))
+            put(
+                ps_stats_entry(state: UInt32(PS_STATS_LIVE.rawValue), pid: pid),
+                at: StatisticsFile.offset(ofEntry: index))
+        }
+
+        func record(_ index: Int) -> ps_stats_record {
+            get(ps_stats_record(), at: StatisticsFile.offset(ofRecord: index))
+        }
+        func line(_ index: Int) -> ps_stats_ended {
+            get(
+                ps_stats_ended(),
+                at: Int64(PS_STATS_AT_ENDED.rawValue) + Int64(index * MemoryLayout<ps_stats_ended>.size))
         }
     }
 
     static let records = Int(PS_STATS_RECORDS)
     /// No process can have it: pids have 22 bits.
-    static let nobody: UInt32 = 0x0fff_ffff
-    static let folding = UInt32(PS_STATS_FOLDING.rawValue)
+    static let nobody: Int32 = 0x0fff_ffff
+    static let me = getpid()
 
     @Test func countersOfAllThreadsGoToTheLineOfTheirMount() throws {
-        let memory = try File()
-        memory.fill(0..<1, state: folding(by: 1))
-        let record = memory.record(0)
-        record.pointee.shards.15.mounts.0.faults = 4
-        record.pointee.shards.2.mounts.0.calls.1.0 = 10
-        EndedFigures.move(record, to: memory.file)
-        #expect(memory.file.pointee.ended.0.processes == 1)
-        #expect(memory.file.pointee.ended.0.counters.faults == 7)
-        #expect(memory.file.pointee.ended.0.counters.calls.1.0 == 10)
-        #expect(memory.file.pointee.ended.1.processes == 0)
+        let file = try File()
+        file.fill(0, pid: Self.nobody)
+        file.statistics.fold(0)
+        #expect(file.line(0).processes == 1)
+        #expect(file.line(0).counters.faults == 7)
+        #expect(file.line(0).counters.calls.1.0 == 10)
+        #expect(file.line(0).counters.windows == 0, "they went with the process")
+        #expect(file.line(1).processes == 0)
+        #expect(file.record(0).state == UInt32(PS_STATS_FREE.rawValue))
         // Whoever goes on after one that was killed in the middle counts nothing twice.
-        EndedFigures.move(record, to: memory.file)
-        #expect(memory.file.pointee.ended.0.counters.faults == 7)
-        #expect(record.pointee.shards.15.mounts.0.faults == 0)
-        EndedFigures.clear(record)
-        #expect(record.pointee.mounts.0.path.0 == 0)
+        file.statistics.fold(0)
+        #expect(file.line(0).counters.faults == 7)
     }
 
-    @Test func aRecordWhoseClaimantWasKilledIsTakenOver() throws {
-        let memory = try File()
-        memory.fill(0..<Self.records, state: folding(by: Self.nobody))
-        let claimed = try #require(StatisticsFile.claim(memory.file, 77, ProcessIdentity()))
-        #expect(claimed.pointee.state == UInt32(PS_STATS_LIVE.rawValue))
-        #expect(claimed.pointee.pid == 77)
-        #expect(memory.file.pointee.ended.0.counters.faults == 3)
+    @Test func anEndedProcessStaysReadableWhileThereIsRoom() throws {
+        let file = try File()
+        file.fill(0, pid: Self.nobody)
+        let claimed = try #require(file.statistics.claim(Self.me, ProcessIdentity()))
+        #expect(claimed == 1)
+        #expect(file.record(0).state == UInt32(PS_STATS_LIVE.rawValue))
+        #expect(file.record(1).pid == Self.me)
+        #expect(file.line(0).processes == 0)
     }
 
-    @Test func aRecordWhoseClaimantLivesIsLeftToIt() throws {
-        let memory = try File()
-        memory.fill(0..<Self.records, state: folding(by: UInt32(getpid())))
-        #expect(StatisticsFile.claim(memory.file, 77, ProcessIdentity()) == nil)
-        #expect(memory.file.pointee.ended.0.counters.faults == 0)
+    @Test func afterSixtyFourAnEndedOneIsFoldedAndTakenOver() throws {
+        let file = try File()
+        for index in 0..<Int(PS_STATS_KEPT) { file.fill(index, pid: Self.nobody) }
+        let claimed = try #require(file.statistics.claim(Self.me, ProcessIdentity()))
+        #expect(claimed < Int(PS_STATS_KEPT))
+        #expect(file.record(claimed).pid == Self.me)
+        #expect(file.record(claimed).shards.15.mounts.0.faults == 0)
+        #expect(file.line(0).processes == 1)
+        #expect(file.line(0).counters.faults == 7)
     }
 
-    private func folding(by pid: UInt32) -> UInt32 { Self.folding | pid << 2 }
+    @Test func aProcessThatExecsLeavesItsRecordAsEnded() throws {
+        let file = try File()
+        file.fill(5, pid: Self.me, start: 77)
+        var identity = ProcessIdentity()
+        identity.startTime = 77
+        let claimed = try #require(file.statistics.claim(Self.me, identity))
+        #expect(claimed != 5)
+        #expect(file.record(5).superseded == 1)
+    }
+
+    @Test func recordsOfLivingProcessesAreLeftToThem() throws {
+        let file = try File()
+        for index in 0..<Self.records { file.fill(index, pid: getppid()) }
+        #expect(file.statistics.claim(Self.me, ProcessIdentity()) == nil)
+        #expect(file.line(0).processes == 0)
+    }
+
+    @Test func nobodyIsWaitedForWhoHoldsALock() throws {
+        let file = try File()
+        // Another open description of the same file.
+        let other = open("/proc/self/fd/\(file.statistics.file.fd)", O_RDWR)
+        defer { close(other) }
+        #expect(ps_sys_try_lock(other, 0, 1 << 30) == 0)
+        #expect(file.statistics.claim(Self.me, ProcessIdentity()) == nil)
+        #expect(ps_sys_unlock(other, 0, 1 << 30) == 0)
+        #expect(file.statistics.claim(Self.me, ProcessIdentity()) == 0)
+    }
 }

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,22 +70,28 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: too short: %ld bytes\n", argv[1], (long)status.st_size);
         return 1;
     }
-    const struct ps_stats_file *file = mmap(NULL, sizeof *file, PROT_READ, MAP_SHARED, fd, 0);
-    if (file == MAP_FAILED || file->header.magic != PS_STATS_MAGIC || file->header.version != PS_STATS_VERSION) {
+    // By read, not by a mapping: to look at a hole of the file must not make memory of it.
+    static struct ps_stats_header header;
+    static struct ps_stats_ended ended;
+    static struct ps_stats_record record;
+    if (pread(fd, &header, sizeof header, 0) != sizeof header || header.magic != PS_STATS_MAGIC
+        || header.version != PS_STATS_VERSION) {
         fprintf(stderr, "%s: not a statistics file of this version\n", argv[1]);
         return 1;
     }
     for (int i = 0; i < PS_STATS_ENDED; i++)
-        print(&file->ended[i].counters);
+        if (pread(fd, &ended, sizeof ended, PS_STATS_AT_ENDED + i * (long)sizeof ended) == sizeof ended)
+            print(&ended.counters);
     for (int i = 0; i < PS_STATS_RECORDS; i++) {
-        const struct ps_stats_record *record = &file->records[i];
-        if (record->state == PS_STATS_FREE)
+        const long at = PS_STATS_AT_RECORDS + i * (long)sizeof record;
+        if (pread(fd, &record, 4096, at) != 4096 || record.state == PS_STATS_FREE
+            || pread(fd, &record, sizeof record, at) != sizeof record)
             continue;
-        if (record->note[0] != '\0')
-            printf("note %.*s\n", (int)sizeof record->note, record->note);
+        if (record.note[0] != '\0')
+            printf("note %.*s\n", (int)sizeof record.note, record.note);
         for (int shard = 0; shard < PS_STATS_SHARDS; shard++)
             for (int mount = 0; mount < PS_STATS_MOUNTS; mount++)
-                print(&record->shards[shard].mounts[mount]);
+                print(&record.shards[shard].mounts[mount]);
     }
     return 0;
 }

@@ -129,7 +129,7 @@ struct StatsFiguresTests {
         #expect(document["mounts"][0]["processes_ended"] == .number(3))
     }
 
-    @Test func leavesOutFreeRecordsAndThoseBeingFolded() throws {
+    @Test func leavesOutFreeRecordsAndThoseOfAnotherState() throws {
         let fixture = try StatsFixture()
         for state in [0, 2] {
             fixture.record(state, pid: 1, start: 1, state: state)
@@ -138,22 +138,6 @@ struct StatsFiguresTests {
         }
         try fixture.write()
         #expect(try document(fixture)["processes"].items.isEmpty)
-    }
-
-    @Test func countsWhatAKilledClaimantHadNotYetFolded() throws {
-        let fixture = try StatsFixture()
-        let nobody = 0x0fff_ffff
-        for (index, claimant) in [nobody, 1].enumerated() {
-            fixture.record(index, pid: 0x7fff_fff0, start: 1, state: 2 | claimant << 2)
-            fixture.mount(index, 0, path: "/mnt/a")
-            fixture.calls(index, "READ", "SERVED", 5)
-        }
-        // Killed before it was anybody's.
-        fixture.record(2, pid: 0, start: 0, mounts: 0, state: 2 | nobody << 2)
-        try fixture.write()
-        let document = try document(fixture)
-        #expect(document["processes"].items.map { $0["state"].text } == ["ended"])
-        #expect(document["total"]["served"] == .number(5))
     }
 
     @Test func showsAtMostFourMountsOfARecord() throws {

@@ -158,10 +158,11 @@ extension StatsFixture {
                 } else if (!strcmp(command, "mount")) {
                     struct ps_stats_record *record = &file->records[number()];
                     struct ps_stats_mount *mount = &record->mounts[number()];
+                    struct ps_stats_counters *counters = &record->shards[0].mounts[mount - record->mounts];
                     mount->backing = number();
-                    mount->windows = number();
-                    mount->mapped_bytes = number();
-                    mount->windows_total = number();
+                    counters->windows = number();
+                    counters->mapped_bytes = number();
+                    counters->windows_total = number();
                     copy(mount->path, sizeof mount->path, rest);
                 } else if (!strcmp(command, "calls")) {
                     struct ps_stats_record *record = &file->records[number()];

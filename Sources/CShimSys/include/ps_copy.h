@@ -14,7 +14,7 @@ extern const char ps_guard_begin[] __attribute__((visibility("hidden")));
 extern const char ps_guard_end[] __attribute__((visibility("hidden")));
 extern const char ps_guard_exit[] __attribute__((visibility("hidden")));
 
-// 0: done; 1: faulted. Ordinary (cached) stores.
+// 0: done; 1: faulted, or more than MAX_RW_COUNT (0x7ffff000) bytes, of which nothing is moved. Ordinary (cached) stores.
 int ps_copy(void *_Nullable destination, const void *_Nullable source, size_t count);
 // The same, and then loads the byte at `probe`: 1 as well if that faults.
 int ps_copy_probed(void *_Nullable destination, const void *_Nullable source, size_t count, uintptr_t probe);

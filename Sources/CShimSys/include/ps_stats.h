@@ -1,18 +1,27 @@
 // The statistics file: layout shared by the shim in every served process and by shimctl.
 //
-// One sparse file per user, `stats` in the runtime directory (ps_runtime_directory: PMEMSHIM_RUNTIME_DIR, else
-// /dev/shm/pmemshim-<effective uid>, mode 0700; the file 0600). It is soft: figures only, shared among processes of
-// one user. Nobody may use a number from it as an index or a length without checking it, and anybody may scribble
-// over it at any time; that costs figures, never correctness.
+// One sparse file per user, PS_STATS_FILE_NAME in the runtime directory (PMEMSHIM_RUNTIME_DIR, else
+// /dev/shm/pmemshim-<effective uid>, mode 0700; the file 0600). A file whose head is not that of this version is taken away
+// and made anew: processes that still count in it go on doing so. It is soft: figures only, shared among processes of one
+// user. Nobody may use a number from it as an index or a length without checking it, and anybody may scribble over it, cut
+// it or remove it at any time; that costs figures, never correctness.
 //
-// Life of a record: a process claims one (state FREE -> LIVE by compare and exchange) when its first file is served,
-// and leaves it behind. A LIVE record whose process is gone (no such pid, or another start time), or whose process
-// has claimed a newer one (exec), has ended; when no record is free, a claimant folds an ended one into `ended`
-// (LIVE -> FOLDING -> LIVE) and takes it over. Readers therefore sum `ended`, and every record that is LIVE.
+// A process counts in memory of its own until it has mapped its first window. Then it claims a record, and its threads
+// count in the record's pages, which are mapped. Pages are allocated before they are mapped (fallocate); where somebody
+// takes them away again, the handler of SIGBUS puts anonymous memory in their place (ps_soft_memory.h), and the process goes
+// on counting for itself. All else is read and written by pread and pwrite, which fail instead of raising a signal. A
+// process that ends by exit or _exit without ever having mapped a window claims a record only to leave its figures in it.
 //
-// FOLDING names the claimant (its pid, shifted), since it may be killed in the middle: measured, 3 times in 800 kills of
-// processes at random. Counters are moved, not copied, so what is left in such a record is exactly what is not yet in
-// `ended`: readers count it as an ended process's, and the next claimant folds the rest and takes the record over.
+// Life of a record: FREE, then LIVE once a process has claimed it. A LIVE record whose process is gone (no such pid, or
+// another start time), or whose process has claimed a newer one (exec), has ended. Its figures stay readable until a
+// claimant needs its place: it is folded into `ended`, and taken over. Claimants take a free record only while fewer than
+// PS_STATS_KEPT are in use or all others are alive, and none once the file has PS_STATS_BYTES of memory. Readers sum
+// `ended` and every record that is LIVE.
+//
+// `directory` says which records are in use, and by whom, in one page: who claims, folds or frees record i holds a write
+// lock (F_OFD_SETLK, never waited for) on entry i meanwhile; who changes a line of `ended` holds one on that line. The
+// kernel lets go of a lock when its holder is killed. A record is emptied before its figures are added to `ended`: who is
+// killed between the two has lost them, and nothing is counted twice.
 //
 // No alignment attributes: Swift does not import over-aligned structs. Padding is spelt out and asserted instead.
 #ifndef PS_STATS_H
@@ -22,7 +31,7 @@
 #include <stdint.h>
 
 #define PS_STATS_MAGIC 0x31535441544d5350ull /* "PSMTATS1" as little-endian bytes */
-#define PS_STATS_VERSION 1u
+#define PS_STATS_VERSION 2u
 #define PS_STATS_FILE_NAME "stats"
 
 enum ps_family {
@@ -59,6 +68,8 @@ enum ps_backing { PS_BACKING_NONE, PS_BACKING_DAX, PS_BACKING_MEMORY, PS_BACKING
 #define PS_STATS_MOUNTS 4      // mounts one process keeps figures for; the last one also takes all further mounts
 #define PS_STATS_SHARDS 16     // one per thread; threads beyond share the last with atomic additions
 #define PS_STATS_RECORDS 512
+#define PS_STATS_KEPT 64       // ended records that stay readable before they are folded
+#define PS_STATS_BYTES (4u << 20) // of memory, after which nobody claims or extends a record any more
 #define PS_STATS_ENDED 64      // mounts with folded figures; the last one takes all further mounts
 #define PS_STATS_PATH 256
 
@@ -68,7 +79,9 @@ struct ps_stats_counters {
     uint64_t served_bytes_read, served_bytes_written; // bytes moved by the shim
     uint64_t passed_bytes_read, passed_bytes_written; // bytes moved by the kernel for calls passed on
     uint64_t faults;                                  // SIGBUS and SIGSEGV survived in a guarded copy
-    uint64_t reserved[3];
+    // Windows mapped now, and bytes of their address space: what threads have added and taken away, so that only the sum
+    // over a process's threads means something (modulo 2^64). Windows mapped since the process began.
+    uint64_t windows, mapped_bytes, windows_total;
 };
 
 // One thread's counters: its own cache lines.
@@ -80,16 +93,13 @@ struct ps_stats_mount {
     char path[PS_STATS_PATH]; // mount point or served directory, NUL-terminated, cut where longer
     uint32_t backing;         // enum ps_backing
     uint32_t reserved;
-    uint64_t windows;         // mapped now
-    uint64_t mapped_bytes;    // address space of those windows
-    uint64_t windows_total;   // mapped since the process began
-    uint64_t reserved2[3];
+    uint64_t reserved2[6];
 };
 
-enum ps_stats_state { PS_STATS_FREE = 0, PS_STATS_LIVE = 1, PS_STATS_FOLDING = 2 };
+enum ps_stats_state { PS_STATS_FREE = 0, PS_STATS_LIVE = 1 };
 
 struct ps_stats_record {
-    uint32_t state; // atomic; enum ps_stats_state in the low 2 bits; above them, while FOLDING, the claimant's pid
+    uint32_t state; // enum ps_stats_state
     int32_t pid;
     uint64_t start_time;   // field 22 of /proc/PID/stat: clock ticks after boot; tells a reused pid
     uint64_t claimed_ns;   // CLOCK_REALTIME at the claim, ns
@@ -97,7 +107,8 @@ struct ps_stats_record {
     uint32_t mount_count;  // at most PS_STATS_MOUNTS
     char command[16];      // comm, NUL-terminated
     char note[128];        // a bad PMEMSHIM_* value, or why the shim gave way; empty: all is well
-    uint8_t reserved[80];
+    uint32_t shard_count;  // shards in use: later ones are holes
+    uint8_t reserved[76];
     struct ps_stats_mount mounts[PS_STATS_MOUNTS];
     uint64_t reserved2[4]; // shards begin on a cache line
     struct ps_stats_shard shards[PS_STATS_SHARDS];
@@ -121,10 +132,31 @@ struct ps_stats_header {
     uint64_t reserved2[508];
 };
 
+// Which records are in use, and by whom.
+struct ps_stats_entry {
+    uint32_t state; // enum ps_stats_state
+    int32_t pid;
+};
+
 struct ps_stats_file {
     struct ps_stats_header header;
+    struct ps_stats_entry directory[PS_STATS_RECORDS];
     struct ps_stats_ended ended[PS_STATS_ENDED];
     struct ps_stats_record records[PS_STATS_RECORDS];
+};
+
+// The same places as numbers of bytes, for those who read and write by pread and pwrite.
+enum ps_stats_place {
+    PS_STATS_AT_DIRECTORY = offsetof(struct ps_stats_file, directory),
+    PS_STATS_AT_ENDED = offsetof(struct ps_stats_file, ended),
+    PS_STATS_AT_RECORDS = offsetof(struct ps_stats_file, records),
+    // Within a record.
+    PS_STATS_AT_SUPERSEDED = offsetof(struct ps_stats_record, superseded),
+    PS_STATS_AT_MOUNT_COUNT = offsetof(struct ps_stats_record, mount_count),
+    PS_STATS_AT_NOTE = offsetof(struct ps_stats_record, note),
+    PS_STATS_AT_SHARD_COUNT = offsetof(struct ps_stats_record, shard_count),
+    PS_STATS_AT_MOUNTS = offsetof(struct ps_stats_record, mounts),
+    PS_STATS_AT_SHARDS = offsetof(struct ps_stats_record, shards),
 };
 
 _Static_assert(PS_OUTCOME_COUNT == 16 && PS_FAMILY_COUNT == 16, "the matrix is part of the layout");
@@ -135,6 +167,8 @@ _Static_assert(sizeof(struct ps_stats_header) == 4096, "header");
 _Static_assert(sizeof(struct ps_stats_record) == 139264, "records start on pages");
 _Static_assert(offsetof(struct ps_stats_record, shards) == 1536, "shards start on cache lines");
 _Static_assert(sizeof(struct ps_stats_ended) == 2432, "ended");
-_Static_assert(sizeof(struct ps_stats_file) == 71462912, "file");
+_Static_assert(offsetof(struct ps_stats_file, ended) == 8192, "the directory is one page");
+_Static_assert(offsetof(struct ps_stats_file, records) % 4096 == 0, "records start on pages");
+_Static_assert(sizeof(struct ps_stats_file) == 71467008, "file");
 
 #endif

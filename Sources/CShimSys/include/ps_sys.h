@@ -94,7 +94,8 @@ long ps_sys_write(int fd, const void *_Nonnull buffer, size_t count);
 long ps_sys_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset);
 long ps_sys_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t offset);
 long ps_sys_preadv(int fd, const struct iovec *_Nullable vector, int count, int64_t offset);
-long ps_sys_pwritev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset);
+// flags: RWF_*.
+long ps_sys_pwritev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags);
 long ps_sys_writev(int fd, const struct iovec *_Nullable vector, int count);
 long ps_sys_sync(int fd, bool data_only); // fdatasync or fsync
 long ps_sys_seek_by(int fd, int64_t distance); // lseek(SEEK_CUR): the resulting offset

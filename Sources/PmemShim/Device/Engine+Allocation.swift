@@ -228,7 +228,8 @@ extension Engine {
         let first = UInt64(start) >> 27
         for section in first..<min(first &+ 64, (UInt64(end) >> 27) &+ 1) {
             let key = PageKey.section(identity, section)
-            guard let base = findSection(key), base != 0, let array = array(base, PageKey.tag(key)) else { continue }
+            guard let base = findSection(key), base != 0, let array = array(base, PageKey.tag(key), isSparse: true)
+            else { continue }
             var page: UInt64 = section == first ? UInt64(start) >> 12 & UInt64(PS_DEVICE_SECTION_PAGES &- 1) : 0
             while page < array.pageCount, (section << 15 &+ page) << 12 < UInt64(end) {
                 guard array.isGroupReady(of: page) else {

@@ -24,7 +24,7 @@ extension Engine {
         let identity = mount.pointee.pageDevice ^ UInt64(mount.pointee.pageTag) << 20
         let key = PageKey.section(identity, section)
         guard let base = findSection(key) ?? (fd < 0 ? nil : mapSection(key, inode, section, fd)), base != 0,
-            let array = array(base, mount.pointee.pageTag)
+            let array = array(base, mount.pointee.pageTag, isSparse: false)
         else { return nil }
         let owner = PageArray.Owner(
             inode: inode.pointee.number, index: UInt64(offset) >> UInt64(mount.pointee.pageShift))

@@ -48,31 +48,34 @@ extension Engine {
         return memoryPlace(inode, offset, base, key)
     }
 
-    /// The same, with what it takes to find it.
+    /// The same, with what it takes to find it, and to have memory for it.
     func place(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32) -> PagePlace? {
         if mount(inode.pointee.mount).pointee.pageCount != 0 { return devicePlace(inode, offset, fd: fd) }
         let key = PageKey.section(inode.pointee.identity, section(offset))
-        guard let base = findSection(key) ?? mapSection(key, inode, section(offset), fd), base != 0 else { return nil }
-        return memoryPlace(inode, offset, base, key)
+        guard let base = findSection(key) ?? mapSection(key, inode, section(offset), fd), base != 0,
+            let place = memoryPlace(inode, offset, base, key), place.array.isPresent(place.page) || grow(key, place)
+        else { return nil }
+        return place
     }
 
     private func memoryPlace(
         _ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, _ base: UInt, _ key: UInt64
     ) -> PagePlace? {
         note(section(offset), inode)
-        guard let array = array(base, PageKey.tag(key)) else { return nil }
+        guard let array = array(base, PageKey.tag(key), isSparse: true) else { return nil }
         return PagePlace(
             array: array, page: UInt64(offset >> 12) & UInt64(PS_DEVICE_SECTION_PAGES &- 1), owner: nil)
     }
 
     private func section(_ offset: Int64) -> UInt64 { UInt64(bitPattern: offset) >> 27 }
 
-    func array(_ base: UInt, _ tag: UInt32) -> PageArray? {
+    func array(_ base: UInt, _ tag: UInt32, isSparse: Bool) -> PageArray? {
         guard let start = UnsafeMutableRawPointer(bitPattern: base) else { return nil }
         // Also for a thread that has never copied: from here on it may fault.
         ps_signals_ready()
         return PageArray(
-            base: start, byteCount: Int(PS_DEVICE_ARRAY_SIZE), pageCount: UInt64(PS_DEVICE_SECTION_PAGES), tag: tag)
+            base: start, byteCount: Int(PS_DEVICE_ARRAY_SIZE), pageCount: UInt64(PS_DEVICE_SECTION_PAGES), tag: tag,
+            isSparse: isSparse)
     }
 
     private func entry(_ index: Int) -> UnsafeMutablePointer<MappedSection> {
@@ -138,18 +141,44 @@ extension Engine {
 
     /// 0: none to be had.
     private func mappedSection(_ key: UInt64, _ facts: ps_file_facts, _ section: UInt64, _ file: Int32) -> UInt {
-        guard let fd = RuntimeFile.open("pages", size: Int64(PS_PAGES_FILE_SIZE), scratch, capacity: 4_096) else {
+        guard let pages = PageFile(scratch) else { return 0 }
+        defer { pages.close() }
+        let length = Int(PS_DEVICE_ARRAY_SIZE)
+        guard let slot = pages.slot(key, facts, section: section, of: file), pages.allocate(slot, 0, 4_096) else {
             return 0
         }
-        defer { _ = ps_sys_close(fd) }
-        guard let slots = PageFile(fd, room: scratch + 8_192),
-            let slot = slots.slot(key, facts, section: section, of: file)
-        else { return 0 }
-        let length = Int(PS_DEVICE_ARRAY_SIZE)
-        let result = ps_sys_map_shared_file(length, fd, Int64(PS_PAGES_ARRAYS) &+ Int64(slot) &* Int64(length))
+        let result = ps_sys_map_shared_file(length, pages.fd, PageFile.offset(ofArray: slot))
         guard result > 0 else { return 0 }
+        root.pointee.pages = (pages.facts.device, pages.facts.inode)
         ps_sys_private_to_process(UInt(bitPattern: result), length)
         return UInt(bitPattern: result)
+    }
+
+    /// Gives the group of `place` memory, which is 32 KiB of the user's page arrays. False: it has none.
+    @inline(never)
+    private func grow(_ key: UInt64, _ place: PagePlace) -> Bool {
+        // A refusal holds for a while: asking costs ten system calls, and a hint is not worth them each time.
+        let now = ps_sys_coarse_now()
+        guard now &- root.pointee.growthRefused.load(ordering: .relaxed) > Growth.rest else { return false }
+        guard allocateGroup(key, place.page) else {
+            root.pointee.growthRefused.store(now, ordering: .relaxed)
+            return false
+        }
+        place.array.notePresent(place.page)
+        return true
+    }
+
+    private func allocateGroup(_ key: UInt64, _ page: UInt64) -> Bool {
+        guard let lock = EngineLock(self) else { return false }
+        defer { lock.unlock() }
+        guard isOurProcess(), let pages = PageFile(scratch) else { return false }
+        defer { pages.close() }
+        // Where the file has been replaced, what is mapped here is another's.
+        guard root.pointee.pages == (pages.facts.device, pages.facts.inode), let slot = pages.find(key) else {
+            return false
+        }
+        let group = Int(page / UInt64(PS_DEVICE_GROUP_PAGES))
+        return pages.allocate(slot, group &* Growth.bytes, Growth.bytes)
     }
 
     /// The same of the device's arrays: there a section is one of the device, not of a file.
@@ -176,4 +205,12 @@ extension Engine {
             if base != 0 { _ = ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) }
         }
     }
+}
+
+/// Memory for page arrays.
+private enum Growth {
+    /// Bytes of a group's descriptors.
+    static let bytes = Int(PS_DEVICE_GROUP_PAGES) &* Int(PS_DEVICE_DESCRIPTOR)
+    /// How long a refusal holds, ns.
+    static let rest: Int64 = 1_000_000_000
 }

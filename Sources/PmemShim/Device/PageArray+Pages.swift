@@ -78,7 +78,8 @@ extension PageArray {
 
     @inline(__always)
     private func value(_ page: UInt64, _ field: Field) -> UInt32 {
-        PageWord(bits: load(word(page, field))).value(under: tag)
+        guard isPresent(page) else { return 0 }
+        return PageWord(bits: load(word(page, field))).value(under: tag)
     }
 }
 

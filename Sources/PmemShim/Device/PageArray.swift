@@ -16,18 +16,42 @@ package struct PageArray: @unchecked Sendable {
     package let pageCount: UInt64
     /// Low half of the attach generation.
     package let tag: UInt32
+    /// Groups have memory only where the word at ``Field/present`` says so, one bit for each; elsewhere nothing is touched, for
+    /// even a load would allocate. For arrays of one section.
+    let isSparse: Bool
 
     /// - Parameters:
     ///   - base: 8-byte aligned; it stays mapped, readable and writable as long as this is used.
     ///   - byteCount: of the memory at `base`.
     ///   - pageCount: pages there are; those whose descriptors do not lie within `byteCount` are left out.
     ///   - tag: low half of the attach generation.
+    ///   - isSparse: see ``isSparse``; the first 4 KiB have memory in any case.
     /// - Returns: nothing for memory that is not aligned, or a tag of 0.
-    package init?(base: UnsafeMutableRawPointer, byteCount: Int, pageCount: UInt64, tag: UInt32) {
+    package init?(
+        base: UnsafeMutableRawPointer, byteCount: Int, pageCount: UInt64, tag: UInt32, isSparse: Bool = false
+    ) {
         guard UInt(bitPattern: base) & 7 == 0, byteCount >= 0, tag != 0 else { return nil }
         self.base = base
         self.pageCount = min(pageCount, UInt64(byteCount) / UInt64(PS_DEVICE_DESCRIPTOR))
         self.tag = tag
+        self.isSparse = isSparse
+    }
+
+    /// Whether the descriptors of page `page` have memory.
+    @inline(__always)
+    package func isPresent(_ page: UInt64) -> Bool {
+        guard isSparse else { return true }
+        return load(word(0, .present)) >> ((page / groupPages) & 63) & 1 != 0
+    }
+
+    /// Says that they have, once that is so.
+    package func notePresent(_ page: UInt64) {
+        let word = word(0, .present)
+        var seen = load(word)
+        for _ in 0..<4_096 {
+            let wanted = seen | 1 << ((page / groupPages) & 63)
+            if wanted == seen || ps_soft_exchange(word, &seen, wanted) != 2 { return }
+        }
     }
 
     /// What one call has brought into its initial state: of all who race for a layer, one is told so.
@@ -50,7 +74,7 @@ package struct PageArray: @unchecked Sendable {
     /// - Returns: nothing where there is no such page.
     @discardableResult
     package func prepare(_ page: UInt64) -> Initialised? {
-        guard page < pageCount else { return nil }
+        guard page < pageCount, isPresent(page) else { return nil }
         let group = page & ~(groupPages &- 1)
         let section = page & ~(sectionPages &- 1)
         if isReady(word(section, .section)), isReady(word(group, .group)) { return [] }
@@ -110,6 +134,7 @@ package struct PageArray: @unchecked Sendable {
         case ownerIndex = 32
         case reads = 40
         case writes = 48
+        case present = 56
     }
 
     /// - Parameter page: below ``pageCount``; the callers have looked.

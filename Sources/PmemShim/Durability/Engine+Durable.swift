@@ -24,20 +24,25 @@ extension Engine {
 
     /// pwritev2 with RWF_DSYNC or RWF_SYNC: an overwrite, and what a sync after it would do. Where either cannot be had
     /// here, the whole call is the kernel's, with its flags.
-    func promisedWrite<Buffer: TransferBuffer>(
-        _ target: Target, _ buffer: Buffer, _ offset: Int64, _ flags: Int32
-    ) -> Int64 {
+    func promisedWrite(_ target: Target, _ buffer: Vector, _ offset: Int64, _ flags: Int32) -> Int64 {
         let limit = target.inode.pointee.writeLimit.load(ordering: .relaxed)
-        guard buffer.isServedLength, target.looksServable(offset, buffer.count, limit: limit),
-            target.word.has(DescriptorWord.writes), isReady(target, offset, buffer.count), isTickTaken(target),
-            overwritten(target, buffer, offset, limit) == PS_OUTCOME_SERVED,
-            keeps(target, wholly: flags & Int32(PS_RWF_SYNC.rawValue) != 0)
-        else {
-            let tick = ps_sys_coarse_now()
-            target.inode.warm(offset, target.thread)
-            return passOn(target, PS_OUTCOME_FLAGS, offset, buffer.count, tick: tick)
+        var outcome = PS_OUTCOME_FLAGS
+        if buffer.isServedLength, target.looksServable(offset, buffer.count, limit: limit),
+            target.word.has(DescriptorWord.writes), isReady(target, offset, buffer.count), isTickTaken(target)
+        {
+            outcome = overwritten(target, buffer, offset, limit)
+            if outcome == PS_OUTCOME_SERVED, keeps(target, wholly: flags & Int32(PS_RWF_SYNC.rawValue) != 0) {
+                return Int64(buffer.count)
+            }
         }
-        return Int64(buffer.count)
+        let tick = ps_sys_coarse_now()
+        target.inode.warm(offset, target.thread)
+        let result = passOn(target, PS_OUTCOME_FLAGS, offset, buffer.count, tick: tick)
+        guard outcome == PS_OUTCOME_FAULT || outcome == PS_OUTCOME_SERVED else { return result }
+        // The array may be another by now: the kernel gets what was read of it.
+        let moved = Int64(buffer.kernelWrite(target.fd, at: offset, flags: flags))
+        passedOn(target.fd, target.family, moved)
+        return moved
     }
 
     /// Does what a sync would. False: it failed, or the kernel must do it.

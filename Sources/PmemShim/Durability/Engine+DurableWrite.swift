@@ -8,6 +8,7 @@ extension Engine {
     /// Below ``smallestServedWrite`` only what one instruction stores.
     func durableWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
         guard ps_single_threaded(), count >= smallestServedWrite || ps_stores_whole(count) != 0,
+            count <= mostInOneCall,
             isUserRange(UInt(bitPattern: buffer), count),
             let range = Engine.fastRange(
                 fd, offset, count, rights: DescriptorWord.writes, writes: true, durably: true)

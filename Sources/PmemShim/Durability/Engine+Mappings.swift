@@ -42,8 +42,9 @@ extension Engine {
         guard let lock = EngineLock(self) else { return nil }
         defer { lock.unlock() }
         if let index = findInode(device: facts.device, number: facts.inode) { inode(index).changed() }
-        guard isOurProcess(), prepareSignals(), case .served(let index) = place(fd, facts) else { return nil }
+        guard isOurProcess(), case .served(let index) = place(fd, facts) else { return nil }
         attachStatistics()
+        guard prepareSignals() else { return nil }
         return Int(mount(index).pointee.statisticsIndex)
     }
 }

@@ -47,18 +47,22 @@ struct SyncCost {
 extension Engine {
     /// Bytes that all threads of the process have written through windows of the mount.
     private func servedBytesWritten(_ target: Target) -> UInt64 {
-        let mount = target.geometry.statistics &* CounterLayout.stride &+ CounterLayout.servedWritten
-        guard let record = UnsafeMutablePointer<ps_stats_record>(bitPattern: root.pointee.statisticsRecord) else {
-            // Uncounted processes share one shard.
-            let shard = UnsafeRawPointer(bitPattern: target.thread.record.pointee.shard.load(ordering: .relaxed))
-            return shard.map { $0.load(fromByteOffset: mount, as: UInt64.self) } ?? 0
-        }
-        let shards = withUnsafeMutablePointer(to: &record.pointee.shards) { UnsafeRawPointer($0) }
+        let counter = target.geometry.statistics &* CounterLayout.stride &+ CounterLayout.servedWritten
+        let used = Int(min(root.pointee.shardBound.load(ordering: .relaxed), UInt32(PS_STATS_SHARDS)))
+        // A thread that may not copy must not touch the record, and has served nothing.
+        let isReady = target.thread.record.pointee.ready.load(ordering: .relaxed) != 0
         var sum: UInt64 = 0
-        for index in 0..<Int(PS_STATS_SHARDS) {
-            sum &+= shards.load(fromByteOffset: index &* MemoryLayout<ps_stats_shard>.stride &+ mount, as: UInt64.self)
+        for index in 0..<used {
+            let own = shards &+ UInt(index &* StatisticsFile.shardSize)
+            let place = isReady ? knownShard(own) : own
+            if place != own { sum &+= load(own &+ UInt(counter)) }
+            sum &+= load(place &+ UInt(counter))
         }
         return sum
+    }
+
+    private func load(_ address: UInt) -> UInt64 {
+        UnsafeRawPointer(bitPattern: address)?.load(as: UInt64.self) ?? 0
     }
 
     /// Notes a kernel sync of a whole file that was done for `target`.

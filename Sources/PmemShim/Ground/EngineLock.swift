@@ -11,6 +11,8 @@ import Synchronization
 struct EngineLock {
     private let engine: Engine
     private let mask: UInt64
+    /// SIGBUS in a mask of signals.
+    private static let faults: UInt64 = 1 << 6
 
     /// Takes the lock. `nil` only after a very long wait for a living holder: the caller passes on.
     init?(_ engine: Engine) {
@@ -53,5 +55,10 @@ struct EngineLock {
     func unlock() {
         engine.root.pointee.lockHolder.store(0, ordering: .releasing)
         ps_sys_unblock_signals(mask)
+        // Not under the lock, nor where the caller has all signals blocked: the record's memory may fault, and with SIGBUS
+        // blocked that would be the end.
+        if engine.root.pointee.figuresDue.load(ordering: .relaxed) != 0, mask & EngineLock.faults == 0 {
+            engine.publishOwnFigures()
+        }
     }
 }

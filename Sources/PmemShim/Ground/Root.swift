@@ -26,11 +26,15 @@ struct Root: ~Copyable {
 
     /// Page arrays mapped so far.
     let sections: Atomic<UInt32>
+    /// When memory for page arrays was refused last: CLOCK_REALTIME_COARSE, ns.
+    let growthRefused: Atomic<Int64>
 
     // What follows is guarded by the engine lock.
     var freeInode: UInt32
     var windows: UInt32
     var mounts: UInt32
+    /// Device and inode of the file of page arrays that was mapped last.
+    var pages: (UInt64, UInt64)
     var trees: UInt32
     var treesRead: Bool
     /// Mounts that lie on no attached device.
@@ -39,9 +43,11 @@ struct Root: ~Copyable {
     /// Not 0: some of these still have their file, for calls that go on in them.
     let lingering: Atomic<UInt32>
     var statisticsTried: Bool
-    /// Address of this process's record in the statistics file; 0: none.
-    var statisticsRecord: UInt
-    var nextShard: UInt32
+    var statistics: StatisticsRecord
+    /// Threads that have been given counters of their own.
+    let shardBound: Atomic<UInt32>
+    /// Not 0: something was counted under the engine lock, and is to be shown.
+    let figuresDue: Atomic<UInt32>
     /// Lines written to the log, and which of the once-only ones.
     var logged: UInt32
     var saidOnce: UInt32
@@ -78,7 +84,8 @@ enum Arena {
     static let mountsOffset = retiredOffset + retired * 16
     static let treesOffset = mountsOffset + mounts * 512
     static let shardOffset = treesOffset + trees * 4_160
-    static let scratchOffset = shardOffset + ((MemoryLayout<ps_stats_shard>.size + 4_095) & ~4_095)
+    static let scratchOffset =
+        shardOffset + ((MemoryLayout<ps_stats_shard>.size * Int(PS_STATS_SHARDS) + 4_095) & ~4_095)
     static let saidOffset = scratchOffset + scratchLength
     static let stripesOffset = saidOffset + said * 8
     static let sectionsOffset = stripesOffset + stripes * 8
@@ -137,8 +144,9 @@ struct Engine {
         (address + Arena.treesOffset).assumingMemoryBound(to: ServedTree.self) + Int(index & 15)
     }
 
-    /// Counts that nobody reads: for threads of a process that has no place in the statistics file.
-    var unreadShard: UInt { UInt(bitPattern: address + Arena.shardOffset) }
+    /// The counters of this process's threads, PS_STATS_SHARDS of them, in memory that nobody else can reach: of all threads
+    /// until they may copy, and for good where the process has no place in the statistics file.
+    var shards: UInt { UInt(bitPattern: address + Arena.shardOffset) }
 
     /// Hashes of lines told to the log; 0: free. Engine lock held.
     var said: UnsafeMutablePointer<UInt64> { (address + Arena.saidOffset).assumingMemoryBound(to: UInt64.self) }

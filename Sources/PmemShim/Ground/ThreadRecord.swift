@@ -8,7 +8,8 @@ struct ThreadRecord: ~Copyable {
     let thread: Atomic<Int32>
     /// 1: the shard is shared with other threads, additions must be atomic.
     let shared: Atomic<UInt32>
-    /// Address of this thread's counters (``Counters``): never 0 once the record is claimed.
+    /// Address of this thread's counters (``Counters``) in the arena: never 0 once the record is claimed. It counts there
+    /// until it may copy, and whenever it must not fault.
     let shard: Atomic<UInt>
     /// Counts calls passed on, to take every so-manieth into account. Its own thread's only, one after the other.
     let turn: Atomic<UInt32>
@@ -17,8 +18,8 @@ struct ThreadRecord: ~Copyable {
     /// The first of ``ThreadLayout/calls`` places for served calls that go on: see ``ServedCall``.
     let call: Atomic<UInt>
     let otherCalls: (UInt, UInt, UInt)
-    /// ``shard`` again where the thread may copy, with bit 0 as `shared`; 0 where it may not: all that a served call asks
-    /// of its thread, in one load.
+    /// Where the thread may copy, the address of its counters in the statistics file, or ``shard`` again where it has none
+    /// there, with bit 0 as `shared`; 0 where it may not: all that a served call asks of its thread, in one load.
     let ready: Atomic<UInt>
 }
 
@@ -29,15 +30,6 @@ enum ThreadLayout {
     static let ready = 56
     /// Served calls that may go on in one thread at once: signal handlers interrupt calls with calls.
     static let calls = 4
-}
-
-extension UnsafeMutablePointer where Pointee == ThreadRecord {
-    /// Lets the thread copy in the short way, if it may copy at all.
-    func makeReady() {
-        guard pointee.thread.load(ordering: .relaxed) > 0 else { return }
-        let shared = UInt(pointee.shared.load(ordering: .relaxed))
-        pointee.ready.store(pointee.shard.load(ordering: .relaxed) | shared, ordering: .relaxed)
-    }
 }
 
 /// A served call that goes on: the announcement "I may be using the address of a window", in a place of its thread's
@@ -166,7 +158,10 @@ extension Engine {
             ps_signals_ready()
             let thread = record.pointee.thread.load(ordering: .relaxed)
             if thread < 0 { record.pointee.thread.store(0 &- thread, ordering: .relaxed) }
-            record.makeReady()
+            let own = record.pointee.shard.load(ordering: .relaxed)
+            let shared = UInt(record.pointee.shared.load(ordering: .relaxed))
+            record.pointee.ready.store(sharedShard(own) | shared, ordering: .relaxed)
+            publishOwnFigures()
         }
         return CurrentThread(record: record)
     }
@@ -179,12 +174,13 @@ extension Engine {
         record.pointee.ready.store(0, ordering: .relaxed)
         ps_thread_current().pointee.record = UInt(bitPattern: record)
         ps_thread_current().pointee.pending_offset = -1
-        let shard = record.pointee.shard.load(ordering: .relaxed)
         // A dead thread's counters are taken over with its record.
-        if shard == 0 || shard == unreadShard {
-            record.pointee.shared.store(1, ordering: .relaxed)
-            record.pointee.shard.store(unreadShard, ordering: .relaxed)
-            assignShard(CurrentThread(record: record))
+        if record.pointee.shard.load(ordering: .relaxed) == 0 {
+            let turn = root.pointee.shardBound.wrappingAdd(1, ordering: .relaxed).oldValue
+            let last = UInt32(PS_STATS_SHARDS) &- 1
+            record.pointee.shared.store(turn >= last ? 1 : 0, ordering: .relaxed)
+            let distance = Int(min(turn, last)) &* MemoryLayout<ps_stats_shard>.stride
+            record.pointee.shard.store(shards &+ UInt(distance), ordering: .relaxed)
         }
         return CurrentThread(record: record)
     }

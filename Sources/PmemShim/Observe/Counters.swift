@@ -9,21 +9,39 @@ enum CounterLayout {
     static let passedRead = servedRead + 16
     static let passedWritten = servedRead + 24
     static let faults = servedRead + 32
+    static let windows = servedRead + 40
+    static let mappedBytes = servedRead + 48
+    static let windowsTotal = servedRead + 56
     static let stride = servedRead + 64
 }
 
 extension CurrentThread {
+    /// Where this thread counts now, with bit 0 as in ``ThreadRecord/ready``.
+    @inline(__always)
+    private var counters: UInt {
+        let ready = record.pointee.ready.load(ordering: .relaxed)
+        return ready != 0 ? ready : own
+    }
+
+    private var own: UInt {
+        record.pointee.shard.load(ordering: .relaxed) | UInt(record.pointee.shared.load(ordering: .relaxed))
+    }
+
     /// Adds to one counter of this thread's shard: one instruction to memory nobody else writes, or a locked one where
     /// threads had to share.
     @inline(__always)
-    private func add(at offset: Int, _ amount: UInt64) {
-        let shard = record.pointee.shard.load(ordering: .relaxed)
-        guard let counters = UnsafeMutableRawPointer(bitPattern: shard) else { return }
-        if record.pointee.shared.load(ordering: .relaxed) == 0 {
-            raise(counters + offset, by: amount)
-        } else {
-            let counter = (counters + offset).assumingMemoryBound(to: Atomic<UInt64>.self)
-            counter.pointee.wrappingAdd(amount, ordering: .relaxed)
+    private func add(at offset: Int, _ amount: UInt64) { raise(counters, offset, by: amount) }
+
+    /// The same in memory that cannot fault, for those who hold the engine lock (``Engine/publishOwnFigures()``).
+    func addOwn(at offset: Int, _ amount: UInt64) { raise(own, offset, by: amount) }
+
+    /// Moves the figures of `mounts` mounts that stand in a shard of the arena to where this thread counts now.
+    func publish(shard: UInt, mounts: Int) {
+        guard shard != counters & ~1, let from = UnsafeMutableRawPointer(bitPattern: shard) else { return }
+        for at in stride(from: 0, to: mounts &* CounterLayout.stride, by: 8) {
+            let counter = (from + at).assumingMemoryBound(to: Atomic<UInt64>.self)
+            guard counter.pointee.load(ordering: .relaxed) != 0 else { continue }
+            add(at: at, counter.pointee.exchange(0, ordering: .relaxed))
         }
     }
 
@@ -49,17 +67,10 @@ extension CurrentThread {
     /// Call and bytes together: the shard is looked up once.
     @inline(__always)
     private func addServed(_ mount: Int, _ family: ps_family, _ bytes: Int, at offset: Int) {
-        let shard = record.pointee.shard.load(ordering: .relaxed)
-        guard record.pointee.shared.load(ordering: .relaxed) == 0,
-            let start = UnsafeMutableRawPointer(bitPattern: shard)
-        else {
-            add(mount, family, PS_OUTCOME_SERVED, 1)
-            add(at: mount &* CounterLayout.stride &+ offset, UInt64(bytes))
-            return
-        }
-        let counters = start + mount &* CounterLayout.stride
-        raise(counters + Int(family.rawValue & 15) &* CounterLayout.outcomes &* 8, by: 1)
-        raise(counters + offset, by: UInt64(bytes))
+        let shard = counters
+        let first = mount &* CounterLayout.stride
+        raise(shard, first &+ Int(family.rawValue & 15) &* CounterLayout.outcomes &* 8, by: 1)
+        raise(shard, first &+ offset, by: UInt64(bytes))
     }
 
     /// Negative: fewer bytes moved than had been counted.
@@ -93,9 +104,13 @@ extension FastRange {
     }
 }
 
-/// Atomic, but not against other writers: other processes read it, and a later thread goes on with it of which only
-/// the kernel knows that this one had ended.
+/// Atomic, but not against other writers, where the shard has one: other processes read it, and a later thread goes on with
+/// it of which only the kernel knows that this one had ended. Bit 0 of `shard`: it has several.
 @inline(__always)
-private func raise(_ counter: UnsafeMutableRawPointer, by amount: UInt64) {
-    ps_raise(UInt(bitPattern: counter), amount)
+private func raise(_ shard: UInt, _ offset: Int, by amount: UInt64) {
+    if shard & 1 == 0 {
+        ps_raise(shard &+ UInt(bitPattern: offset), amount)
+    } else {
+        ps_raise_together((shard &- 1) &+ UInt(bitPattern: offset), amount)
+    }
 }

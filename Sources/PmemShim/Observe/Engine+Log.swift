@@ -65,16 +65,33 @@ extension Engine {
         return line
     }
 
+    /// Only regular files: opening or writing a FIFO, a terminal or a device may wait for somebody, or send SIGPIPE. And none
+    /// where the length of files is limited: at the limit the kernel sends SIGXFSZ.
     private func write(_ line: inout PathText) {
-        guard let path = Settings.text(Settings.current.pointee.log) else { return }
+        guard let path = Settings.text(Settings.current.pointee.log), !ps_sys_file_size_limited() else { return }
         root.pointee.logged &+= 1
         line.append("\n")
-        let flags = PS_O_WRONLY.rawValue | PS_O_CREAT.rawValue | PS_O_APPEND.rawValue | PS_O_NOFOLLOW.rawValue
-        let log = ps_sys_open(
-            UnsafePointer<CChar>(OpaquePointer(path)), Int32(flags | PS_O_CLOEXEC.rawValue), 0o600)
+        let name = UnsafePointer<CChar>(OpaquePointer(path))
+        let flags =
+            PS_O_WRONLY.rawValue | PS_O_APPEND.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue
+            | PS_O_NONBLOCK.rawValue | PS_O_NOCTTY.rawValue
+        // A FIFO must not even be opened: its reader would see the end of the file when it is closed again.
+        let looked = ps_sys_open(name, Int32(PS_O_PATH.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue), 0)
+        if looked >= 0 {
+            let isRegular = isRegularFile(looked)
+            _ = ps_sys_close(Int32(truncatingIfNeeded: looked))
+            guard isRegular else { return Settings.bad("PMEMSHIM_LOG is not a regular file: nothing is logged") }
+        }
+        let log = ps_sys_open(name, Int32(looked >= 0 ? flags : flags | PS_O_CREAT.rawValue), 0o600)
         guard log >= 0 else { return }
-        _ = ps_sys_write(Int32(truncatingIfNeeded: log), scratch, line.count)
+        if isRegularFile(log) { _ = ps_sys_write(Int32(truncatingIfNeeded: log), scratch, line.count) }
         _ = ps_sys_close(Int32(truncatingIfNeeded: log))
+    }
+
+    private func isRegularFile(_ fd: Int) -> Bool {
+        var facts = ps_own_facts()
+        return ps_sys_own_facts(Int32(truncatingIfNeeded: fd), &facts) == 0
+            && facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(PS_S_IFREG.rawValue)
     }
 }
 

@@ -1,84 +1,175 @@
 import CShimSys
 import Synchronization
 
-extension Engine {
-    private var record: UnsafeMutablePointer<ps_stats_record>? {
-        UnsafeMutablePointer(bitPattern: root.pointee.statisticsRecord)
-    }
+/// This process's record in the statistics file; guarded by the engine lock, but for `base`, which is set last.
+struct StatisticsRecord {
+    /// Where it is mapped; 0: there is none, and the process counts in memory of its own.
+    var base: UInt
+    var index: Int
+    /// Which file it lies in: another may have taken that one's place.
+    var device: UInt64
+    var inode: UInt64
+    /// Bit n: shard n has been allocated, and may be touched.
+    var shards: UInt32
+}
 
-    /// Maps the user's statistics file and claims a record in it; once per process, when its first file of ours is
-    /// met. Without a file (no directory, foreign owner, no space) the process is served all the same, uncounted.
-    /// Engine lock held.
+extension Engine {
+    /// Claims a record in the user's statistics file and maps it; once per process, before its first window. Without one
+    /// (no directory, foreign owner, no space, too many processes) the process is served all the same, and counts in memory of its
+    /// own. Engine lock held.
     func attachStatistics() {
         guard !root.pointee.statisticsTried else { return }
         root.pointee.statisticsTried = true
+        guard let file = StatisticsFile(scratch) else { return }
+        defer { file.close() }
+        guard let index = claimRecord(file), let base = file.map(index) else { return }
+        root.pointee.statistics = StatisticsRecord(
+            base: base, index: index, device: file.file.facts.device, inode: file.file.facts.inode, shards: 1)
+        ps_soft_memory_set(base, StatisticsFile.recordSize)
+    }
+
+    private func claimRecord(_ file: StatisticsFile) -> Int? {
         let me = Int32(truncatingIfNeeded: ps_sys_process())
-        guard let record = StatisticsFile.attach(scratch, capacity: 4_096, me) else { return }
-        root.pointee.statisticsRecord = UInt(bitPattern: record)
-        var index: UInt32 = 0
-        while index < root.pointee.mounts {
-            publishMount(index)
-            index &+= 1
-        }
-        publishNote()
+        var identity = ProcessIdentity()
+        identity.read(me, scratch, capacity: StatisticsFile.page)
+        guard let index = file.claim(me, identity) else { return nil }
+        for mount in 0..<min(root.pointee.mounts, UInt32(PS_STATS_MOUNTS)) { describe(mount, in: file, index) }
+        if let note = Settings.text(Settings.current.pointee.bad) { file.note(index, note) }
+        return index
     }
 
-    /// Shows a mount of ours in this process's record. Engine lock held.
+    /// Shows a mount of ours that was met after the record had been claimed. Engine lock held.
     func publishMount(_ index: UInt32) {
-        guard let record, index < UInt32(PS_STATS_MOUNTS) else { return }
+        guard index < UInt32(PS_STATS_MOUNTS) else { return }
+        withOwnRecord { file, record in
+            // The first shard has room for the first mount's counters in the page that every record has.
+            _ = file.allocate(StatisticsFile.offset(ofShard: 0, in: record), StatisticsFile.shardSize)
+            describe(index, in: file, record)
+        }
+    }
+
+    private func describe(_ index: UInt32, in file: StatisticsFile, _ record: Int) {
         let source = mount(index)
-        withUnsafeMutablePointer(to: &record.pointee.mounts) { mounts in
-            let target = UnsafeMutableRawPointer(mounts).assumingMemoryBound(to: ps_stats_mount.self) + Int(index)
-            target.pointee.backing = source.pointee.backing
-            withUnsafeMutablePointer(to: &target.pointee.path) { path in
-                let text = UnsafeMutableRawPointer(path).assumingMemoryBound(to: UInt8.self)
-                for at in 0..<Int(min(source.pointee.pathLength, UInt32(PS_STATS_PATH) &- 1)) {
-                    text[at] = source.path[at]
-                }
+        let path = UnsafeBufferPointer(start: UnsafePointer(source.path), count: Int(source.pointee.pathLength))
+        file.describe(
+            record, mount: Int(index), count: Int(index) &+ 1, backing: source.pointee.backing, path: path)
+    }
+
+    /// Makes room for the counters of one more thread. False: there is none. Engine lock held.
+    private func addShard(_ number: Int) -> Bool {
+        var isThere = root.pointee.statistics.shards & 1 << UInt32(number) != 0
+        guard !isThere else { return true }
+        withOwnRecord { file, record in
+            guard file.allocate(StatisticsFile.offset(ofShard: number, in: record), StatisticsFile.shardSize) else {
+                return
             }
+            isThere = true
+            root.pointee.statistics.shards |= 1 << UInt32(number)
+            let bits = root.pointee.statistics.shards
+            file.write(UInt32(32 &- bits.leadingZeroBitCount), at: PS_STATS_AT_SHARD_COUNT, of: record)
         }
-        record.pointee.mount_count = max(record.pointee.mount_count, index &+ 1)
+        return isThere
     }
 
-    /// Shows the first bad PMEMSHIM_* value.
-    func publishNote() {
-        guard let record, let note = Settings.text(Settings.current.pointee.bad) else { return }
-        withUnsafeMutablePointer(to: &record.pointee.note) { target in
-            let text = UnsafeMutableRawPointer(target).assumingMemoryBound(to: UInt8.self)
-            for at in 0..<min(length(note), 127) { text[at] = note[at] }
-        }
+    private func withOwnRecord(_ body: (StatisticsFile, Int) -> Void) {
+        let own = root.pointee.statistics
+        guard own.base != 0, let file = StatisticsFile(scratch) else { return }
+        if file.file.isSame(device: own.device, inode: own.inode) { body(file, own.index) }
+        file.close()
     }
 
-    /// Gives the calling thread counters of its own, if the process has a record. One that came too late, or before
-    /// the record was there, is asked again at its next slow path.
-    func assignShard(_ thread: CurrentThread) {
-        guard root.pointee.statisticsRecord != 0, let record else { return }
-        let turn = withUnsafeMutablePointer(to: &root.pointee.nextShard) {
-            UnsafeMutableRawPointer($0).assumingMemoryBound(to: Atomic<UInt32>.self).pointee
-                .wrappingAdd(1, ordering: .relaxed).oldValue
-        }
-        let last = UInt32(PS_STATS_SHARDS) &- 1
-        let shards = withUnsafeMutablePointer(to: &record.pointee.shards) { UInt(bitPattern: $0) }
-        let address = shards &+ UInt(min(turn, last)) &* UInt(MemoryLayout<ps_stats_shard>.stride)
-        thread.record.pointee.shared.store(turn >= last ? 1 : 0, ordering: .relaxed)
-        thread.record.pointee.shard.store(address, ordering: .relaxed)
-        thread.record.makeReady()
+    /// Where the thread with these counters of its own counts once it may copy: in the record, if there is room for it.
+    /// Without the engine lock.
+    func sharedShard(_ own: UInt) -> UInt {
+        guard root.pointee.statistics.base != 0 else { return own }
+        let known = knownShard(own)
+        guard known == own, let lock = EngineLock(self) else { return known }
+        defer { lock.unlock() }
+        guard isOurProcess(), addShard(number(own)) else { return own }
+        return knownShard(own)
     }
 
-    /// Windows and mapped bytes of one mount, as they come and go. Engine lock held.
+    /// The same as far as there is room already.
+    func knownShard(_ own: UInt) -> UInt {
+        let number = number(own)
+        let record = root.pointee.statistics
+        guard record.base != 0, record.shards & 1 << UInt32(number) != 0 else { return own }
+        return record.base &+ UInt(StatisticsFile.headSize &+ number &* StatisticsFile.shardSize)
+    }
+
+    private func number(_ own: UInt) -> Int {
+        Int((own &- shards) / UInt(StatisticsFile.shardSize)) & (Int(PS_STATS_SHARDS) &- 1)
+    }
+
+    /// Windows and mapped bytes of one mount, as they come and go. Engine lock held: under it only memory that cannot fault is
+    /// counted in.
     func countWindow(_ inode: UnsafeMutablePointer<Inode>, bytes: Int64, mapped: Bool) {
-        guard let record else { return }
-        let index = Int(mount(inode.pointee.mount).pointee.statisticsIndex & 3)
-        withUnsafeMutablePointer(to: &record.pointee.mounts) { mounts in
-            let target = UnsafeMutableRawPointer(mounts).assumingMemoryBound(to: ps_stats_mount.self) + index
-            if mapped {
-                target.pointee.windows &+= 1
-                target.pointee.windows_total &+= 1
-                target.pointee.mapped_bytes &+= UInt64(bytes)
-            } else {
-                target.pointee.windows &-= 1
-                target.pointee.mapped_bytes &-= UInt64(bytes)
+        guard let thread = countingThread() else { return }
+        let mount = Int(mount(inode.pointee.mount).pointee.statisticsIndex & 3) &* CounterLayout.stride
+        let sign: Int64 = mapped ? 1 : -1
+        thread.addOwn(at: mount &+ CounterLayout.windows, UInt64(bitPattern: sign))
+        thread.addOwn(at: mount &+ CounterLayout.mappedBytes, UInt64(bitPattern: sign &* bytes))
+        if mapped { thread.addOwn(at: mount &+ CounterLayout.windowsTotal, 1) }
+        root.pointee.figuresDue.store(1, ordering: .relaxed)
+    }
+
+    /// Moves what the calling thread has counted in its own memory to where it counts now, if that is elsewhere. Without the
+    /// engine lock.
+    func publishOwnFigures() {
+        root.pointee.figuresDue.store(0, ordering: .relaxed)
+        guard
+            let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
+            record.pointee.thread.load(ordering: .relaxed) > 0, record.pointee.ready.load(ordering: .relaxed) != 0
+        else { return }
+        CurrentThread(record: record).publish(
+            shard: record.pointee.shard.load(ordering: .relaxed), mounts: mountsCounted)
+    }
+
+    private var mountsCounted: Int { Int(min(root.pointee.mounts, UInt32(PS_STATS_MOUNTS))) }
+
+    /// Before the process ends: what is tallied with descriptors, and what threads have counted in their own memory, goes into
+    /// the record. A process that never mapped a window has none yet, and leaves its figures in one now.
+    func settleAtEnd() {
+        guard root.pointee.mounts > 0, isInOwnProcess else { return }
+        settleAll()
+        if root.pointee.statistics.base != 0 {
+            guard let thread = currentThread(), thread.record.pointee.ready.load(ordering: .relaxed) != 0 else {
+                return
             }
+            for number in 0..<Int(PS_STATS_SHARDS) {
+                thread.publish(shard: shards &+ UInt(number &* StatisticsFile.shardSize), mounts: mountsCounted)
+            }
+        } else if !root.pointee.statisticsTried {
+            leaveFigures()
         }
+    }
+
+    /// Not a vfork child, to which neither the figures belong nor the lock.
+    private var isInOwnProcess: Bool {
+        Int(root.pointee.owner.load(ordering: .relaxed)) == ps_sys_process()
+    }
+
+    private func leaveFigures() {
+        guard let lock = EngineLock(self) else { return }
+        defer { lock.unlock() }
+        root.pointee.statisticsTried = true
+        guard let file = StatisticsFile(scratch) else { return }
+        defer { file.close() }
+        guard let index = claimRecord(file) else { return }
+        // All in the first thread's place. One mount's counters lie in the page that the record has.
+        let size = mountsCounted &* CounterLayout.stride
+        if mountsCounted > 1 {
+            _ = file.allocate(StatisticsFile.offset(ofShard: 0, in: index), StatisticsFile.shardSize)
+        }
+        let total = UnsafeMutableRawPointer(scratch) + 16_384
+        for at in stride(from: 0, to: size, by: 8) {
+            var sum: UInt64 = 0
+            for number in 0..<Int(PS_STATS_SHARDS) {
+                let place = UnsafeRawPointer(bitPattern: shards &+ UInt(number &* StatisticsFile.shardSize &+ at))
+                sum &+= place?.load(as: UInt64.self) ?? 0
+            }
+            total.storeBytes(of: sum, toByteOffset: at, as: UInt64.self)
+        }
+        _ = ps_sys_pwrite(file.file.fd, total, size, StatisticsFile.offset(ofShard: 0, in: index))
     }
 }

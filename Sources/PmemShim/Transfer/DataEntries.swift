@@ -46,7 +46,8 @@ public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) 
 public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
     if Settings.current.pointee.may_have_dax != 0, isDurable(fd) { return durablePwrite(fd, buffer, count, offset) }
     let isWhole = ps_stores_whole(count) != 0
-    if isWhole || count >= nonTemporalFrom, ps_single_threaded(), isUserRange(UInt(bitPattern: buffer), count),
+    if isWhole || (count >= nonTemporalFrom && count <= mostInOneCall), ps_single_threaded(),
+        isUserRange(UInt(bitPattern: buffer), count),
         let range = Engine.fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
     {
         // With one thread there is nobody to keep out of the stripes.
@@ -122,7 +123,7 @@ public func engineFellShort(fd: Int32, count: Int, result: Int64) {
 
 @c(ps_engine_settle) @implementation
 public func engineSettle() {
-    Engine.current?.settleAll()
+    Engine.current?.settleAtEnd()
 }
 
 @c(ps_engine_readv) @implementation

@@ -72,8 +72,12 @@ extension Engine {
         guard tally != 0, word.has(DescriptorWord.ours), let thread = countingThread() else { return }
         let statistics = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed)).statistics
         let outcome = word.has(DescriptorWord.appends) ? PS_OUTCOME_APPEND : PS_OUTCOME_END
-        thread.add(statistics, PS_FAMILY_WRITE, outcome, AppendTally.calls(tally))
-        thread.passed(statistics, written: Int64(bitPattern: AppendTally.bytes(tally)))
+        // With the engine lock held nothing may fault.
+        let row = Int(PS_FAMILY_WRITE.rawValue) &* CounterLayout.outcomes &+ Int(outcome.rawValue & 15)
+        let first = statistics &* CounterLayout.stride
+        thread.addOwn(at: first &+ row &* 8, AppendTally.calls(tally))
+        thread.addOwn(at: first &+ CounterLayout.passedWritten, AppendTally.bytes(tally))
+        root.pointee.figuresDue.store(1, ordering: .relaxed)
     }
 
     /// The same for every descriptor.

@@ -23,7 +23,9 @@ extension Target {
     /// the bounds matter to safety; `limit` itself is a hint.
     @inline(__always)
     func looksServable(_ offset: Int64, _ count: Int, limit: Int64) -> Bool {
-        guard count > 0, offset >= 0, offset <= limit, Int64(count) <= limit &- offset else { return false }
+        guard count > 0, offset >= 0, offset <= limit, Int64(count) <= limit &- offset, count <= mostInOneCall else {
+            return false
+        }
         return inode.heat(offset, geometry) >= geometry.threshold
     }
 

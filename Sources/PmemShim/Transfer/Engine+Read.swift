@@ -34,16 +34,24 @@ extension Engine {
         // The probe comes last: if the file was cut short during the copy, its page is gone by now.
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
         let stayed = call.leave()
-        if faulted || !stayed { return faultedRead(target, offset, buffer.count) }
+        if faulted || !stayed { return faultedRead(target, buffer, offset) }
         target.thread.served(target.geometry.statistics, target.family, read: buffer.count)
         return Int64(buffer.count)
     }
 
     @inline(never)
-    private func faultedRead(_ target: Target, _ offset: Int64, _ count: Int) -> Int64 {
+    private func faultedRead<Buffer: TransferBuffer>(_ target: Target, _ buffer: Buffer, _ offset: Int64) -> Int64 {
         target.thread.countFault(target.geometry.statistics)
         relearn(target)
-        return passOn(target, PS_OUTCOME_FAULT, offset, count)
+        guard Buffer.isReadOnce else { return passOn(target, PS_OUTCOME_FAULT, offset, buffer.count) }
+        let result = buffer.kernelRead(target.fd, at: offset)
+        if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, offset) }
+        target.count(PS_OUTCOME_FAULT)
+        if result > 0 {
+            grown(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: false)
+            target.thread.passed(target.geometry.statistics, read: Int64(result))
+        }
+        return Int64(result)
     }
 
     /// read and readv: claims the range with one lseek, which is atomic among all who share the description.
@@ -120,7 +128,9 @@ extension Engine {
         let inode = target.inode
         guard ps_given_way() & GiveWay.stops == 0 else { return PS_OUTCOME_GIVE_WAY }
         guard target.word.has(DescriptorWord.reads) else { return PS_OUTCOME_FLAGS }
-        guard count > 0, offset >= 0, offset < Int64.max &- Int64(count) else { return PS_OUTCOME_ARGUMENT }
+        guard count > 0, count <= mostInOneCall, offset >= 0, offset < Int64.max &- Int64(count) else {
+            return PS_OUTCOME_ARGUMENT
+        }
         let end = offset &+ Int64(count)
         let size = inode.pointee.size.load(ordering: .relaxed)
         guard target.geometry.probeOffset(end) < size || inode.has(InodeFlag.unverified) else {

@@ -98,7 +98,9 @@ extension Engine {
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         let durable = target.word.has(DescriptorWord.durable)
         let isWatched = durable && target.inode.pointee.base.load(ordering: .relaxed) != 0
-        guard mayMeetCopies(target, offset, buffer.count) || (isWatched && isInside(target, offset, buffer.count))
+        guard
+            mayMeetCopies(target, offset, buffer.count) || (isWatched && isInside(target, offset, buffer.count))
+                || (Buffer.isReadOnce && outcome == PS_OUTCOME_FAULT)
         else { return passOn(target, outcome, offset, buffer.count, tick: tick) }
         guard let call = target.thread.enter() else {
             return passOn(target, outcome, offset, buffer.count, tick: tick)
@@ -255,7 +257,9 @@ extension Engine {
         guard givenWay & GiveWay.stopsWrites == 0 else { return PS_OUTCOME_LIMIT }
         guard !target.word.has(DescriptorWord.appends) else { return PS_OUTCOME_APPEND }
         guard target.word.has(DescriptorWord.writes) else { return PS_OUTCOME_FLAGS }
-        guard count > 0, offset >= 0, offset < Int64.max &- Int64(count) else { return PS_OUTCOME_ARGUMENT }
+        guard count > 0, count <= mostInOneCall, offset >= 0, offset < Int64.max &- Int64(count) else {
+            return PS_OUTCOME_ARGUMENT
+        }
         let end = offset &+ Int64(count)
         guard target.geometry.probeOffset(end) < inode.pointee.size.load(ordering: .relaxed) else {
             return PS_OUTCOME_END

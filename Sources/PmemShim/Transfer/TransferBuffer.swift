@@ -13,10 +13,16 @@ protocol TransferBuffer {
     func copyIn(to window: UInt) -> Bool
     /// The same, and the bytes are durable when it has returned.
     func copyInDurably(to window: UInt) -> Bool
+    /// Whether the caller's arguments lie in memory that a copy may have changed: then only what was read of them before may
+    /// be handed to the kernel afterwards.
+    static var isReadOnce: Bool { get }
     /// The whole call by the kernel, at `offset`: bytes moved, or -errno.
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int
 }
+
+/// The most that the kernel moves in one call, bytes (MAX_RW_COUNT in its include/linux/fs.h): of more it moves that much.
+let mostInOneCall = 0x7fff_f000
 
 /// From this length on overwrites use non-temporal stores (bytes). Measured by `scripts/bench micro`: below it the line
 /// is likelier to be read or written again soon, and the fence costs more than the store saves.
@@ -44,6 +50,7 @@ struct PlainRead: TransferBuffer {
     let buffer: UnsafeMutableRawPointer?
     let count: Int
     var isServedLength: Bool { false }
+    static var isReadOnce: Bool { false }
 
     @inline(__always)
     func copyOut(of window: UInt) -> Bool { ps_copy(buffer, UnsafeRawPointer(bitPattern: window), count) != 0 }
@@ -56,6 +63,7 @@ struct PlainRead: TransferBuffer {
 struct PlainWrite: TransferBuffer {
     let buffer: UnsafeRawPointer?
     let count: Int
+    static var isReadOnce: Bool { false }
     @inline(__always)
     var isServedLength: Bool { count >= smallestServedWrite || ps_stores_whole(count) != 0 }
 
@@ -90,15 +98,12 @@ struct Vector: TransferBuffer {
 
     private let entries: UnsafeMutablePointer<UInt>
     private let entryCount: Int
-    private let original: UnsafePointer<iovec>?
-    private let originalCount: Int32
     let count: Int
+    static var isReadOnce: Bool { true }
     var isServedLength: Bool { count >= smallestServedWrite }
 
     /// Copies `vector` into `room`, which must stay in place as long as the vector is used.
     init(_ vector: UnsafePointer<iovec>?, _ vectorCount: Int32, room: UnsafeMutablePointer<Room>) {
-        original = vector
-        originalCount = vectorCount
         entries = UnsafeMutableRawPointer(room).assumingMemoryBound(to: UInt.self)
         var total = 0
         var usable = 0
@@ -109,7 +114,7 @@ struct Vector: TransferBuffer {
             for index in 0..<usable {
                 let length = Int(bitPattern: entries[index &* 2 &+ 1])
                 // MAX_RW_COUNT: above it the kernel moves less than asked for.
-                guard length >= 0, length <= 0x7fff_f000 &- total, isUserRange(entries[index &* 2], length) else {
+                guard length >= 0, length <= mostInOneCall &- total, isUserRange(entries[index &* 2], length) else {
                     total = 0
                     usable = 0
                     break
@@ -167,6 +172,11 @@ struct Vector: TransferBuffer {
         return false
     }
 
-    func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_preadv(fd, original, originalCount, offset) }
-    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwritev(fd, original, originalCount, offset) }
+    /// As it was read: the array may lie in one of its own buffers, or in a mapping of the file that was written to.
+    private var asRead: UnsafePointer<iovec> { UnsafeRawPointer(entries).assumingMemoryBound(to: iovec.self) }
+    func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_preadv(fd, asRead, Int32(entryCount), offset) }
+    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { kernelWrite(fd, at: offset, flags: 0) }
+    func kernelWrite(_ fd: Int32, at offset: Int64, flags: Int32) -> Int {
+        ps_sys_pwritev(fd, asRead, Int32(entryCount), offset, flags)
+    }
 }

@@ -33,7 +33,6 @@ extension Engine {
                 fd, "passed on",
                 "this file system is not served (see DIR:pagecache), or the file is encrypted or compressed")
         case .served(let mount):
-            attachStatistics()
             guard let index = inodeSlot(facts, mount: mount) else {
                 learn(fd, before, 0, inode: 0)
                 log(fd, "passed on", "too many files")

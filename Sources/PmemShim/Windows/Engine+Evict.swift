@@ -39,6 +39,11 @@ extension Engine {
 
     @inline(never)
     private func evictOurs(_ fd: Int32, barred: Bool) {
+        evictUndisturbed(fd, barred: barred)
+        if root.pointee.figuresDue.load(ordering: .relaxed) != 0 { publishOwnFigures() }
+    }
+
+    private func evictUndisturbed(_ fd: Int32, barred: Bool) {
         // No handler may jump out between the first and the last: the window would stay for good.
         let mask = ps_sys_block_signals()
         defer { ps_sys_unblock_signals(mask) }

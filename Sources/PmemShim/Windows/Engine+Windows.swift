@@ -39,6 +39,7 @@ extension Engine {
             retireWindow(inode)
         }
         guard root.pointee.windows < Engine.mostWindows, facts.size > 0 else { return false }
+        attachStatistics()
         guard prepareSignals(), let base = mapped(needed, writable: writable, fd, inode) else {
             inode.set(InodeFlag.refused)
             log(fd, "passed on", "mmap refused")

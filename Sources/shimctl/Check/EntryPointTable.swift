@@ -196,6 +196,8 @@ extension EntryPoints {
         ENTRY clone giveway GIVE_WAY
         ENTRY __clone giveway GIVE_WAY
         ENTRY pthread_cancel giveway GIVE_WAY
+        ENTRY _exit end END
+        ENTRY _Exit end END
         ENTRY dlopen loading LOAD
         ENTRY dlmopen loading LOAD
         ENTRY syscall loading LOAD

@@ -11,6 +11,15 @@ struct CallCounters: Equatable {
     private(set) var passedWritten: UInt64 = 0
     /// SIGBUS and SIGSEGV survived in a guarded copy.
     private(set) var faults: UInt64 = 0
+    /// Windows mapped now, and bytes of their address space: threads add and take away, so that these are sums modulo 2^64,
+    /// and figures of one thread alone may be "negative". A sum that is negative is damage, and reads as nothing.
+    private var windowBalance: UInt64 = 0
+    private var mappedBalance: UInt64 = 0
+    /// Windows mapped since the process began.
+    private(set) var windowsTotal: UInt64 = 0
+
+    var windows: UInt64 { windowBalance >> 63 == 0 ? windowBalance : 0 }
+    var mappedBytes: UInt64 { mappedBalance >> 63 == 0 ? mappedBalance : 0 }
 
     init() {}
 
@@ -23,6 +32,9 @@ struct CallCounters: Equatable {
         passedRead = bytes.number(at: tail + 16)
         passedWritten = bytes.number(at: tail + 24)
         faults = bytes.number(at: tail + 32)
+        windowBalance = bytes.number(at: tail + 40)
+        mappedBalance = bytes.number(at: tail + 48)
+        windowsTotal = bytes.number(at: tail + 56)
     }
 
     func calls(_ family: CallFamily, _ outcome: CallOutcome) -> UInt64 {
@@ -43,6 +55,8 @@ struct CallCounters: Equatable {
 
     static func += (sum: inout CallCounters, other: CallCounters) {
         sum.combine(other) { $0.saturatingAdd($1) }
+        sum.windowBalance &+= other.windowBalance
+        sum.mappedBalance &+= other.mappedBalance
     }
 
     /// What was counted since `earlier`; never less than nothing.
@@ -59,5 +73,6 @@ struct CallCounters: Equatable {
         passedRead = operation(passedRead, other.passedRead)
         passedWritten = operation(passedWritten, other.passedWritten)
         faults = operation(faults, other.faults)
+        windowsTotal = operation(windowsTotal, other.windowsTotal)
     }
 }

@@ -2,11 +2,6 @@ import Foundation
 
 /// Is the process that wrote a record still there?
 enum ProcessLiveness {
-    /// True if there is no process of that number, whenever it began: kill(2) with signal 0 gives ESRCH.
-    static func isGone(pid: Int32) -> Bool {
-        pid > 0 && kill(pid, 0) != 0 && errno == ESRCH
-    }
-
     /// True if process `pid` exists, has not ended (a zombie has), and began `startTime` clock ticks after boot: a
     /// reused number has another start time (proc_pid_stat(5), field 22).
     static func isRunning(pid: Int32, startTime: UInt64) -> Bool {

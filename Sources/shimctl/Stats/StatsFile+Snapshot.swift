@@ -20,42 +20,26 @@ extension StatsFile {
         let size = StatsLayout.Ended.size * StatsLayout.endedCount
         let before = try bytes(at: StatsLayout.ended, count: size)
         var processes: [StatsSnapshot.Process] = []
-        var isFolding = false
+        var hasChanged = false
         for index in 0..<StatsLayout.recordCount {
             let offset = StatsLayout.records + index * StatsLayout.Record.size
             let head = try bytes(at: offset, count: StatsLayout.Record.shards)
-            let state = Self.state(of: head)
-            switch state & 3 {
-            case PS_STATS_LIVE.rawValue: break
-            case PS_STATS_FOLDING.rawValue where ProcessLiveness.isGone(pid: Int32(bitPattern: state >> 2)):
-                break  // killed while it took the record over: what it has not moved to `ended` still stands here
-            case PS_STATS_FOLDING.rawValue:
-                isFolding = true
-                continue
-            default: continue
-            }
+            guard head.number(at: StatsLayout.Record.state, as: UInt32.self) == PS_STATS_LIVE.rawValue else { continue }
             let shards = try bytes(
                 at: offset + StatsLayout.Record.shards, count: StatsLayout.shardSize * StatsLayout.shardsPerRecord)
             let again = try bytes(at: offset, count: StatsLayout.Record.mounts)
             guard Self.identity(of: head) == Self.identity(of: again) else {
-                isFolding = true
+                hasChanged = true
                 continue
             }
-            let process = Self.process(head: head, shards: shards)
-            // Abandoned before it was anybody's.
-            if state & 3 == PS_STATS_FOLDING.rawValue && process.mounts.isEmpty { continue }
-            processes.append(process)
+            processes.append(Self.process(head: head, shards: shards))
         }
         let after = try bytes(at: StatsLayout.ended, count: size)
         processes.sort { ($0.isLive ? 1 : 0, $0.claimed, $0.pid) > ($1.isLive ? 1 : 0, $1.claimed, $1.pid) }
         return (
             StatsSnapshot(time: StatsSnapshot.now(), processes: processes, ended: Self.ended(in: after)),
-            !isFolding && before.bytes == after.bytes
+            !hasChanged && before.bytes == after.bytes
         )
-    }
-
-    private static func state(of head: StatsBytes) -> UInt32 {
-        head.number(at: StatsLayout.Record.state, as: UInt32.self)
     }
 
     /// State, pid, start time and time of the claim.
@@ -95,9 +79,9 @@ extension StatsFile {
             path: head.text(in: path..<path + StatsLayout.pathSize),
             backing: Backing(raw: head.number(at: offset + Mount.backing)),
             // The kernel has unmapped them with the process.
-            windows: isLive ? head.number(at: offset + Mount.windows) : 0,
-            mappedBytes: isLive ? head.number(at: offset + Mount.mappedBytes) : 0,
-            windowsTotal: head.number(at: offset + Mount.windowsTotal),
+            windows: isLive ? counters.windows : 0,
+            mappedBytes: isLive ? counters.mappedBytes : 0,
+            windowsTotal: counters.windowsTotal,
             counters: counters)
     }
 

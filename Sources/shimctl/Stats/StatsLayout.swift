@@ -48,9 +48,6 @@ enum StatsLayout {
     enum Mount {
         static let path = offset(\ps_stats_mount.path)
         static let backing = offset(\ps_stats_mount.backing)
-        static let windows = offset(\ps_stats_mount.windows)
-        static let mappedBytes = offset(\ps_stats_mount.mapped_bytes)
-        static let windowsTotal = offset(\ps_stats_mount.windows_total)
     }
 
     /// Fields of a C struct are stored and have an offset; one that had none would read as nothing.

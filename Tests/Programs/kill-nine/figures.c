@@ -59,14 +59,6 @@ static void add(struct figures *figures, const struct ps_stats_counters *counter
     }
 }
 
-// A claimant may be killed between FOLDING and LIVE (ps_stats.h). Its record is not lost if it names a process that is
-// gone: readers count what is left in it, and the next claimant takes it over. Any other would be held for ever.
-static bool is_abandoned(uint32_t state)
-{
-    pid_t claimant = (pid_t)(state >> 2);
-    return (state & 3) == PS_STATS_FOLDING && claimant != 0 && kill(claimant, 0) != 0 && errno == ESRCH;
-}
-
 // By read, not by a mapping: to look at a hole of the file must not make memory of it.
 struct figures read_figures(const struct settings *settings)
 {
@@ -85,15 +77,10 @@ struct figures read_figures(const struct settings *settings)
     }
     for (int i = 0; i < PS_STATS_RECORDS; i++) {
         long at = (long)offsetof(struct ps_stats_file, records) + i * (long)sizeof record;
-        if (pread(fd, &record, PAGE, at) != PAGE || (record.state & 3) == PS_STATS_FREE)
+        if (pread(fd, &record, PAGE, at) != PAGE || record.state != PS_STATS_LIVE
+            || pread(fd, &record, sizeof record, at) != sizeof record)
             continue;
-        bool abandoned = is_abandoned(record.state);
-        figures.abandoned += abandoned;
-        figures.folding += (record.state & 3) == PS_STATS_FOLDING && !abandoned;
-        bool counts = abandoned || (record.state & 3) == PS_STATS_LIVE;
-        if (!counts || pread(fd, &record, sizeof record, at) != sizeof record)
-            continue;
-        figures.live += !abandoned;
+        figures.live++;
         if (record.note[0] != '\0') {
             figures.notes++;
             printf("note of process %d: %.*s\n", record.pid, (int)sizeof record.note, record.note);

@@ -145,8 +145,6 @@ struct settings {
 struct figures {
     uint64_t served_writes, passed_writes, served_reads, passed_reads;
     int live, notes;
-    int abandoned; // records whose takers were killed, free for the next
-    int folding;   // records that are being taken over by nobody, or by somebody who lives: none after the last kill
 };
 
 void run_episode(const struct settings *settings, struct ledger *ledger, long kills, struct verdict *verdict);

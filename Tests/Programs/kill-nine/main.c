@@ -157,11 +157,11 @@ int main(int argc, char **argv)
     if (settings.library != NULL) {
         figures = read_figures(&settings);
         printf("served: %lu of %lu writes (%.1f %%), %lu of %lu reads (%.1f %%); statistics: %d records of processes, "
-               "%d abandoned to the next, %d left in folding, %d notes%s\n",
+               "%d notes%s\n",
                figures.served_writes, figures.served_writes + figures.passed_writes,
                percent(figures.served_writes, figures.passed_writes), figures.served_reads,
                figures.served_reads + figures.passed_reads, percent(figures.served_reads, figures.passed_reads),
-               figures.live, figures.abandoned, figures.folding, figures.notes,
+               figures.live, figures.notes,
                shrunk ? "; FIGURES OF KILLED PROCESSES ARE GONE" : "");
     }
     bool good = is_good(&sum) && !shrunk && figures.notes == 0;
