@@ -108,6 +108,8 @@ extension FastRange {
 /// it of which only the kernel knows that this one had ended. Bit 0 of `shard`: it has several.
 @inline(__always)
 private func raise(_ shard: UInt, _ offset: Int, by amount: UInt64) {
+    // A child that a signal handler has forked returns into the call with an arena that is empty.
+    guard shard > 1 else { return }
     if shard & 1 == 0 {
         ps_raise(shard &+ UInt(bitPattern: offset), amount)
     } else {

@@ -130,7 +130,8 @@ extension Engine {
     /// Before the process ends: what is tallied with descriptors, and what threads have counted in their own memory, goes into
     /// the record. A process that never mapped a window has none yet, and leaves its figures in one now.
     func settleAtEnd() {
-        guard root.pointee.mounts > 0, isInOwnProcess else { return }
+        // Not under a filter of system calls, which may kill for the first of them.
+        guard root.pointee.mounts > 0, ps_given_way() & GiveWay.stops == 0, isInOwnProcess else { return }
         settleAll()
         if root.pointee.statistics.base != 0 {
             guard let thread = currentThread(), thread.record.pointee.ready.load(ordering: .relaxed) != 0 else {
