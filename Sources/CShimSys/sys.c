@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/membarrier.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -19,6 +21,9 @@
 #endif
 #ifndef STATX_MNT_ID
 #define STATX_MNT_ID 0x00001000U
+#endif
+#ifndef STATX_MNT_ID_UNIQUE // Linux 6.8: in place of the other, where the kernel knows it
+#define STATX_MNT_ID_UNIQUE 0x00004000U
 #endif
 _Static_assert(STATX_ATTR_DAX == PS_ATTRIBUTE_DAX, "statx(2)");
 _Static_assert(STATX_ATTR_MOUNT_ROOT == PS_ATTRIBUTE_MOUNT_ROOT, "statx(2)");
@@ -44,14 +49,15 @@ _Static_assert(offsetof(struct kernel_statx, mount) == 144, "statx(2): stx_mnt_i
 static long facts(int directory, const char *path, int flags, struct ps_file_facts *out)
 {
     struct kernel_statx s;
-    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, (long)&s, 0);
+    const unsigned wanted = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
+    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, wanted, (long)&s, 0);
     if (r < 0)
         return r;
     out->device = (uint64_t)s.dev_major << 32 | s.dev_minor;
     out->inode = s.inode;
     out->size = (int64_t)s.size;
     out->blocks = (int64_t)s.blocks;
-    out->mount = s.mask & STATX_MNT_ID ? s.mount : 0;
+    out->mount = s.mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? s.mount : 0;
     out->attributes = s.attributes & s.attributes_mask;
     out->birth = s.mask & STATX_BTIME ? s.birth.seconds * 1000000000 + s.birth.nanoseconds : 0;
     out->mode = s.mode;
@@ -61,6 +67,25 @@ static long facts(int directory, const char *path, int flags, struct ps_file_fac
 
 long ps_sys_facts_of_descriptor(int fd, struct ps_file_facts *out) { return facts(fd, "", AT_EMPTY_PATH, out); }
 long ps_sys_facts_of_path(const char *path, struct ps_file_facts *out) { return facts(AT_FDCWD, path, 0, out); }
+
+long ps_sys_mount_number(int fd, uint64_t *number)
+{
+    struct kernel_statx s;
+    long r = ps_sys_call6(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_MNT_ID, (long)&s, 0);
+    if (r < 0)
+        return r;
+    *number = s.mask & STATX_MNT_ID ? s.mount : 0;
+    return 0;
+}
+
+bool ps_sys_is_synchronous(int fd)
+{
+    struct statfs mount;
+    int flags = 0;
+    if (ps_sys_call2(SYS_fstatfs, fd, (long)&mount) == 0 && (mount.f_flags & ST_SYNCHRONOUS))
+        return true;
+    return ps_sys_call3(SYS_ioctl, fd, FS_IOC_GETFLAGS, (long)&flags) == 0 && (flags & FS_SYNC_FL);
+}
 
 bool ps_sys_is_inode(int fd, uint64_t device, uint64_t number)
 {
@@ -286,6 +311,10 @@ bool ps_sys_maps_synchronously(int fd)
 long ps_sys_map_shared_file(size_t length, int fd, int64_t offset)
 {
     return ps_sys_call6(SYS_mmap, 0, (long)length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+}
+long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t offset)
+{
+    return ps_sys_call6(SYS_mmap, (long)address, (long)length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset);
 }
 long ps_sys_cover(uintptr_t address, size_t length)
 {

@@ -43,7 +43,7 @@ struct ps_file_facts {
     uint64_t inode;
     int64_t size;        // bytes
     int64_t blocks;      // of 512 bytes
-    uint64_t mount;      // mount id as in /proc/self/mountinfo
+    uint64_t mount;      // which mount: an id that is never used again (Linux 6.8), else that of /proc/self/mountinfo
     uint64_t attributes; // STATX_ATTR_* that are set
     int64_t birth;       // when the inode was made, ns since 1970
     uint32_t mode;
@@ -70,6 +70,11 @@ struct ps_sync_facts {
     int64_t ctime;
 };
 long ps_sys_sync_facts(int fd, struct ps_sync_facts *_Nonnull facts);
+// The mount of `fd` as /proc/self/mountinfo numbers it. The kernel gives a number again once its mount is gone.
+long ps_sys_mount_number(int fd, uint64_t *_Nonnull number);
+// Whether every write to `fd` is to be on the device before it returns, whatever its own flags: the mount has the option
+// sync, or the inode the attribute S (chattr(1)).
+bool ps_sys_is_synchronous(int fd);
 // Facts of `path` (symbolic links followed), without opening it.
 long ps_sys_facts_of_path(const char *_Nonnull path, struct ps_file_facts *_Nonnull facts);
 
@@ -141,6 +146,7 @@ long ps_sys_map_file_sync(uintptr_t address, size_t length, bool writable, int f
 // Whether the device under `fd` takes MAP_SYNC at all: maps a page of it, for reading, and lets go of it.
 bool ps_sys_maps_synchronously(int fd);
 long ps_sys_map_shared_file(size_t length, int fd, int64_t offset);             // read and write
+long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t offset); // the same, over a reservation
 long ps_sys_cover(uintptr_t address, size_t length);                            // PROT_NONE over it, in place
 long ps_sys_unmap(uintptr_t address, size_t length);
 void ps_sys_private_to_process(uintptr_t address, size_t length);               // not in children, not in dumps

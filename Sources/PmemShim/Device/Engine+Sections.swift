@@ -1,12 +1,19 @@
 import CShimSys
 import Synchronization
 
-/// A section's page array that this process has mapped, or knows it cannot have: 16 bytes in the arena, found by its key.
+/// A section's page array that this process has mapped, or knows it cannot have: 24 bytes in the arena, found by its key.
+///
+/// All arrays lie in one region that is reserved once, each at the place of its entry, so that a process has at most so many
+/// mappings and its addresses never belong to anything else. An entry may be given to another section at any moment: whoever
+/// still has its address reads and writes words of that one. In DRAM those count under another tag; on a device the owner of
+/// a page is compared; both cost a hint.
 struct MappedSection: ~Copyable {
-    /// 0: free. Set after `base`, and never changed again, but to 0 when the process gives way.
+    /// 0: free. Set after `base`, and set to 0 before it changes.
     let key: Atomic<UInt64>
     /// Where its 2 MiB are; 0: there is none to be had.
     let base: Atomic<UInt>
+    /// Of the file it is part of (``Inode/identity``).
+    let identity: Atomic<UInt64>
 
     /// Places looked at for one key.
     static let probes = 8
@@ -48,12 +55,15 @@ extension Engine {
         return memoryPlace(inode, offset, base, key)
     }
 
-    /// The same, with what it takes to find it, and to have memory for it.
-    func place(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32) -> PagePlace? {
+    /// The same, with what it takes to find it, and, `mayGrow`, to have memory for it.
+    func place(
+        _ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32, mayGrow: Bool = true
+    ) -> PagePlace? {
         if mount(inode.pointee.mount).pointee.pageCount != 0 { return devicePlace(inode, offset, fd: fd) }
         let key = PageKey.section(inode.pointee.identity, section(offset))
-        guard let base = findSection(key) ?? mapSection(key, inode, section(offset), fd), base != 0,
-            let place = memoryPlace(inode, offset, base, key), place.array.isPresent(place.page) || grow(key, place)
+        let base = findSection(key) ?? (mayGrow ? mapSection(key, inode, section(offset), fd) : nil)
+        guard let base, base != 0, let place = memoryPlace(inode, offset, base, key),
+            place.array.isPresent(place.page) || (mayGrow && grow(key, place))
         else { return nil }
         return place
     }
@@ -85,12 +95,11 @@ extension Engine {
     func findSection(_ key: UInt64) -> UInt? {
         for probe in 0..<MappedSection.probes {
             let entry = entry(Int(truncatingIfNeeded: key) &+ probe)
-            let seen = entry.pointee.key.load(ordering: .acquiring)
-            if seen == key { return entry.pointee.base.load(ordering: .relaxed) }
-            if seen == 0 { return nil }
+            if entry.pointee.key.load(ordering: .acquiring) == key {
+                return entry.pointee.base.load(ordering: .relaxed)
+            }
         }
-        // No place for it, and none to come.
-        return 0
+        return nil
     }
 
     /// Maps the array of a section of the file behind `fd`, which has been asked for for the first time.
@@ -125,33 +134,69 @@ extension Engine {
         guard ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
             facts.device == inode.pointee.device
         else { return nil }
-        for probe in 0..<MappedSection.probes {
-            let entry = entry(Int(truncatingIfNeeded: key) &+ probe)
-            guard entry.pointee.key.load(ordering: .relaxed) == 0 else { continue }
-            let base =
-                mount(inode.pointee.mount).pointee.pageCount != 0
-                ? mappedDeviceSection(inode, section) : mappedSection(key, facts, section, fd)
-            entry.pointee.base.store(base, ordering: .relaxed)
-            entry.pointee.key.store(key, ordering: .releasing)
-            root.pointee.sections.wrappingAdd(1, ordering: .relaxed)
-            return base
+        // A free place, or that of some other section.
+        var index = Int(truncatingIfNeeded: key)
+        var probe = 0
+        while probe < MappedSection.probes, entry(index &+ probe).pointee.key.load(ordering: .relaxed) != 0 {
+            probe &+= 1
         }
-        return 0
+        let used = root.pointee.sections.wrappingAdd(1, ordering: .relaxed).oldValue
+        index = (index &+ (probe < MappedSection.probes ? probe : Int(used) & 7)) & (Arena.sections &- 1)
+        let entry = entry(index)
+        guard let place = sectionPlace(index) else { return 0 }
+        entry.pointee.key.store(0, ordering: .sequentiallyConsistent)
+        let base =
+            mount(inode.pointee.mount).pointee.pageCount != 0
+            ? mappedDeviceSection(inode, section, at: place) : mappedSection(key, facts, section, fd, at: place)
+        entry.pointee.base.store(base, ordering: .relaxed)
+        entry.pointee.identity.store(inode.pointee.identity, ordering: .relaxed)
+        entry.pointee.key.store(key, ordering: .releasing)
+        return base
+    }
+
+    /// Where the array of entry `index` is mapped. Engine lock held.
+    private func sectionPlace(_ index: Int) -> UInt? {
+        if root.pointee.sectionRegion == 0 {
+            let reserved = ps_sys_reserve(Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE))
+            guard reserved > 0 else { return nil }
+            root.pointee.sectionRegion = UInt(bitPattern: reserved)
+        }
+        return root.pointee.sectionRegion &+ UInt(index &* Int(PS_DEVICE_ARRAY_SIZE))
+    }
+
+    /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too. Engine lock held.
+    func forgetSections(_ inode: UnsafeMutablePointer<Inode>) {
+        guard inode.pointee.highestSection.load(ordering: .relaxed) >= 0 else { return }
+        for index in 0..<Arena.sections {
+            let entry = entry(index)
+            guard entry.pointee.key.load(ordering: .relaxed) != 0,
+                entry.pointee.identity.load(ordering: .relaxed) == inode.pointee.identity
+            else { continue }
+            dropSection(index)
+        }
+    }
+
+    private func dropSection(_ index: Int) {
+        let entry = entry(index)
+        entry.pointee.key.store(0, ordering: .sequentiallyConsistent)
+        let base = entry.pointee.base.load(ordering: .relaxed)
+        if base != 0 { _ = ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) }
     }
 
     /// 0: none to be had.
-    private func mappedSection(_ key: UInt64, _ facts: ps_file_facts, _ section: UInt64, _ file: Int32) -> UInt {
+    private func mappedSection(
+        _ key: UInt64, _ facts: ps_file_facts, _ section: UInt64, _ file: Int32, at place: UInt
+    ) -> UInt {
         guard let pages = PageFile(scratch) else { return 0 }
         defer { pages.close() }
         let length = Int(PS_DEVICE_ARRAY_SIZE)
         guard let slot = pages.slot(key, facts, section: section, of: file), pages.allocate(slot, 0, 4_096) else {
             return 0
         }
-        let result = ps_sys_map_shared_file(length, pages.fd, PageFile.offset(ofArray: slot))
-        guard result > 0 else { return 0 }
+        guard ps_sys_map_shared_over(place, length, pages.fd, PageFile.offset(ofArray: slot)) > 0 else { return 0 }
         root.pointee.pages = (pages.facts.device, pages.facts.inode)
-        ps_sys_private_to_process(UInt(bitPattern: result), length)
-        return UInt(bitPattern: result)
+        ps_sys_private_to_process(place, length)
+        return place
     }
 
     /// Gives the group of `place` memory, which is 32 KiB of the user's page arrays. False: it has none.
@@ -182,14 +227,17 @@ extension Engine {
     }
 
     /// The same of the device's arrays: there a section is one of the device, not of a file.
-    private func mappedDeviceSection(_ inode: UnsafeMutablePointer<Inode>, _ section: UInt64) -> UInt {
+    private func mappedDeviceSection(
+        _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, at place: UInt
+    ) -> UInt {
         guard let fd = openPages(mount(inode.pointee.mount)) else { return 0 }
         defer { _ = ps_sys_close(fd) }
         let length = Int(PS_DEVICE_ARRAY_SIZE)
-        let result = ps_sys_map_shared_file(length, fd, Int64(bitPattern: section) &* Int64(length))
-        guard result > 0 else { return 0 }
-        ps_sys_private_to_process(UInt(bitPattern: result), length)
-        return UInt(bitPattern: result)
+        guard ps_sys_map_shared_over(place, length, fd, Int64(bitPattern: section) &* Int64(length)) > 0 else {
+            return 0
+        }
+        ps_sys_private_to_process(place, length)
+        return place
     }
 
     /// Takes the memory away from under all arrays, which mlockall would make real: whoever is using one faults, and has
@@ -197,12 +245,8 @@ extension Engine {
     func coverSections() {
         guard let lock = EngineLock(self) else { return }
         defer { lock.unlock() }
-        for index in 0..<Arena.sections {
-            let entry = entry(index)
-            let base = entry.pointee.base.load(ordering: .relaxed)
-            guard entry.pointee.key.load(ordering: .relaxed) != 0 else { continue }
-            entry.pointee.key.store(0, ordering: .relaxed)
-            if base != 0 { _ = ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) }
+        for index in 0..<Arena.sections where entry(index).pointee.key.load(ordering: .relaxed) != 0 {
+            dropSection(index)
         }
     }
 }

@@ -26,12 +26,16 @@ struct Root: ~Copyable {
 
     /// Page arrays mapped so far.
     let sections: Atomic<UInt32>
+    /// Where they are mapped: see ``MappedSection``. Guarded by the engine lock.
+    var sectionRegion: UInt
     /// When memory for page arrays was refused last: CLOCK_REALTIME_COARSE, ns.
     let growthRefused: Atomic<Int64>
 
     // What follows is guarded by the engine lock.
     var freeInode: UInt32
     var windows: UInt32
+    /// Address space of all windows, bytes.
+    var mapped: Int64
     var mounts: UInt32
     /// Device and inode of the file of page arrays that was mapped last.
     var pages: (UInt64, UInt64)
@@ -69,7 +73,7 @@ enum Arena {
     /// Words of ``Stripes``: those of 64 inodes.
     static let stripes = 4_096
     /// Page arrays a process may have mapped, 2 MiB each; a power of two.
-    static let sections = 1_024
+    static let sections = 128
     /// Extents of files that are remembered; a power of two.
     static let extents = 512
 
@@ -89,7 +93,7 @@ enum Arena {
     static let saidOffset = scratchOffset + scratchLength
     static let stripesOffset = saidOffset + said * 8
     static let sectionsOffset = stripesOffset + stripes * 8
-    static let extentsOffset = sectionsOffset + sections * 16
+    static let extentsOffset = sectionsOffset + sections * 24
     static let length = extentsOffset + extents * 32
 }
 

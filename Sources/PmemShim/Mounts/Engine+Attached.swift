@@ -6,7 +6,7 @@ extension Engine {
     ///
     /// Asked once per mount and process. Where nothing is attached that is one statx, and no descriptor is opened: the
     /// number it would take for a moment is one that another thread may expect.
-    func isAttached(_ facts: ps_file_facts) -> Bool {
+    func isAttached(_ fd: Int32, _ facts: ps_file_facts) -> Bool {
         let pageCache = UInt32(PS_BACKING_PAGECACHE.rawValue)
         for index in 0..<root.pointee.mounts {
             let known = mount(index)
@@ -17,21 +17,21 @@ extension Engine {
             }
         }
         guard !root.pointee.unattached.has(facts) else { return false }
-        if let device = blockDevice(facts), isRegistered(device) { return true }
+        if let device = blockDevice(fd, facts), isRegistered(device) { return true }
         root.pointee.unattached.add(facts)
         return false
     }
 
     /// The block device of a file's mount, as major << 32 | minor. Files of btrfs have a device number that is no block
     /// device's (major 0): there the mount's source tells.
-    private func blockDevice(_ facts: ps_file_facts) -> UInt64? {
+    private func blockDevice(_ fd: Int32, _ facts: ps_file_facts) -> UInt64? {
         guard facts.device >> 32 == 0 else { return facts.device }
         var path = PathText(scratch, capacity: 128)
         path.append(AttachmentLayout.directory)
         var directory = ps_file_facts()
         guard ps_sys_facts_of_path(path.text, &directory) == 0 else { return nil }
         var device: UInt64?
-        withMountInfo(facts.mount) { line in
+        withMountInfo(fd) { line in
             guard line.source.first == UInt8(ascii: "/"), let start = line.source.baseAddress else { return }
             // Ends the field where it stands; the text is our own copy.
             UnsafeMutablePointer(mutating: start)[line.source.count] = 0
@@ -42,8 +42,8 @@ extension Engine {
     }
 
     /// Notes the page arrays of the attached device that the files of `mount` lie on, if there is one. Engine lock held.
-    func findPages(_ mount: UnsafeMutablePointer<Mount>, _ facts: ps_file_facts) {
-        guard let device = blockDevice(facts), isRegistered(device) else { return }
+    func findPages(_ mount: UnsafeMutablePointer<Mount>, _ fd: Int32, _ facts: ps_file_facts) {
+        guard let device = blockDevice(fd, facts), isRegistered(device) else { return }
         let bytes = UnsafeRawPointer(registration)
         func number(_ offset: Int) -> UInt64 {
             UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))

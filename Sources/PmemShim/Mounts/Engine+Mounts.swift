@@ -1,4 +1,5 @@
 import CShimSys
+import Synchronization
 
 /// Whether a file is ours, and why not.
 enum Placement {
@@ -30,7 +31,7 @@ extension Engine {
         if let tree = treeOf(fd, facts) {
             return mountEntry(fd, facts, tree: tree, isDAX: isDAX)
         }
-        return isDAX || isAttached(facts) ? mountEntry(fd, facts, tree: nil, isDAX: isDAX) : .foreign
+        return isDAX || isAttached(fd, facts) ? mountEntry(fd, facts, tree: nil, isDAX: isDAX) : .foreign
     }
 
     private func treeOf(_ fd: Int32, _ facts: ps_file_facts) -> UInt32? {
@@ -39,7 +40,10 @@ extension Engine {
         for index in 0..<root.pointee.trees {
             let tree = tree(index)
             if tree.pointee.pathLength == 0 { resolve(tree) }
-            guard tree.pointee.pathLength != 0, tree.pointee.mountIdentifier == facts.mount else {
+            guard tree.pointee.pathLength != 0, tree.pointee.mountIdentifier == facts.mount,
+                // A kernel that does not tell mounts apart.
+                facts.mount != 0 || tree.pointee.device == facts.device
+            else {
                 // One that cannot be resolved now may lie on this mount later.
                 if tree.pointee.pathLength == 0 { isOfTree = true }
                 continue
@@ -51,7 +55,12 @@ extension Engine {
         let location = UnsafeMutableRawPointer(scratch).assumingMemoryBound(to: CChar.self)
         let count = ps_sys_location(fd, location, 4_096)
         guard count > 0, count < 4_096 else { return nil }
-        for index in 0..<root.pointee.trees where isInside(scratch, count, tree(index)) { return index }
+        for index in 0..<root.pointee.trees where isInside(scratch, count, tree(index)) {
+            // What the kernel calls "/memfd:x (deleted)", or "/SYSV00000000 (deleted)", lies in no directory: its mount is none
+            // that anybody has made.
+            guard isOfTree || isMounted(fd) else { break }
+            return index
+        }
         if !isOfTree { root.pointee.elsewhere.add(facts) }
         return nil
     }
@@ -75,7 +84,7 @@ extension Engine {
             // The text stays as it is: a forked child, which has nothing else, reads it again.
             let entry = tree(root.pointee.trees)
             entry.pointee = ServedTree(
-                mountIdentifier: 0, text: start &+ UInt32(item.start), textLength: UInt32(item.count),
+                mountIdentifier: 0, device: 0, text: start &+ UInt32(item.start), textLength: UInt32(item.count),
                 allowsPageCache: item.allowsPageCache ? 1 : 0, pathLength: 0, isWholeMount: 0)
             root.pointee.trees &+= 1
         }
@@ -96,46 +105,45 @@ extension Engine {
         let count = ps_sys_directory(path, path, 4_095, &magic)
         guard count > 0, count < 4_095 else { return }
         tree.pointee.mountIdentifier = facts.mount
+        tree.pointee.device = facts.device
         tree.pointee.isWholeMount = facts.attributes & UInt64(PS_ATTRIBUTE_MOUNT_ROOT) != 0 ? 1 : 0
         tree.pointee.pathLength = UInt32(count)
     }
 
     private func mountEntry(_ fd: Int32, _ facts: ps_file_facts, tree: UInt32?, isDAX: Bool) -> Placement {
-        let treeKey = tree.map { $0 &+ 1 } ?? 0
-        let dax = UInt32(PS_BACKING_DAX.rawValue)
+        let treeKey = (tree.map { $0 &+ 1 } ?? 0) | (isDAX ? Mount.dax : 0)
         for index in 0..<root.pointee.mounts {
             let known = mount(index)
             guard known.pointee.identifier == facts.mount, known.pointee.device == facts.device,
-                known.pointee.tree == treeKey, (known.pointee.backing == dax) == isDAX
+                known.pointee.tree == treeKey
             else { continue }
             return known.pointee.backing == UInt32(PS_BACKING_NONE.rawValue) ? .unservable : .served(mount: index)
         }
-        guard root.pointee.mounts < UInt32(Arena.mounts) else { return .foreign }
-        let index = root.pointee.mounts
+        guard let index = freeMount() else { return .foreign }
         let entry = mount(index)
         if isDAX { engineNoteDAX() }
         let isAsked = tree.map { self.tree($0).pointee.allowsPageCache != 0 } ?? false
-        let backing = isDAX ? PS_BACKING_DAX : Backing.of(fd, allowsPageCache: isAsked || isAttached(facts))
+        let backing = Backing.of(fd, isDAX: isDAX, allowsPageCache: isAsked || isAttached(fd, facts))
         entry.pointee = Mount(
             identifier: facts.mount, device: facts.device, tree: treeKey, backing: UInt32(backing.rawValue),
             stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0)
-        describe(entry, tree: tree)
-        if backing != PS_BACKING_MEMORY, Backing.tellsExtents(fd) { findPages(entry, facts) }
-        root.pointee.mounts &+= 1
+        describe(entry, fd, tree: tree)
+        if backing != PS_BACKING_MEMORY, Backing.tellsExtents(fd) { findPages(entry, fd, facts) }
+        root.pointee.mounts = max(root.pointee.mounts, index &+ 1)
         publishMount(index)
         return backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
     }
 
     /// Takes the probe step and the mount point from the mount's line in /proc/self/mountinfo. Where that cannot be
     /// read, the careful step is taken.
-    private func describe(_ entry: UnsafeMutablePointer<Mount>, tree: UInt32?) {
+    private func describe(_ entry: UnsafeMutablePointer<Mount>, _ fd: Int32, tree: UInt32?) {
         let isMemory = entry.pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
         if isMemory { entry.pointee.stepShift = 21 }
         if let tree {
             let source = self.tree(tree)
             name(entry, UnsafeBufferPointer(start: source.path, count: Int(source.pointee.pathLength)))
         }
-        withMountInfo(entry.pointee.identifier) { line in
+        withMountInfo(fd) { line in
             if isMemory, !line.mayUseHugePages { entry.pointee.stepShift = 12 }
             if tree == nil { name(entry, line.point) }
         }
@@ -148,8 +156,30 @@ extension Engine {
         entry.pointee.pathLength = UInt32(count)
     }
 
-    /// Reads /proc/self/mountinfo piece by piece into the scratch room and hands over the line of that mount.
-    func withMountInfo(_ identifier: UInt64, _ body: (MountInfo) -> Void) {
+    /// An entry for one more mount: a fresh one, or one that no file in use is on. The first ones stay, whose figures are
+    /// shown by name.
+    private func freeMount() -> UInt32? {
+        guard root.pointee.mounts >= UInt32(Arena.mounts) else { return root.pointee.mounts }
+        var used: UInt32 = 0
+        for index in 0..<min(root.pointee.usedInodes.load(ordering: .relaxed), UInt32(Arena.inodes))
+        where inode(index).pointee.references > 0 {
+            used |= 1 << (inode(index).pointee.mount & 31)
+        }
+        for index in UInt32(PS_STATS_MOUNTS)..<UInt32(Arena.mounts) where used & 1 << index == 0 { return index }
+        return nil
+    }
+
+    /// Whether the file's mount is one of this process's: the kernel has mounts of its own, for files without names.
+    private func isMounted(_ fd: Int32) -> Bool {
+        var found = false
+        withMountInfo(fd) { _ in found = true }
+        return found
+    }
+
+    /// Reads /proc/self/mountinfo piece by piece into the scratch room and hands over the line of the mount of `fd`.
+    func withMountInfo(_ file: Int32, _ body: (MountInfo) -> Void) {
+        var identifier: UInt64 = 0
+        guard ps_sys_mount_number(file, &identifier) == 0 else { return }
         let name: StaticString = "/proc/self/mountinfo"
         let fd = ps_sys_open(UnsafePointer<CChar>(OpaquePointer(name.utf8Start)), Int32(PS_O_CLOEXEC.rawValue), 0)
         guard fd >= 0 else { return }
@@ -176,21 +206,15 @@ extension Engine {
 /// What holds a file's bytes, told by its file system.
 enum Backing {
     /// `memory` for tmpfs and ramfs; `pagecache` for others where asked for, except those whose pages in a mapping are
-    /// not simply the file's bytes as every reader sees them: network and user-space file systems (their caches are
-    /// coherent only at open and close) and overlayfs (a copy-up changes the inode behind a name).
-    static func of(_ fd: Int32, allowsPageCache: Bool) -> ps_backing {
+    /// not simply the file's bytes as every reader sees them (ps_file_systems.h).
+    ///
+    /// `isDAX`: the file says that it is on DAX. Overlayfs and virtiofs say so of files that lie elsewhere, too.
+    static func of(_ fd: Int32, isDAX: Bool, allowsPageCache: Bool) -> ps_backing {
         var magic: Int64 = 0
-        guard ps_sys_file_system(fd, &magic) == 0 else { return PS_BACKING_NONE }
+        guard ps_sys_file_system(fd, &magic) == 0, !ps_is_never_served(magic) else { return PS_BACKING_NONE }
+        if isDAX { return PS_BACKING_DAX }
         if magic == 0x0102_1994 || magic == 0x8584_58f6 { return PS_BACKING_MEMORY }
-        guard allowsPageCache else { return PS_BACKING_NONE }
-        switch magic {
-        case 0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x6b41_4653, 0x794c_7630,
-            0x7375_7245, 0x9fa0, 0x6265_6572, 0x958_458f6:
-            // nfs, cifs, smb2, smb, fuse, 9p, ceph, afs, overlayfs, coda, proc, sysfs, hugetlbfs
-            return PS_BACKING_NONE
-        default:
-            return PS_BACKING_PAGECACHE
-        }
+        return allowsPageCache ? PS_BACKING_PAGECACHE : PS_BACKING_NONE
     }
 
     /// Whether the file system tells where on its block device a file lies: ext2 to ext4, xfs, f2fs. btrfs tells of places

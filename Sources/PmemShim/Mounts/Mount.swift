@@ -2,10 +2,11 @@ import CShimSys
 
 /// A mount (or served tree of one) that files of this process were found on: 512 bytes, guarded by the engine lock.
 struct Mount {
-    /// Mount id as in /proc/self/mountinfo, and the device of its files: the key, with `tree`.
+    /// Which mount (``ps_file_facts/mount``), and the device of its files: the key, with `tree`.
     var identifier: UInt64
     var device: UInt64
-    /// Index + 1 of the served tree it was found by; 0: found by its files' DAX attribute.
+    /// Index + 1 of the served tree it was found by; 0: found by its files' DAX attribute. ``dax`` is added for files that say
+    /// of themselves that they are on DAX.
     var tree: UInt32
     /// ``ps_backing``.
     var backing: UInt32
@@ -24,12 +25,15 @@ struct Mount {
     var pageTag: UInt32 = 0
     /// DAX: 1: maps with MAP_SYNC, 2: does not, 0: not tried yet.
     var synchronous: UInt32 = 0
+
+    static let dax: UInt32 = 1 << 16
 }
 
 /// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it, guarded by the engine lock.
 struct ServedTree {
-    /// Id of the mount the directory lies on; 0: not resolved yet.
+    /// The mount the directory lies on (``ps_file_facts/mount``), and the device of the directory.
     var mountIdentifier: UInt64
+    var device: UInt64
     /// Where the directory's text starts in the settings, and its length: it is not NUL-terminated.
     var text: UInt32
     var textLength: UInt32

@@ -9,9 +9,8 @@ extension Engine {
     @inline(__always)
     func warm(_ target: Target, _ offset: Int64, writes: Bool) {
         target.inode.warm(offset, target.thread)
-        if target.thread.record.pointee.turn.load(ordering: .relaxed) & (PS_PAGES_SAMPLE &- 1) == 1 {
-            sample(target, offset, writes: writes)
-        }
+        let turn = target.thread.record.pointee.turn.load(ordering: .relaxed)
+        if turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: writes, turn: turn) }
     }
 
     /// The first call that a window of this process serves: of so many windows one is told of, and all where everything is
@@ -25,11 +24,14 @@ extension Engine {
     }
 
     /// Counts one call on the page that holds `offset`.
+    ///
+    /// A group's descriptors take 32 KiB, and to map them 20 us: that is not paid for each file that is used a little, but for
+    /// one sample in ``HeatMemory/rarity``, which a hot file has soon. All that has memory is counted.
     @inline(never)
-    func sample(_ target: Target, _ offset: Int64, writes: Bool) {
+    func sample(_ target: Target, _ offset: Int64, writes: Bool, turn: UInt32 = 1) {
         guard offset >= 0, offset < target.inode.pointee.size.load(ordering: .relaxed),
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
-            let place = place(target.inode, offset, fd: target.fd)
+            let place = place(target.inode, offset, fd: target.fd, mayGrow: HeatMemory.isDue(turn))
         else { return }
         if place.owner != nil { place.insert([]) }
         if writes {
@@ -37,5 +39,14 @@ extension Engine {
         } else {
             place.array.addReads(1, to: place.page)
         }
+    }
+}
+
+/// When a sample may take memory.
+private enum HeatMemory {
+    static let rarity: UInt32 = 16
+
+    static func isDue(_ turn: UInt32) -> Bool {
+        turn & (PS_PAGES_SAMPLE &* rarity &- 1) == 1 || Settings.current.pointee.map_after == 0
     }
 }

@@ -88,6 +88,7 @@ extension Engine {
             if result != state.pointee.pending_count { inode.pointee.lastTick.store(0, ordering: .relaxed) }
         }
         if result == -Int64(PS_EIO.rawValue), family.isRead { metBadPage(inode, fd, start) }
+        if result < 0, !family.isRead { kernelRefuses(result) }
         if pending == PS_PENDING_SHORT.rawValue {
             let missing = state.pointee.pending_count &- max(result, 0)
             if family.isRead {
@@ -128,5 +129,13 @@ extension Engine {
         // Where it began is only presumed: what was not written must not be taken for allocated.
         if family.isImplicit, ps_sys_seek_by(fd, 0) != Int(end) { return }
         written(inode, fd, from: end &- result, to: end)
+    }
+
+    /// The kernel has refused a write of a file that is served. Where that is because of the state of the file system (shut down,
+    /// or made read-only after an error) reads fail as well, but for those from windows: so all windows go. A file system
+    /// that is shut down gives none anew.
+    @inline(never)
+    func kernelRefuses(_ result: Int64) {
+        if result == -Int64(PS_EIO.rawValue) || result == -Int64(PS_EROFS.rawValue) { evictAll() }
     }
 }

@@ -113,6 +113,7 @@ extension Engine {
         call.leave()
         if durable { kernelHasWritten(target, before, from: offset, to: offset &+ Int64(result)) }
         target.count(outcome)
+        if result < 0 { kernelRefuses(Int64(result)) }
         if result > 0 {
             target.inode.stamped(tick)
             grown(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: true)
@@ -141,10 +142,14 @@ extension Engine {
     /// it will be known to be stamped in once the write has moved something; 0: extending writes do not look at the
     /// clock. Whoever appends rarely overwrites in the same tick, and it is not to cost him anything.
     private func noteKernelWrite(_ target: Target, _ outcome: ps_outcome) -> Int64 {
-        if outcome == PS_OUTCOME_TICK, ps_sys_file_size_limited() {
-            // Another process has limited this one (prlimit). Once a tick is when we look after what others do.
-            ps_set_given_way(UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue), 0)
-            target.inode.updateLimits()
+        // Once a tick is when we look after what others do.
+        if outcome == PS_OUTCOME_TICK {
+            lookAtSynchrony(target)
+            if ps_sys_file_size_limited() {
+                // Another process has limited this one (prlimit).
+                ps_set_given_way(UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue), 0)
+                target.inode.updateLimits()
+            }
         }
         let tick = outcome == PS_OUTCOME_END || outcome == PS_OUTCOME_APPEND ? 0 : ps_sys_coarse_now()
         if target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) {
@@ -243,6 +248,7 @@ extension Engine {
         }
         target.count(outcome)
         target.thread.passed(target.geometry.statistics, written: moved)
+        if result < 0 { kernelRefuses(Int64(result)) }
         return Int64(result)
     }
 

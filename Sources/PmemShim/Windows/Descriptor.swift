@@ -43,6 +43,8 @@ struct DescriptorWord: Equatable {
     /// DAX: O_DSYNC, or O_SYNC with ``wholly`` besides: a write returns as if a sync had come after it.
     static let syncs: UInt64 = 1 << 25
     static let wholly: UInt64 = 1 << 26
+    /// What hangs on whether writes are synchronous.
+    static let synchrony: UInt64 = writes | syncs | wholly
 
     @inline(__always)
     init(_ bits: UInt64) { self.bits = bits }

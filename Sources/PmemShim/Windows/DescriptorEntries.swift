@@ -106,7 +106,7 @@ enum Layouts {
     static var hold: Bool {
         MemoryLayout<Root>.size <= Arena.descriptorsOffset && MemoryLayout<Descriptor>.stride == 32
             && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64
-            && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 16
+            && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 24
             && MemoryLayout<RememberedExtent>.stride == 32
             && MemoryLayout<Mount>.size <= 64
             && MemoryLayout<ServedTree>.size <= 64

@@ -45,13 +45,23 @@ extension Engine {
             let offset = ps_sys_seek_by(fd, 0)
             descriptor.pointee.guess.store(Int64(max(offset, 0)), ordering: .relaxed)
             descriptor.pointee.misses.store(0, ordering: .relaxed)
-            let rights = rights(flags, backing: self.mount(mount).pointee.backing)
+            let rights = rights(flags, backing: self.mount(mount).pointee.backing, fd)
             if !learn(fd, before, rights, inode: index) { release(index) }
         }
     }
 
-    /// The rights of a description with those status flags (F_GETFL) on that backing.
-    func rights(_ flags: Int, backing: UInt32) -> UInt64 {
+    /// The rights of `fd`, a description with those status flags (F_GETFL) on that backing.
+    ///
+    /// On a mount with the option sync, and in a file with chattr +S, every write is as one through O_SYNC. That may change
+    /// (``lookAtSynchrony(_:)``).
+    func rights(_ given: Int, backing: UInt32, _ fd: Int32) -> UInt64 {
+        var flags = given
+        if flags & Int(PS_O_ACCMODE.rawValue) != Int(PS_O_RDONLY.rawValue),
+            backing != UInt32(PS_BACKING_MEMORY.rawValue),
+            ps_sys_is_synchronous(fd)
+        {
+            flags |= Int(PS_O_DSYNC.rawValue | PS_O_SYNC.rawValue)
+        }
         var rights = DescriptorWord.ours
         if Settings.current.pointee.paranoid != 0 { rights |= DescriptorWord.suspect }
         let access = flags & Int(PS_O_ACCMODE.rawValue)
@@ -73,6 +83,19 @@ extension Engine {
             if dax, flags & Int(PS_O_SYNC.rawValue) != 0 { rights |= DescriptorWord.wholly }
         }
         return rights
+    }
+
+    /// Once a tick, before a write that the kernel does: whether writes to the file have become synchronous, or have ceased
+    /// to be. Then every descriptor is learnt again.
+    func lookAtSynchrony(_ target: Target) {
+        let backing = mount(target.inode.pointee.mount).pointee.backing
+        guard backing != UInt32(PS_BACKING_MEMORY.rawValue) else { return }
+        let flags = ps_sys_status_flags(target.fd)
+        guard flags >= 0,
+            rights(flags, backing: backing, target.fd) & DescriptorWord.synchrony
+                != target.word.bits & DescriptorWord.synchrony
+        else { return }
+        evictAll()
     }
 
     @discardableResult

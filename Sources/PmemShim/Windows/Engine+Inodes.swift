@@ -53,6 +53,7 @@ extension Engine {
         inode.pointee.references &-= 1
         guard inode.pointee.references <= 0 else { return }
         retireWindow(inode)
+        forgetSections(inode)
         var link = heads() + hash(inode.pointee.device, inode.pointee.number)
         while link.pointee != 0 {
             let candidate = self.inode(link.pointee &- 1)

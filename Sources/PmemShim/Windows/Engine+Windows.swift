@@ -2,8 +2,12 @@ import CShimSys
 import Synchronization
 
 extension Engine {
-    /// Windows one process may hold: a quarter of the kernel's default for mappings (vm.max_map_count).
-    static let mostWindows: UInt32 = 16_384
+    /// Windows one process may hold: an eighth of the kernel's default for mappings (vm.max_map_count). Each takes 4.7 KiB of
+    /// page tables at least.
+    static let mostWindows: UInt32 = 8_192
+    /// Their address space together, bytes: a quarter of what a process has with four-level page tables. Sparse files cost
+    /// nothing, and a few of them would else take all of it.
+    static let mostMapped: Int64 = 32 << 40
 
     /// Maps a window for `fd`'s inode, or a longer or writable one in place of what it has. True: try again.
     @inline(never)
@@ -38,7 +42,12 @@ extension Engine {
             if inode.has(InodeFlag.writable), !writable { return false }
             retireWindow(inode)
         }
-        guard root.pointee.windows < Engine.mostWindows, facts.size > 0 else { return false }
+        guard facts.size > 0 else { return false }
+        guard root.pointee.windows < Engine.mostWindows, needed <= Engine.mostMapped &- root.pointee.mapped else {
+            inode.set(InodeFlag.refused)
+            log(fd, "passed on", "this process has as many windows as it may have")
+            return false
+        }
         attachStatistics()
         guard prepareSignals(), let base = mapped(needed, writable: writable, fd, inode) else {
             inode.set(InodeFlag.refused)
@@ -63,6 +72,7 @@ extension Engine {
         inode.pointee.base.store(base, ordering: .sequentiallyConsistent)
         inode.pointee.length.store(needed, ordering: .releasing)
         root.pointee.windows &+= 1
+        root.pointee.mapped &+= needed
         countWindow(inode, bytes: needed, mapped: true)
         refreshSize(inode, facts, fd: fd)
         log(fd, "served", "")
@@ -77,9 +87,9 @@ extension Engine {
             liesInGroups: isDAX ? inode.has(InodeFlag.inGroups) : nil)
     }
 
-    /// Room to grow without a new mapping: twice the size, at least 64 MiB more; address space costs nothing.
+    /// Room to grow without a new mapping: twice the size, but at least 64 MiB and at most 4 GiB more.
     private func windowLength(_ size: Int64, _ inode: UnsafeMutablePointer<Inode>) -> Int64 {
-        let room = max(min(size, 1 << 40), 64 << 20)
+        let room = max(min(size, 4 << 30), 64 << 20)
         return ((size &+ room) | ((2 << 20) &- 1)) &+ 1
     }
 
@@ -105,11 +115,37 @@ extension Engine {
             if rest > 0 { _ = ps_sys_unmap(end, Int(rest)) }
             base = aligned
         } else {
-            let result = ps_sys_map_file(0, bytes, writable, fd)
-            guard result > 0 else { return nil }
-            base = UInt(bitPattern: result)
+            guard let start = mappedInSmallPages(bytes, writable, fd) else { return nil }
+            base = start
         }
         ps_sys_private_to_process(base, bytes)
+        return base
+    }
+
+    /// Maps `fd` where no huge page can be mapped: file offset and address differ modulo 2 MiB.
+    ///
+    /// A tmpfs without huge pages may get them at any time (remount, MADV_COLLAPSE by any process). A huge page that the end of
+    /// the file lies in would be mapped beyond that end as well, and the end probe would find a byte there. Pages of 4 KiB are
+    /// not mapped beyond the end, whatever holds them.
+    private func mappedInSmallPages(_ bytes: Int, _ writable: Bool, _ fd: Int32) -> UInt? {
+        let huge = UInt(2 << 20)
+        let result = ps_sys_map_file(0, bytes, writable, fd)
+        guard result > 0 else { return nil }
+        let found = UInt(bitPattern: result)
+        guard found & (huge &- 1) == 0 else { return found }
+        // By chance, one in 512, or because the kernel favours it.
+        _ = ps_sys_unmap(found, bytes)
+        let page = 4_096
+        let reserved = ps_sys_reserve(bytes &+ 2 &* page)
+        guard reserved > 0 else { return nil }
+        let start = UInt(bitPattern: reserved)
+        let base = (start &+ UInt(page)) & (huge &- 1) == 0 ? start : start &+ UInt(page)
+        guard ps_sys_map_file(base, bytes, writable, fd) > 0 else {
+            _ = ps_sys_unmap(start, bytes &+ 2 &* page)
+            return nil
+        }
+        if base > start { _ = ps_sys_unmap(start, page) }
+        _ = ps_sys_unmap(base &+ UInt(bytes), 2 &* page &- Int(base &- start))
         return base
     }
 
@@ -161,6 +197,7 @@ extension Engine {
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)
         root.pointee.windows &-= 1
+        root.pointee.mapped &-= length
         countWindow(inode, bytes: length, mapped: false)
         retire(base, length, covers: !besidesClaims)
     }

@@ -1,3 +1,4 @@
+import CShimSys
 import Foundation
 import SystemPackage
 
@@ -21,25 +22,21 @@ struct FileSystemInfo {
 
     var servability: Servability {
         if isDAX || ["tmpfs", "devtmpfs", "ramfs"].contains(type) { return .served }
-        if type == "hugetlbfs" { return .never("it has no write(2)") }
-        if type == "overlay" { return .never("a write can put another file behind a name") }
-        if Self.pseudo.contains(type) { return .never("its files are made up by the kernel and have no pages") }
-        if Self.remote.contains(where: { type == $0 || type.hasPrefix($0 + ".") }) {
-            return .never("its files can change without this machine's kernel being told")
+        if let why = Self.neverServed.first(where: { type == $0.type || type.hasPrefix($0.type + ".") })?.why {
+            return .never(why)
         }
         return .optIn
     }
 
-    private static let pseudo: Set<String> = [
-        "proc", "sysfs", "cgroup", "cgroup2", "debugfs", "tracefs", "securityfs", "devpts", "mqueue", "pstore", "bpf",
-        "configfs", "efivarfs", "binfmt_misc", "fusectl", "autofs", "nsfs", "selinuxfs", "smackfs", "rpc_pipefs",
-        "resctrl",
-    ]
-
-    private static let remote: Set<String> = [
-        "nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "coda", "fuse", "fuseblk", "virtiofs", "vboxsf", "lustre",
-        "gfs2", "ocfs2", "orangefs", "beegfs",
-    ]
+    /// The engine's own list (ps_file_systems.h).
+    private static let neverServed: [(type: String, why: String)] = {
+        var list: [(type: String, why: String)] = []
+        var row = ps_never_served()
+        while ps_never_served_row(list.count, &row) {
+            list.append((String(cString: row.type), String(cString: row.why)))
+        }
+        return list
+    }()
 }
 
 extension FileSystemInfo {

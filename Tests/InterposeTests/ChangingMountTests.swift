@@ -1,0 +1,94 @@
+import Foundation
+import TestSupport
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// What is learnt of a file and its mount may change afterwards (Tests/Programs/changing-mounts.c).
+@Suite("What is learnt once may change")
+struct ChangingMountTests {
+    private func onlyRoot() throws { if geteuid() != 0 { try Test.cancel("only root can mount") } }
+
+    // The window must lie at a multiple of 2 MiB for these, so nothing of ours may be mapped before it: no statistics.
+    private let withoutStatistics = ["PMEMSHIM_RUNTIME_DIR": "/nonexistent/directory"]
+
+    @Test("another process has the file collapsed into a huge page and cuts it", arguments: [0, nil])
+    func collapsed(mapAfter: Int?) throws {
+        try expectSameAsNative(
+            "changing-mounts", "collapsed", on: .tmpfs, serving: [], mapAfter: mapAfter,
+            environment: withoutStatistics)
+    }
+
+    @Test("a tmpfs gets huge pages after it was looked at", arguments: [0, nil])
+    func remounted(mapAfter: Int?) throws {
+        try onlyRoot()
+        let scratch = try ScratchDirectory()
+        try expectSameAsNative(
+            "changing-mounts", "remounted", on: .tmpfs, serving: [], mapAfter: mapAfter,
+            environment: withoutStatistics.merging([
+                "MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path,
+            ]) { $1 })
+    }
+
+    @Test("a mount that nobody named gets the number of one that was")
+    func numbersUsedAgain() throws {
+        try onlyRoot()
+        let named = try ScratchDirectory()
+        let other = try ScratchDirectory()
+        let log = try ScratchDirectory()
+        try expectSameAsNative(
+            "changing-mounts", "numbers-used-again", on: .tmpfs, serving: ["pread"],
+            environment: [
+                "MOUNT_POINT": named.path, "OTHER": other.path, "PMEMSHIM_MOUNTS": named.path,
+                "PMEMSHIM_LOG": "\(log.path)/log",
+            ])
+        let lines = try String(contentsOfFile: "\(log.path)/log", encoding: .utf8)
+        #expect(lines.contains(named.path))
+        #expect(!lines.contains(other.path))
+    }
+
+    @Test("sealed memory files are no files of any directory, not even of the root", arguments: [0, nil])
+    func sealed(mapAfter: Int?) throws {
+        try expectSameAsNative(
+            "changing-mounts", "sealed", on: .tmpfs, serving: [], mapAfter: mapAfter,
+            environment: ["PMEMSHIM_MOUNTS": "/"])
+    }
+
+    @Test("mount -o sync and chattr +S, before the file is learnt and afterwards", arguments: [0, nil])
+    func synchronous(mapAfter: Int?) throws {
+        try onlyRoot()
+        try skipIfUnavailable(.ext4)
+        let mount = try ScratchMount(.ext4)
+        let device = try LibrarySymbols.output(
+            "/usr/bin/findmnt", ["--noheadings", "--output", "SOURCE", mount.directory])
+        let environment = [
+            "MOUNT_POINT": mount.directory, "DEVICE": device.trimmingCharacters(in: .whitespacesAndNewlines),
+        ]
+        for preload in [false, true] {
+            let result = try mount.withDirectory("\(preload)") {
+                try run(
+                    Programs.path("changing-mounts"), ["synchronous", $0], environment: environment, preload: preload,
+                    mounts: [mount.item], mapAfter: mapAfter)
+            }
+            #expect(result.ending == .exited(0), "\(result.stderr)")
+            #expect(result.lines.filter { $0.hasSuffix(": 0 not on the device") }.count == 3, "\(result.stdout)")
+            if preload { #expect(result.counts.served("pread") > 0) }
+        }
+    }
+
+    @Test("a file system that was shut down serves nothing once it has refused a write", arguments: [0, nil])
+    func shutDown(mapAfter: Int?) throws {
+        try onlyRoot()
+        try skipIfUnavailable(.ext4)
+        for preload in [false, true] {
+            let mount = try ScratchMount(.ext4)
+            let result = try run(
+                Programs.path("changing-mounts"), ["shut-down", mount.directory], preload: preload,
+                mounts: [mount.item], mapAfter: mapAfter)
+            #expect(result.ending == .exited(0), "\(result.stderr)")
+            #expect(result.lines.first == "acknowledged after the shutdown: 0 writes, then 0 reads")
+        }
+    }
+}
