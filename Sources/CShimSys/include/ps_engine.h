@@ -109,6 +109,20 @@ void ps_engine_resized_path(const char *_Nullable path)
 void ps_engine_count(int fd, enum ps_family family)
     PS_NAMED("engineCount(fd:family:)");
 
+// ---- copies inside the kernel ---------------------------------------------------------------------------------
+// Whether a call that writes to `fd` inside the kernel may meet a served write: `fd` is ours, and there is more than one thread.
+bool ps_engine_must_be_alone(int fd)
+    PS_NAMED("engineMustBeAlone(fd:)");
+// What such a call holds from its begin to its end; `call` is 0 where it could not have the stripes.
+struct ps_alone {
+    uintptr_t call, inode;
+};
+// `frame`: ps_frame() of the function that makes the call, which is called by a function of ours.
+void ps_engine_begin_copy(int fd, uintptr_t frame, struct ps_alone *_Nonnull alone)
+    PS_NAMED("engineBeginCopy(fd:frame:alone:)");
+void ps_engine_end_copy(const struct ps_alone *_Nonnull alone)
+    PS_NAMED("engineEndCopy(alone:)");
+
 // ---- giving way ----------------------------------------------------------------------------------------------
 enum ps_give_way {
     PS_GIVE_WAY_MLOCKALL = 1,     // MCL_FUTURE or MCL_CURRENT in force; munlockall resumes

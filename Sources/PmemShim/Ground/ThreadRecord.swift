@@ -60,6 +60,9 @@ struct ServedCall {
         ps_compiler_barrier()
     }
 
+    /// A call that was announced before, by the place it was announced at.
+    init(resumed place: UnsafeMutablePointer<Atomic<UInt>>) { self.place = place }
+
     /// The first place only: nothing where that is taken.
     @inline(__always)  // one load and one store on the hot path
     init?(alone record: UnsafeMutablePointer<ThreadRecord>, frame: UInt) {

@@ -34,6 +34,9 @@ struct Stripes {
         }
     }
 
+    /// Those of all the file.
+    static var all: Stripes { Stripes(0, Int.max) }
+
     /// Takes all of them for `call`, or none.
     @inline(__always)
     func claim(_ engine: Engine, _ inode: UnsafeMutablePointer<Inode>, _ call: ServedCall) -> Bool {

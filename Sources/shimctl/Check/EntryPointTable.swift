@@ -141,6 +141,7 @@ extension EntryPoints {
         ENTRY posix_fallocate64 resize RESIZE
         ENTRY copy_file_range copy RESIZE
         ENTRY sendfile copy RESIZE
+        ENTRY splice copy RESIZE
         ENTRY sendfile64 copy RESIZE
         ENTRY sigaction signal SIGNAL
         ENTRY __sigaction signal SIGNAL
