@@ -10,7 +10,7 @@ struct CopyTests {
         try expectSameAsNative("copies-beside-writes", call, on: kind, serving: ["pwrite"])
     }
 
-    @Test("a splice that waits for a pipe keeps nobody from writing", arguments: Kind.served)
+    @Test("a splice that waits for a pipe keeps nobody from writing", arguments: ScratchMount.Kind.served)
     func waitingSplice(kind: Kind) throws {
         try expectSameAsNative("copies-beside-writes", "empty-pipe", on: kind, serving: [])
     }
