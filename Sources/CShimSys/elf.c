@@ -88,6 +88,15 @@ bool ps_elf_is_called(const struct link_map *map, const char *name)
     return s.strings && s.own_name && ps_elf_equal(s.strings + s.own_name, name);
 }
 
+bool ps_elf_needs(const struct link_map *map, const char *name)
+{
+    struct symbols s = symbols_of(map);
+    for (const ElfW(Dyn) *d = map->l_ld; d && s.strings && d->d_tag != DT_NULL; d++)
+        if (d->d_tag == DT_NEEDED && ps_elf_equal(s.strings + d->d_un.d_val, name))
+            return true;
+    return false;
+}
+
 static bool is_version(const struct symbols *s, uint32_t index, const char *version)
 {
     const char *at = (const char *)s->definitions;

@@ -40,6 +40,14 @@ bool ps_libc_is_part(const struct link_map *map)
     return false;
 }
 
+bool ps_libc_is_needed_by(const struct link_map *map)
+{
+    for (int i = 0; i < PARTS; i++)
+        if (ps_elf_needs(map, parts[i]))
+            return true;
+    return false;
+}
+
 void *ps_libc_function(const char *name)
 {
     const struct link_map *libc = libc_map();

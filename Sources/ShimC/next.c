@@ -73,6 +73,12 @@ static void *find(const char *name, bool *stays)
     return NULL;
 }
 
+bool ps_next_is_there(const char *name)
+{
+    bool stays;
+    return find(name, &stays) != NULL;
+}
+
 static long missing(void)
 {
     errno = ENOSYS;

@@ -29,6 +29,8 @@ void *ps_next_find(enum ps_next_slot slot) __attribute__((visibility("hidden")))
 void *ps_next_find_pointer(enum ps_next_slot slot);
 
 const char *ps_next_name(enum ps_next_slot slot);
+// Whether anything but us defines the name.
+bool ps_next_is_there(const char *name);
 // From the constructor: the objects that are there now are there for good.
 void ps_next_started(void);
 // The last of them in the loader's list; NULL: not started yet.

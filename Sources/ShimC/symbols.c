@@ -47,15 +47,20 @@ static const uint8_t harm[PS_NEXT_COUNT] = {
 struct question {
     const char *name, *version; // version NULL: the default one
     const void *caller;
-    void *ours; // what we export under that name
+    const struct link_map *asker; // the caller's object; NULL: not looked for, or none
+    void *ours;                   // what we export under that name
+    void *answer;
 };
+enum who { THE_LOADER, ANSWERED };
 
 // Whether our entry goes on to libc's function, by whichever of its names it does so.
 static bool leads_to_libc(const struct question *q)
 {
-    for (int slot = 0; slot < PS_NEXT_COUNT; slot++)
-        if (ps_elf_find(ps_elf_self(), ps_next_name(slot), NULL) == q->ours && !ps_next_is_libc(slot))
+    for (int slot = 0; slot < PS_NEXT_COUNT; slot++) {
+        const char *name = ps_next_name(slot);
+        if (ps_elf_find(ps_elf_self(), name, NULL) == q->ours && ps_next_is_there(name) && !ps_next_is_libc(slot))
             return false;
+    }
     return true;
 }
 
@@ -70,79 +75,79 @@ static const struct link_map *object_of(const void *address)
 
 // libc's own goes to somebody who does not wrap it, past another preload behind us, and so past us: we could not know
 // what he does with it.
-static void give_way(const struct question *q)
+static void give_way(struct question *q)
 {
-    const struct link_map *asker = object_of(q->caller);
+    q->asker = object_of(q->caller);
     for (int slot = 0; slot < PS_NEXT_COUNT; slot++)
         if (harm[slot] == HARMFUL && ps_elf_equal(ps_next_name(slot), q->name)
-            && !(asker && ps_elf_find(asker, q->name, NULL))) {
+            && !(q->asker && ps_elf_find(q->asker, q->name, NULL))) {
             ps_engine_log_once(2, "dlsym: gives way: a function of libc's, asked for past another preload library");
             ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
         }
 }
 
-// The answer in place of the loader's, which is `found`; NULL: the loader's.
-static void *in_place_of(const struct question *q, void *found)
+// The loader has found, or would find, `found`; NULL: nothing.
+static enum who in_place_of(struct question *q, void *found)
 {
     if (!found || !ps_libc_defines(q->name, found))
-        return NULL;
+        return THE_LOADER;
+    q->answer = q->ours;
     if (leads_to_libc(q))
-        return q->ours;
+        return ANSWERED;
     give_way(q);
-    return NULL;
+    return THE_LOADER;
 }
 
-static bool is_behind(const struct link_map *map, const struct link_map *before)
+static bool is_behind(const struct link_map *map, const struct link_map *from)
 {
-    while (before && before != map)
-        before = before->l_next;
-    return before;
+    while (from && from != map)
+        from = from->l_next;
+    return from != NULL;
 }
 
-// What the first object behind `map` has under that name, without us: we have no versions, and are not found by one.
-static void *first_behind(const struct link_map *map, const struct question *q)
+// What the first object from `map` on has under that name, without us: we have no versions, and are not found by one.
+static void *first_from(const struct link_map *map, const struct question *q)
 {
-    const struct link_map *last = ps_next_last_at_start();
+    const struct link_map *end = ps_next_last_at_start();
+    if (end)
+        end = end->l_next;
     void *found = NULL;
-    while (!found && map != last && (map = map->l_next) != NULL)
+    for (; map && map != end && !found; map = map->l_next)
         if (map != ps_elf_self())
             found = ps_elf_find(map, q->name, q->version);
     return found;
 }
 
-// An object that was loaded later searches what it needs itself, which may be others of its kind, or libc. Called with
+// An object that was loaded later searches what it needs itself: that is libc, and may be others of its kind. Called with
 // the loader's lock held, so that none of them goes away; for the first object only, which is all it is needed for.
+enum { LIBC_ONLY = 1, OTHERS = 2 };
 static int look_at_later(struct dl_phdr_info *info, size_t size, void *question)
 {
     (void)info;
     (void)size;
-    struct question *q = question;
-    const struct link_map *asker = object_of(q->caller);
+    const struct question *q = question;
     for (const struct link_map *map = ps_next_last_at_start()->l_next; map; map = map->l_next)
-        if (map != asker && ps_elf_find(map, q->name, q->version))
-            return 2;
-    return 1;
+        if (map == q->asker ? !ps_libc_is_needed_by(map) : ps_elf_find(map, q->name, q->version) != NULL)
+            return OTHERS;
+    return LIBC_ONLY;
 }
 
 static bool only_libc_answers(struct question *q)
 {
     int (*with_lock)(int (*)(struct dl_phdr_info *, size_t, void *), void *) =
         (__typeof__(with_lock))ps_libc_function("dl_iterate_phdr");
-    return with_lock && with_lock(look_at_later, q) == 1;
+    return with_lock && with_lock(look_at_later, q) == LIBC_ONLY;
 }
 
-// What RTLD_NEXT finds, as far as it may be libc's; NULL: it is not, or cannot be told.
-static void *next_of(struct question *q)
+// Whether without us nobody would be found by that name, which this libc does not have: behind `map`, or in all, and
+// before us, is nobody either.
+static bool is_missing(const struct link_map *map, const struct question *q)
 {
-    const struct link_map *asker = object_of(q->caller), *last = ps_next_last_at_start();
-    if (!asker)
-        return NULL;
-    if (last && is_behind(asker, last->l_next))
-        return only_libc_answers(q) ? first_behind(ps_elf_self(), q) : NULL;
-    // Before us, and without a version, it is ours that is found, or another's before us.
-    if (!q->version && !is_behind(asker, ps_elf_self()->l_next))
-        return NULL;
-    return first_behind(asker, q);
+    if (ps_next_is_there(q->name))
+        return false;
+    while (map && map != ps_elf_self() && !ps_elf_find(map, q->name, NULL))
+        map = map->l_next;
+    return map == ps_elf_self();
 }
 
 static void *by_handle(void *handle, const struct question *q)
@@ -150,35 +155,68 @@ static void *by_handle(void *handle, const struct question *q)
     return q->version ? NEXT_POINTER(dlvsym)(handle, q->name, q->version) : NEXT_POINTER(dlsym)(handle, q->name);
 }
 
-// What is to be answered; NULL: ask the loader.
-static void *answer(void *handle, const char *name, const char *version, const void *caller)
+// As libc says that it has found nothing: there is nothing behind us, and here we are the caller.
+static enum who nobody(struct question *q)
 {
-    if (!ps_libc_is_known() || !ps_elf_self() || (handle == RTLD_DEFAULT && !version))
-        return NULL;
-    struct question q = {name, version, caller, ps_elf_find(ps_elf_self(), name, NULL)};
-    if (!q.ours)
-        return NULL;
-    if (handle != RTLD_NEXT && handle != RTLD_DEFAULT)
-        return in_place_of(&q, by_handle(handle, &q));
-    void *ours = in_place_of(&q, handle == RTLD_NEXT ? next_of(&q) : first_behind(ps_elf_first(), &q));
-    if (ours)
-        NEXT_POINTER(dlsym)(RTLD_DEFAULT, name); // finds us: dlerror() is to know of a success
-    return ours;
+    q->answer = NEXT_POINTER(dlsym)(RTLD_NEXT, q->name);
+    return ANSWERED;
+}
+
+static enum who ask_by_handle(struct question *q, void *handle)
+{
+    void *found = by_handle(handle, q);
+    if (found == q->ours && is_missing(ps_elf_first(), q))
+        return nobody(q);
+    return in_place_of(q, found);
+}
+
+static enum who ask_in_order(struct question *q, void *handle)
+{
+    const struct link_map *last = ps_next_last_at_start(), *from = ps_elf_first();
+    void *found;
+    if (handle == RTLD_NEXT) {
+        if (!(q->asker = object_of(q->caller)))
+            return THE_LOADER;
+        from = q->asker->l_next;
+    }
+    if (handle == RTLD_NEXT && last && is_behind(q->asker, last->l_next)) {
+        if (!only_libc_answers(q))
+            return THE_LOADER;
+        found = first_from(ps_elf_self()->l_next, q);
+    } else if (!q->version && is_behind(ps_elf_self(), from)) {
+        // We are found, or somebody before us.
+        return is_missing(from, q) ? nobody(q) : THE_LOADER;
+    } else {
+        found = first_from(from, q);
+    }
+    if (in_place_of(q, found) == THE_LOADER)
+        return THE_LOADER;
+    NEXT_POINTER(dlsym)(RTLD_DEFAULT, q->name); // finds us: dlerror() is to know of a success
+    return ANSWERED;
+}
+
+static enum who ask(struct question *q, void *handle)
+{
+    if (!ps_elf_self() || !(q->ours = ps_elf_find(ps_elf_self(), q->name, NULL)))
+        return THE_LOADER;
+    if (handle == RTLD_NEXT || handle == RTLD_DEFAULT)
+        return ask_in_order(q, handle);
+    return ask_by_handle(q, handle);
 }
 
 PS_ENTRY void *dlsym(void *restrict handle, const char *restrict name)
 {
-    void *ours = answer(handle, name, NULL, __builtin_return_address(0));
-    if (ours)
-        return ours;
+    struct question q = {.name = name, .caller = __builtin_return_address(0)};
+    if (ask(&q, handle) == ANSWERED)
+        return q.answer;
     __attribute__((musttail)) return NEXT_POINTER(dlsym)(handle, name);
 }
 
 PS_ENTRY void *dlvsym(void *restrict handle, const char *restrict name, const char *restrict version)
 {
-    void *ours = answer(handle, name, version, __builtin_return_address(0));
-    if (ours)
-        return ours;
+    struct question q = {.name = name, .version = version, .caller = __builtin_return_address(0)};
+    if (ask(&q, handle) == ANSWERED)
+        return q.answer;
     __attribute__((musttail)) return NEXT_POINTER(dlvsym)(handle, name, version);
 }
 

@@ -35,7 +35,8 @@ struct HostTests {
     func faketime(place: Place) throws {
         let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
         try #require(FileManager.default.fileExists(atPath: library), "scripts/setup installs it")
-        try expectTimesMove(under: library, place, environment: ["FAKETIME": "2000-01-01 00:00:00"], says: "stands still")
+        try expectTimesMove(
+            under: library, place, environment: ["FAKETIME": "2000-01-01 00:00:00"], says: "stands still")
     }
 
     private func expectTimesMove(

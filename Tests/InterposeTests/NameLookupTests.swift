@@ -51,7 +51,9 @@ struct NameLookupTests {
     func ctypes() throws {
         let mount = try ScratchMount(.tmpfs)
         let script = "\(Shim.packageRoot)/Tests/InterposeTests/Programs/ctypes_calls.py"
-        let native = try mount.withDirectory("native") { try run("/usr/bin/python3", ["-B", script, $0], preload: false) }
+        let native = try mount.withDirectory("native") {
+            try run("/usr/bin/python3", ["-B", script, $0], preload: false)
+        }
         let shimmed = try mount.withDirectory("shimmed") {
             try run("/usr/bin/python3", ["-B", script, $0], preload: true, mounts: [mount.item])
         }

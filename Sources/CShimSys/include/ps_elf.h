@@ -35,6 +35,9 @@ void *_Nullable ps_elf_find_variable(const struct link_map *_Nonnull map, const 
 // Whether the object calls itself so (DT_SONAME).
 bool ps_elf_is_called(const struct link_map *_Nonnull map, const char *_Nonnull name);
 
+// Whether the object says that it needs the one of that name (DT_NEEDED).
+bool ps_elf_needs(const struct link_map *_Nonnull map, const char *_Nonnull name);
+
 bool ps_elf_equal(const char *_Nonnull a, const char *_Nonnull b);
 
 #endif

@@ -22,6 +22,9 @@ bool ps_libc_defines(const char *_Nonnull name, const void *_Nonnull function);
 // Whether the object is glibc, or one of those libraries.
 bool ps_libc_is_part(const struct link_map *_Nonnull map);
 
+// Whether that object needs one of them.
+bool ps_libc_is_needed_by(const struct link_map *_Nonnull map);
+
 // Once, from the constructor: what the rest of the program may know of threads (ps_single_threaded).
 void ps_libc_prepare(void);
 // environ(7) as libc has it, wherever the linker has put it; NULL: not found.
