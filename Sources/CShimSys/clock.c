@@ -1,5 +1,5 @@
-// The clock, from the vDSO found by ourselves: clock_gettime may be the program's, or another preload's (libfaketime), and
-// by a clock that stands still no tick of writing would ever end.
+// The clock, from the vDSO found by ourselves: clock_gettime may be the program's, or another preload's (libfaketime),
+// and by a clock that stands still no tick of writing would ever end.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -17,8 +17,8 @@ static int ask_kernel(clockid_t clock, struct timespec *time)
     return (int)ps_sys_call2(SYS_clock_gettime, clock, (long)time);
 }
 
-// The loader has put it into its list, and named it as it names itself; files it names by their paths. Under valgrind, for
-// one, there is none.
+// The loader has put it into its list, and named it as it names itself; files it names by their paths. Under valgrind,
+// for one, there is none.
 static clock_function *find(void)
 {
     for (const struct link_map *map = ps_elf_first(); map; map = map->l_next)

@@ -1,5 +1,5 @@
-// Looking up the next definition of a name by walking the loader's list ourselves (ps_elf.h), from the object behind us:
-// the order in which RTLD_NEXT would search. This is done per name, at its first use: two hundred look-ups in the
+// Looking up the next definition of a name by walking the loader's list ourselves (ps_elf.h), from the object behind
+// us: the order in which RTLD_NEXT would search. This is done per name, at its first use: two hundred look-ups in the
 // constructor would cost every exec several times the whole preload's budget.
 #include "face.h"
 
@@ -48,8 +48,8 @@ void ps_next_started(void)
 
 const struct link_map *ps_next_last_at_start(void) { return __atomic_load_n(&last_at_start, __ATOMIC_ACQUIRE); }
 
-// `stays`: the object was there at the start, and so will be as long as we are. Others may be unloaded: before glibc 2.34
-// some of the names are in libraries beside libc, which may come and go with what needs them.
+// `stays`: the object was there at the start, and so will be as long as we are. Others may be unloaded: before glibc
+// 2.34 some of the names are in libraries beside libc, which may come and go with what needs them.
 static void *find(const char *name, bool *stays)
 {
     const struct link_map *ours = ps_elf_self(), *last = ps_next_last_at_start();

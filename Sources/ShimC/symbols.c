@@ -1,13 +1,13 @@
-// dlsym and dlvsym. Who takes a function of libc's from libc's own handle (every FFI does) has to get ours, or he closes
-// and replaces descriptors behind our back: a served read would then give another file's bytes.
+// dlsym and dlvsym. Who takes a function of libc's from libc's own handle (every FFI does) has to get ours, or he
+// closes and replaces descriptors behind our back: a served read would then give another file's bytes.
 //
 // What the loader answers is exchanged only for an entry of ours that does nothing but go on to that very function: the
-// answer is libc's, and libc's is what comes next behind us. So nobody gets more, fewer or other functions in his way than
-// without us, and no chain of wrappers can come back to itself: one that stands behind us, and asks for what it wraps, gets
-// what the loader says.
+// answer is libc's, and libc's is what comes next behind us. So nobody gets more, fewer or other functions in his way
+// than without us, and no chain of wrappers can come back to itself: one that stands behind us, and asks for what it
+// wraps, gets what the loader says.
 //
-// The loader looks at its return address where the handle is RTLD_NEXT or RTLD_DEFAULT, which is why we jump there. What it
-// would answer is then worked out here, before.
+// The loader looks at its return address where the handle is RTLD_NEXT or RTLD_DEFAULT, which is why we jump there.
+// What it would answer is then worked out here, before.
 #include "face.h"
 
 #include "ps_elf.h"
@@ -118,8 +118,9 @@ static void *first_from(const struct link_map *map, const struct question *q)
     return found;
 }
 
-// An object that was loaded later searches what it needs itself: that is libc, and may be others of its kind. Called with
-// the loader's lock held, so that none of them goes away; for the first object only, which is all it is needed for.
+// An object that was loaded later searches what it needs itself: that is libc, and may be others of its kind. Called
+// with the loader's lock held, so that none of them goes away; for the first object only, which is all it is needed
+// for.
 enum { LIBC_ONLY = 1, OTHERS = 2 };
 static int look_at_later(struct dl_phdr_info *info, size_t size, void *question)
 {

@@ -1,5 +1,5 @@
-// Functions of libc's that were not bound by the linker but asked for, in every way there is to ask, and then used so that
-// a served call would go wrong if the use had not been seen. One case is one way; each uses all functions.
+// Functions of libc's that were not bound by the linker but asked for, in every way there is to ask, and then used so
+// that a served call would go wrong if the use had not been seen. One case is one way; each uses all functions.
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <sys/resource.h>
@@ -12,7 +12,8 @@ static void *(*ask)(const char *name);
 
 static void *by_libc(const char *name) { return dlsym(libc, name); }
 
-static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.3.4", "GLIBC_2.4", "GLIBC_2.9", "GLIBC_2.10", "GLIBC_2.34"};
+static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.3.4", "GLIBC_2.4",
+                                       "GLIBC_2.9",   "GLIBC_2.10",  "GLIBC_2.34"};
 enum { VERSIONS = sizeof versions / sizeof *versions };
 
 static void *by_version(const char *name)
@@ -52,11 +53,13 @@ static void *by_library_version(const char *name)
     return found;
 }
 
-// What asks for dlsym first, and then uses that.
+// What asks for dlsym first, and then uses that. Before glibc 2.34 it is in a library beside libc.
 static void *by_itself(const char *name)
 {
-    void *(*found)(void *, const char *) = (void *(*)(void *, const char *))dlsym(libc, "dlsym");
-    return found(libc, name);
+    void *found = dlsym(libc, "dlsym");
+    if (!found)
+        found = dlsym(dlopen("libdl.so.2", RTLD_NOW), "dlsym");
+    return ((void *(*)(void *, const char *))found)(libc, name);
 }
 
 #define GET(name) ((__typeof__(&name))get(#name))
@@ -66,7 +69,8 @@ static void *get(const char *name)
     void *found = ask(name);
     int error = errno;
     const char *message = dlerror();
-    say("-- %s: %s%s%s", name, found ? "found" : "not found", error == UNTOUCHED ? "" : ", errno changed", message ? ", error" : "");
+    say("-- %s: %s%s%s", name, found ? "found" : "not found", error == UNTOUCHED ? "" : ", errno changed",
+        message ? ", error" : "");
     if (!found)
         die(name);
     return found;
@@ -115,7 +119,12 @@ static void replaces_and_closes(void)
     CALL(GET(syscall)(SYS_close, one));
     again(two);
     one = first();
-    CALL(((int (*)(unsigned, unsigned, int))get("close_range"))((unsigned)one, (unsigned)one, 0));
+    int (*close_range)(unsigned, unsigned, int) = (int (*)(unsigned, unsigned, int))ask("close_range"); // since 2.34
+    say("-- close_range: %s", close_range ? "found" : dlerror() ? "not found" : "no error");
+    if (close_range)
+        CALL(close_range((unsigned)one, (unsigned)one, 0));
+    else
+        raw(SYS_close, one, 0, 0, 0, 0, 0);
     again(two);
     FILE *stream = fdopen(first(), "r+");
     CALL(GET(fclose)(stream));

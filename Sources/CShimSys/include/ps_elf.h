@@ -1,8 +1,8 @@
 // The loader's list of objects, and the names that they define: read by ourselves.
 //
 // dlsym is not async-signal-safe (it takes the loader's lock and may allocate), costs too much for two hundred names at
-// every exec, and may be another preload's. What is here takes no lock, allocates nothing, makes no system call and uses
-// no function of libc's, so that it works before constructors, in signal handlers and inside malloc.
+// every exec, and may be another preload's. What is here takes no lock, allocates nothing, makes no system call and
+// uses no function of libc's, so that it works before constructors, in signal handlers and inside malloc.
 //
 // Objects that are there when a program starts are never unloaded, and new ones are put behind them. The list of one's
 // own namespace may be walked at any time as far as those reach: to libc.so.6 at least.

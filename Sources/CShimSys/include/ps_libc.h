@@ -1,6 +1,6 @@
 // The C library that we run in, and the little that we use of it. Found by ourselves (ps_elf.h) instead of imported: an
-// import with a version keeps a program from starting where libc lacks it (musl, older glibcs), and any object that comes
-// before libc may define the name.
+// import with a version keeps a program from starting where libc lacks it (musl, older glibcs), and any object that
+// comes before libc may define the name.
 //
 // Only glibc is known. In another libc nothing is prepared and nothing served: our entries then do nothing but go on to
 // that libc's own functions, and look into none of its structures.

@@ -20,7 +20,8 @@ def opened(name, byte):
 
 def look(what, fd):
     try:
-        print(what, os.pread(fd, 4, 8192), os.pwrite(fd, what[0].encode() * 4096, 4096), os.pwrite(fd, b"+" * 4096, 65536))
+        print(what, os.pread(fd, 4, 8192))
+        print(os.pwrite(fd, what[0].encode() * 4096, 4096), os.pwrite(fd, b"+" * 4096, 65536))
     except OSError as error:
         print(what, error)
     for name in "a", "b":
