@@ -266,9 +266,9 @@ static void processes(void)
     waitpid(child, &status, 0);
     say("vforked", status);
     extern char **environ;
-    say("posix_spawn", posix_spawn(&child, "/bin/echo", NULL, NULL, (char *[]){"echo", "spawned", NULL}, environ));
+    int result = posix_spawn(&child, "/bin/echo", NULL, NULL, (char *[]){"echo", "spawned", NULL}, environ);
     waitpid(child, &status, 0);
-    say("spawned", status);
+    say("spawned", status + result);
     say("system", system("echo by system"));
     passing(fd);
     close(fd);
@@ -300,6 +300,7 @@ int main(int argc, char **argv)
 {
     if (argc < 2 || chdir(argv[1]) != 0)
         return 2;
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); // a child has nothing of it to write once more
     files();
     streams();
     signals();
