@@ -100,7 +100,8 @@ let package = Package(
         .testTarget(
             name: "EngineThreadTests", dependencies: ["PmemShim", "CShimSys", "TestSupport"],
             swiftSettings: strictSwift),
-        .testTarget(name: "InterposeTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
+        .testTarget(
+            name: "InterposeTests", dependencies: ["TestSupport"], exclude: ["Programs"], swiftSettings: strictSwift),
         .testTarget(name: "ExerciserTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
         .testTarget(name: "CrashTests", dependencies: ["TestSupport"], swiftSettings: strictSwift),
         .testTarget(

@@ -4,13 +4,13 @@
 #include "ps_signals.h"
 
 #include "ps_copy.h"
+#include "ps_libc.h"
 #include "ps_pmem.h"
 #include "ps_soft_memory.h"
 #include "ps_sys.h"
 #include "ps_thread.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -490,10 +490,9 @@ bool ps_signals_stranger(void)
     uint32_t *mark = shared_mark();
     bool copy = mark && __atomic_load_n(mark, __ATOMIC_RELAXED) == 0;
     // libc notes the thread's id in its thread state, at pthread_create and in the child of fork; a vfork child runs
-    // on its parent's. The clock id is the kernel's way to name a thread: ~tid << 3, and three bits of kind.
+    // on its parent's.
     int self = (int)ps_sys_thread();
-    clockid_t clock;
-    if (!copy && self != ps_thread_sharer && pthread_getcpuclockid(pthread_self(), &clock) == 0 && ~(clock >> 3) != self)
+    if (!copy && self != ps_thread_sharer && ps_libc_noted_thread() != self)
         return true;
     ps_thread_sharer = 0;
     return false;

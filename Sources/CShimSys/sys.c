@@ -270,17 +270,6 @@ bool ps_sys_barrier_all_threads(void)
         && ps_sys_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-static int64_t now(clockid_t clock)
-{
-    struct timespec t;
-    // libc's goes to the vdso without entering the kernel; it is async-signal-safe and leaves errno alone on success.
-    if (clock_gettime(clock, &t) != 0)
-        return 0;
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-int64_t ps_sys_coarse_now(void) { return now(CLOCK_REALTIME_COARSE); }
-int64_t ps_sys_realtime_now(void) { return now(CLOCK_REALTIME); }
-
 static long map(uintptr_t address, size_t length, int protection, int flags, int fd)
 {
     return ps_sys_call6(SYS_mmap, (long)address, (long)length, protection, flags, fd, 0);

@@ -11,7 +11,8 @@
 #include <sys/uio.h>
 
 __thread struct ps_thread ps_thread_state;
-struct ps_hot ps_hot;
+static const char several_threads;
+struct ps_hot ps_hot = {.single_threaded = &several_threads};
 struct ps_settings ps_settings_storage;
 struct ps_unseen ps_unseen;
 

@@ -35,7 +35,7 @@ void ps_before_close_range(unsigned first, unsigned last, int flags)
 {
     // The calling thread alone gets a table of its own; its fellows keep the old one, and what either closes from now
     // on is still open in the other. With no fellows nothing is unshared.
-    if ((flags & CLOSE_RANGE_UNSHARE) && !__libc_single_threaded)
+    if ((flags & CLOSE_RANGE_UNSHARE) && !ps_single_threaded())
         ps_before_unshare(CLONE_FILES);
     if (!(flags & CLOSE_RANGE_CLOEXEC)) // else it closes nothing
         ps_engine_evict_range(first, last);

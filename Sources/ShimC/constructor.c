@@ -2,19 +2,24 @@
 // on: the engine answers PS_PASS_ON until it has been started, and next.c needs no preparation.
 #include "face.h"
 
-#include <unistd.h>
-
 #include "pmem.h"
 #include "ps_signals.h"
 
-// libc gives constructors what it gives main; the arguments lie at the end of the stack.
-__attribute__((constructor)) static void start(int count, char **arguments)
+// glibc gives constructors what it gives main; the arguments lie at the end of the stack. Other libcs give nothing, and
+// there we stand back: all our entries go on to their functions.
+__attribute__((constructor)) static void start(int count, char **arguments, char **environment)
 {
     (void)count;
+    if (!ps_libc_is_known())
+        return;
+    ps_libc_prepare();
+    ps_next_started();
     if (arguments)
         ps_signals_set_stack_end(arguments);
     __atomic_store_n(&ps_signals_is_window, ps_engine_is_window, __ATOMIC_RELEASE);
-    ps_engine_start(environ);
+    // Not what it was at the exec: constructors before ours may have changed it.
+    char **current = ps_libc_environment();
+    ps_engine_start(current ? current : environment);
     if (ps_root())
         ps_pmem_load();
 }

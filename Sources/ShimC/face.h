@@ -21,11 +21,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/single_threaded.h>
 #include <sys/types.h>
 
 #include "next.h"
 #include "ps_engine.h"
+#include "ps_libc.h"
 #include "ps_sys.h"
 #include "ps_thread.h"
 
@@ -41,8 +41,8 @@
 static inline void ps_cancellation_point(void)
 {
     // False once a second thread exists or pthread_cancel has been called: pthread_testcancel costs a call.
-    if (__builtin_expect(!__libc_single_threaded, 0))
-        pthread_testcancel();
+    if (__builtin_expect(!ps_single_threaded(), 0))
+        ps_libc_test_cancel();
 }
 
 // An engine result as libc returns it.

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct link_map; // <link.h>
+
 enum ps_next_slot {
 #define FAMILY(family, about)
 #define ENTRY(name, treatment, owes) PS_NEXT_##name,
@@ -25,6 +27,14 @@ extern void *ps_next_slots[PS_NEXT_COUNT] __attribute__((visibility("hidden")));
 void *ps_next_find(enum ps_next_slot slot) __attribute__((visibility("hidden")));
 // The same for functions that return a pointer: for a name that nothing defines, one that returns NULL.
 void *ps_next_find_pointer(enum ps_next_slot slot);
+
+const char *ps_next_name(enum ps_next_slot slot);
+// Whether anything but us defines the name.
+bool ps_next_is_there(const char *name);
+// From the constructor: the objects that are there now are there for good.
+void ps_next_started(void);
+// The last of them in the loader's list; NULL: not started yet.
+const struct link_map *ps_next_last_at_start(void);
 
 // Whether libc itself is next for the name, and not another preload. Looks it up each time: ask once.
 bool ps_next_is_libc(enum ps_next_slot slot) __attribute__((visibility("hidden")));

@@ -27,7 +27,8 @@ PS_ENTRY int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length,
 
 void ps_received(long result, struct msghdr *message)
 {
-    if (result < 0 || message->msg_controllen < sizeof(struct cmsghdr))
+    // Another libc's message may have anything beside its shorter length.
+    if (result < 0 || !ps_libc_is_known() || message->msg_controllen < sizeof(struct cmsghdr))
         return;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_len < CMSG_LEN(0))

@@ -13,17 +13,24 @@ extern int _IO_fclose(FILE *stream);
 extern FILE *__setmntent(const char *path, const char *mode);
 extern int __endmntent(FILE *stream);
 
-// Not fileno(): that sets errno on a stream without a descriptor (fmemopen), whose number here is negative.
+// Not fileno(): that sets errno on a stream without a descriptor (fmemopen), whose number here is negative. Another
+// libc's streams look different.
 static inline int number_of(FILE *stream)
 {
     PS_UNPROMISED(stream);
-    return stream ? stream->_fileno : -1;
+    return stream && ps_libc_is_known() ? stream->_fileno : -1;
 }
 
 static inline int number_of_directory(DIR *directory)
 {
     PS_UNPROMISED(directory);
-    return directory ? dirfd(directory) : -1;
+    static int (*descriptor_of)(DIR *); // libc's dirfd; who looks for it finds the same
+    __typeof__(descriptor_of) function = __atomic_load_n(&descriptor_of, __ATOMIC_RELAXED);
+    if (!function) {
+        function = (__typeof__(function))ps_libc_function("dirfd");
+        __atomic_store_n(&descriptor_of, function, __ATOMIC_RELAXED);
+    }
+    return directory && function ? function(directory) : -1;
 }
 
 static inline FILE *opened(FILE *stream, const char *mode)
@@ -105,7 +112,7 @@ PS_ENTRY DIR *opendir(const char *path)
 {
     DIR *directory = NEXT_POINTER(opendir)(path);
     if (directory)
-        ps_engine_evict(dirfd(directory));
+        ps_engine_evict(number_of_directory(directory));
     return directory;
 }
 

@@ -94,8 +94,13 @@ static int suspend_with(uint64_t bits)
 static int pause_for(int number)
 {
     sigset_t mask = {0};
-    if (sigprocmask(SIG_BLOCK, NULL, &mask) != 0 || sigdelset(&mask, number) != 0)
+    if (sigprocmask(SIG_BLOCK, NULL, &mask) != 0)
         return -1;
+    if (number < 1 || number > 64 || number == 32 || number == 33) { // libc's own, as sigdelset says
+        errno = EINVAL;
+        return -1;
+    }
+    ps_set_bits(&mask, ps_bits_of(&mask) & ~PS_SIGNAL_BIT(number));
     return sigsuspend(&mask);
 }
 

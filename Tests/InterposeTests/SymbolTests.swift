@@ -81,26 +81,41 @@ struct SymbolTests {
         #expect(headers.contains(#/GNU_STACK.* RW /#))
     }
 
-    /// What the .so may take from libc, and why that is harmless below an entry point.
-    private static let allowedImports: Set<String> = [
-        "__errno_location", "environ",  // where errno and the environment are
-        "memcpy", "memmove", "memset", "memcmp", "strlen",  // async-signal-safe, and not interposed by us
-        "clock_gettime", "pthread_self", "pthread_testcancel", "dirfd", "sigdelset",  // likewise
-        "pthread_getcpuclockid",  // reads the thread's id, to tell our threads from foreign ones
-        "dlsym",  // in the constructor only, where a file system is mounted with DAX: libpmem's names
-        "_dl_find_object",  // lock-free by contract: whose code the caller is
-        "gnu_get_libc_version",  // never called: its address is libc's
-        "__libc_single_threaded", "__stack_chk_fail",
-        // Only the Embedded Swift runtime's allocator, which nothing of ours reaches: the test below.
-        "posix_memalign", "free",
-        "__cxa_finalize", "__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable",  // crt files
-    ]
-
-    @Test("what it takes from libc is known, and known to be safe below an entry point")
-    func importsAreKnown() throws {
+    @Test("what it takes from others is the table of docs/imports.md, each name with a reason")
+    func importsAreTheTable() throws {
+        let page = try String(contentsOfFile: "\(Shim.packageRoot)/docs/imports.md", encoding: .utf8)
+        let rows = page.matches(of: #/(?m)^\| `(\w+)` \| (.*) \|$/#)
+        let reasons = Dictionary(uniqueKeysWithValues: rows.map { (String($0.1), $0.2) })
         let imports = try LibrarySymbols(of: Shim.library).imports
-        let unknown = imports.subtracting(Self.allowedImports).sorted()
-        #expect(unknown == [])
+        #expect(imports.subtracting(reasons.keys).sorted() == [], "imported, and not in the table")
+        #expect(Set(reasons.keys).subtracting(imports).sorted() == [], "in the table, and not imported")
+        #expect(reasons.filter { $0.value.count < 8 }.keys.sorted() == [], "without a reason")
+    }
+
+    @Test("it asks for no newer version of libc's symbols than docs/imports.md says")
+    func versionsAreOld() throws {
+        let page = try String(contentsOfFile: "\(Shim.packageRoot)/docs/imports.md", encoding: .utf8)
+        let stated = try #require(page.firstMatch(of: #/newest symbol version it asks for is GLIBC_(\d+)\.(\d+)/#))
+        let newest = try #require(Version(stated.1, stated.2))
+        let needs = try LibrarySymbols.output("/usr/bin/readelf", ["-VW", Shim.library])
+        let versions = needs.matches(of: #/Name: GLIBC_(\d+)\.(\d+)/#).compactMap { Version($0.1, $0.2) }
+        #expect(versions.max() == newest)
+        // Names of the loader's own, and versions without numbers, would keep it from starting elsewhere too.
+        #expect(needs.matches(of: #/Name: (GLIBC_\D\S*)/#).map { String($0.1) } == [])
+        #expect(needs.matches(of: #/File: (\S+)/#).map { String($0.1) } == ["libc.so.6"])
+    }
+
+    private struct Version: Comparable {
+        let major: Int
+        let minor: Int
+
+        init?(_ major: Substring, _ minor: Substring) {
+            guard let major = Int(major), let minor = Int(minor) else { return nil }
+            self.major = major
+            self.minor = minor
+        }
+
+        static func < (one: Version, other: Version) -> Bool { (one.major, one.minor) < (other.major, other.minor) }
     }
 
     @Test("no code of ours can reach an allocator")

@@ -93,18 +93,18 @@ bool ps_frame_may_live(uintptr_t frame);
 // Before the first of these: where our code lies.
 void ps_frames_prepare(void);
 static inline void ps_pause(void) { __asm__ volatile("pause"); }
-// False once the process has made a second thread through libc.
-extern char __libc_single_threaded;
-static inline _Bool ps_single_threaded(void) { return __libc_single_threaded; }
-
 // What every call asks for, in one cache line.
 struct ps_hot {
     void *_Nullable root;
     void *_Nullable table; // the entries of descriptors, under the root
     uint32_t numbers; // descriptor numbers below this may have an entry; 0: no root, or the quick way is closed
     _Bool write_is_bare; // set by the face: the next write is libc's own
+    const char *_Nonnull single_threaded; // libc's __libc_single_threaded; before the constructor, or without: a zero
 } __attribute__((aligned(64)));
 extern struct ps_hot ps_hot __attribute__((visibility("hidden")));
+
+// False once the process has made a second thread through libc.
+static inline _Bool ps_single_threaded(void) { return *ps_hot.single_threaded; }
 
 // The arena of the engine; NULL: the shim is inactive (before the constructor, disabled, or no memory).
 // Where in its first page, behind all that the engine has there, a word says that a thread of this very memory has

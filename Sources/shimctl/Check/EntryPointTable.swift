@@ -201,6 +201,8 @@ extension EntryPoints {
         ENTRY _Exit end END
         ENTRY dlopen loading LOAD
         ENTRY dlmopen loading LOAD
+        ENTRY dlsym loading LOAD
+        ENTRY dlvsym loading LOAD
         ENTRY syscall loading LOAD
         SYSTEM_CALL read loading SERVE
         SYSTEM_CALL pread64 loading SERVE
