@@ -48,6 +48,23 @@ void ps_signals_thread_ready(void);
 
 // Where the main thread's stack ends: anything that was on it before main, such as the arguments.
 void ps_signals_set_stack_end(const void *_Nonnull end);
+// A stack for handlers (sigaltstack) of this thread's on which a fault in a copy could not be survived: alternate_stack.c.
+// Size 0: there is none, or the thread has not been looked at.
+struct ps_small_stack {
+    uintptr_t base;
+    size_t size;
+};
+extern __thread struct ps_small_stack ps_small_stack __attribute__((tls_model("initial-exec"), visibility("hidden")));
+static inline bool ps_signals_has_small_stack(void) { return ps_small_stack.size != 0; }
+static inline bool ps_signals_on_small_stack(void)
+{
+    return (uintptr_t)__builtin_frame_address(0) - ps_small_stack.base < ps_small_stack.size;
+}
+// Asks the kernel.
+void ps_signals_look_at_stack(void);
+// Whether the caller runs on such a stack, also in a thread that has not been looked at.
+bool ps_signals_must_not_copy(void);
+
 // Takes the two out of the masks that handlers in progress on this thread will put back: the frames of signals on its
 // stack from `from` upwards. The two must be unblocked. True: there were some, and `after` is what of the two the
 // outermost of them would have put back.
@@ -83,7 +100,7 @@ void ps_signals_note_sharing(void);
 // Whether this is our handler's address: a vfork child that asks the kernel would be told it.
 bool ps_signals_is_ours(uintptr_t handler);
 
-// rt_sigaction for SIGBUS and SIGSEGV, on the application's action.
+// rt_sigaction for SIGBUS and SIGSEGV, on the application's action. Both places are the caller's own (ps_fetch.h).
 long ps_signals_action(int number, const struct ps_kernel_action *_Nullable new_action,
                        struct ps_kernel_action *_Nullable old_action);
 // What of the two the application has in the sa_mask of another signal (the kernel has neither).
@@ -119,7 +136,7 @@ void ps_signals_end_take(uint64_t token);
 uint64_t ps_signals_begin_birth(void);
 void ps_signals_end_birth(uint64_t token);
 
-// Before a jump, out of a handler or anywhere else, that puts `mask` into the kernel.
+// Before a jump, out of a handler or anywhere else, that puts `mask` into the kernel as it is.
 void ps_signals_jump(uint64_t mask);
 
 #endif

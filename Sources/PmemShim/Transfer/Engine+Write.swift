@@ -135,6 +135,12 @@ extension Engine {
             && offset < target.inode.pointee.size.load(ordering: .relaxed)
     }
 
+    /// A write of which nothing is looked at here, from a thread that must not copy where it is.
+    @inline(never)
+    func leftToKernel(_ target: Target, _ count: Int) -> Int64 {
+        passOn(target, PS_OUTCOME_COLD, -1, count, tick: noteKernelWrite(target, PS_OUTCOME_COLD))
+    }
+
     /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime. Returns the tick
     /// it will be known to be stamped in once the write has moved something; 0: extending writes do not look at the
     /// clock. Whoever appends rarely overwrites in the same tick, and it is not to cost him anything.
