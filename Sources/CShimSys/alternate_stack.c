@@ -3,8 +3,8 @@
 // A fault in a copy makes the kernel push a signal frame, of up to AT_MINSIGSTKSZ bytes: 1 KiB with SSE only, 3.6 KiB with
 // AVX-512, 11 KiB with AMX. On an alternate stack there is one already, that of the handler which makes the call, and
 // where a second one does not fit the process dies; natively the call gives EFAULT or comes back short. So nothing is copied
-// there. That a thread has such a stack is kept in its state; only its general path looks where the stack pointer is, and
-// its quick way is closed. Threads without one pay nothing.
+// where the rest of such a stack is too small. That a thread has one is kept in its state: its quick way is closed, and its
+// general way looks where the stack pointer is. Threads without one, or with a large one, pay nothing.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -19,24 +19,27 @@
 
 __thread struct ps_small_stack ps_small_stack;
 
-// What the application's handler and our own have beside the two frames.
-#define FOR_HANDLERS 1536u
-#define FOR_OURS 768u
+// What a served call takes of the stack until it faults, and our handler for that fault.
+#define FOR_OURS 1536u
+// What handlers of the application's may take on a stack where nobody looks.
+#define FOR_THEIRS 4096u
 // Where the kernel does not say (before 5.14): with AVX-512 a frame has 3.5 KiB.
 #define USUAL_FRAME 4096u
 
-static size_t frame_size;
+static size_t frame_size = USUAL_FRAME;
 
-static size_t size_of_frame(void)
+void ps_signals_read_auxiliary(char *const *arguments)
 {
-    size_t size = __atomic_load_n(&frame_size, __ATOMIC_RELAXED);
-    if (size == 0) {
-        size = getauxval(AT_MINSIGSTKSZ); // reads what the loader has kept
-        if (size == 0)
-            size = USUAL_FRAME;
-        __atomic_store_n(&frame_size, size, __ATOMIC_RELAXED);
-    }
-    return size;
+    // Behind the arguments lies the environment as it was at the start, and behind that what the kernel tells.
+    while (*arguments)
+        arguments++;
+    arguments++;
+    while (*arguments)
+        arguments++;
+    const unsigned long *entry = (const unsigned long *)(const void *)(arguments + 1);
+    for (; entry[0] != AT_NULL; entry += 2)
+        if (entry[0] == AT_MINSIGSTKSZ)
+            frame_size = entry[1];
 }
 
 void ps_signals_look_at_stack(void)
@@ -44,10 +47,11 @@ void ps_signals_look_at_stack(void)
     stack_t now;
     struct ps_small_stack small = {0, 0};
     if (ps_sys_call2(SYS_sigaltstack, 0, (long)&now) == 0 && !(now.ss_flags & SS_DISABLE)) {
-        if (now.ss_size < size_of_frame() + FOR_OURS)
-            small = (struct ps_small_stack){0, ~(size_t)0}; // not even ours fits, wherever the fault is
-        else if (now.ss_size < 2 * size_of_frame() + FOR_HANDLERS)
-            small = (struct ps_small_stack){(uintptr_t)now.ss_sp, now.ss_size};
+        const size_t needed = frame_size + FOR_OURS;
+        if (now.ss_size < frame_size + FOR_OURS / 2)
+            small = (struct ps_small_stack){0, ~(size_t)0}; // not even a first one of ours, wherever the fault is
+        else if (now.ss_size < needed + frame_size + FOR_THEIRS)
+            small = (struct ps_small_stack){(uintptr_t)now.ss_sp, now.ss_size < needed ? now.ss_size : needed};
     }
     ps_small_stack = small;
 }

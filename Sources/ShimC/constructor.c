@@ -11,8 +11,10 @@
 __attribute__((constructor)) static void start(int count, char **arguments)
 {
     (void)count;
-    if (arguments)
+    if (arguments) {
         ps_signals_set_stack_end(arguments);
+        ps_signals_read_auxiliary(arguments);
+    }
     __atomic_store_n(&ps_signals_is_window, ps_engine_is_window, __ATOMIC_RELEASE);
     ps_engine_start(environ);
     if (ps_root())

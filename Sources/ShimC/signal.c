@@ -38,8 +38,8 @@ PS_ENTRY int sigaction(int number, const struct sigaction *restrict action, stru
             ps_signals_adopt(number);
         return result;
     }
-    // What libc refuses without a look at the action.
-    if (number < 1 || number > 64)
+    // What libc refuses without a look at the action: two signals are its own.
+    if (number < 1 || number > 64 || number == 32 || number == 33)
         return NEXT(sigaction)(number, action, old);
     if (ps_signals_stranger()) {
         struct ps_kernel_action before;

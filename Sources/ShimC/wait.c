@@ -41,13 +41,17 @@ PS_ENTRY int sigsuspend(const sigset_t *mask)
 }
 PS_ALIAS(__sigsuspend, sigsuspend);
 
+// libc copies the time by plain loads, and a bad one faults under the mask in force before the wait.
+static inline struct timespec copy_of(const struct timespec *time) { return time ? *time : (struct timespec){0}; }
+
 PS_ENTRY int pselect(int count, fd_set *restrict readable, fd_set *restrict writable, fd_set *restrict exceptional,
                      const struct timespec *restrict timeout, const sigset_t *restrict mask)
 {
     uint64_t bits;
     if (!concerns_us(mask, &bits))
         return NEXT(pselect)(count, readable, writable, exceptional, timeout, mask);
-    return WAITING(bits, NEXT(pselect)(count, readable, writable, exceptional, timeout, &without));
+    const struct timespec time = copy_of(timeout);
+    return WAITING(bits, NEXT(pselect)(count, readable, writable, exceptional, timeout ? &time : NULL, &without));
 }
 
 PS_ENTRY int ppoll(struct pollfd *entries, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
@@ -55,7 +59,8 @@ PS_ENTRY int ppoll(struct pollfd *entries, nfds_t count, const struct timespec *
     uint64_t bits;
     if (!concerns_us(mask, &bits))
         return NEXT(ppoll)(entries, count, timeout, mask);
-    return WAITING(bits, NEXT(ppoll)(entries, count, timeout, &without));
+    const struct timespec time = copy_of(timeout);
+    return WAITING(bits, NEXT(ppoll)(entries, count, timeout ? &time : NULL, &without));
 }
 
 PS_ENTRY int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct timespec *timeout, const sigset_t *mask,

@@ -48,8 +48,8 @@ void ps_signals_thread_ready(void);
 
 // Where the main thread's stack ends: anything that was on it before main, such as the arguments.
 void ps_signals_set_stack_end(const void *_Nonnull end);
-// A stack for handlers (sigaltstack) of this thread's on which a fault in a copy could not be survived: alternate_stack.c.
-// Size 0: there is none, or the thread has not been looked at.
+// The part of this thread's stack for handlers (sigaltstack) in which a fault in a copy could not be survived, for want of
+// room below it: alternate_stack.c. Size 0: there is none, or the thread has not been looked at.
 struct ps_small_stack {
     uintptr_t base;
     size_t size;
@@ -60,9 +60,11 @@ static inline bool ps_signals_on_small_stack(void)
 {
     return (uintptr_t)__builtin_frame_address(0) - ps_small_stack.base < ps_small_stack.size;
 }
+// From the constructor, with the arguments as the kernel laid them down: how large a signal frame is.
+void ps_signals_read_auxiliary(char *_Nullable const *_Nonnull arguments);
 // Asks the kernel.
 void ps_signals_look_at_stack(void);
-// Whether the caller runs on such a stack, also in a thread that has not been looked at.
+// Whether the caller runs there, also in a thread that has not been looked at.
 bool ps_signals_must_not_copy(void);
 
 // Takes the two out of the masks that handlers in progress on this thread will put back: the frames of signals on its

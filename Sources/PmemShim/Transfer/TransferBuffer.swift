@@ -162,6 +162,7 @@ struct Vector: TransferBuffer {
         return false
     }
 
+    @inline(__always)  // 80 bytes of stack less
     func copyIn(to window: UInt) -> Bool {
         guard isThere() else { return true }
         var to = window
