@@ -29,7 +29,8 @@ struct StackTests {
             #expect(without[1] == with[1] && without[3] == with[3], "\(before) natively, \(after) with the shim")
             #expect(bytes.1 - bytes.0 <= most, "\(with[1]): \(bytes.1) bytes, natively \(bytes.0)")
         }
-        for family in testCase.hasPrefix("served") ? ["pread", "read", "preadv", "readv", "pwrite", "write"] : ["pread"] {
+        let families = ["pread", "read", "preadv", "readv", "pwrite", "write"]
+        for family in testCase.hasPrefix("served") ? families : ["pread"] {
             #expect(shimmed.counts.served(family) > 0, "no \(family) was served")
         }
     }

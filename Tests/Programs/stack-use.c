@@ -285,10 +285,12 @@ static void small_stacks(void)
         parts[i] = (struct iovec){buffer + i * 128, 128};
     fd = open("file", O_RDWR | O_CLOEXEC);
     size_t least = getauxval(AT_MINSIGSTKSZ);
-    for (size_t more = 1024; more < 16384; more += more < 6144 ? 256 : 1024) {
+    for (size_t more = 1024; more <= 16384; more += more < 4096 ? 512 : 1024) {
         say("%zu more than the least", more);
         IN_CHILD(on_stack_of(least + more, false));
+        make_file("file", 1, FILE_SIZE); // without the hole that the cut has left
         IN_CHILD(on_stack_of(least + more, true));
+        make_file("file", 1, FILE_SIZE);
     }
 }
 
@@ -311,6 +313,7 @@ static void small_threads(void)
         pthread_t thread;
         CALL(pthread_create(&thread, &attributes, works, NULL));
         pthread_join(thread, NULL);
+        make_file("file", 1, FILE_SIZE);
         hot(fd);
     }
 }
