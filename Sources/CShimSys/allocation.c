@@ -1,5 +1,6 @@
 #include "ps_allocation.h"
 
+#include "ps_scratch.h"
 #include "ps_sys.h"
 
 #include <linux/fiemap.h>
@@ -71,12 +72,15 @@ bool ps_sys_all_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_
     return true;
 }
 
+// Some 800 bytes, and so not on the application's stack. Without room for them nothing is known.
 #define EXTENTS 16
 struct extents {
     _Alignas(struct fiemap) char room[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
     const struct fiemap_extent *list;
     unsigned count;
 };
+
+_Static_assert(sizeof(struct extents) <= PS_SCRATCH_SIZE, "");
 
 static long extents(int fd, uint64_t offset, uint64_t length, struct extents *found)
 {
@@ -99,28 +103,28 @@ static bool is_written(const struct fiemap_extent *extent) { return (extent->fe_
 
 long ps_sys_extent(int fd, uint64_t offset, uint64_t length, struct ps_extent *extent)
 {
-    struct extents found;
     *extent = (struct ps_extent){0};
-    long r = extents(fd, offset, length, &found);
-    if (r < 0 || found.count == 0)
-        return r;
-    const struct fiemap_extent *first = &found.list[0];
-    if (!is_direct(first) || first->fe_logical > offset || offset - first->fe_logical >= first->fe_length)
+    struct extents *found = ps_scratch_take();
+    if (found == NULL)
         return 0;
-    *extent = (struct ps_extent){first->fe_logical, first->fe_physical, first->fe_length, is_written(first), 0};
-    return 0;
+    long r = extents(fd, offset, length, found);
+    const struct fiemap_extent *first = &found->list[0];
+    if (found->count > 0 && is_direct(first) && first->fe_logical <= offset
+        && offset - first->fe_logical < first->fe_length)
+        *extent = (struct ps_extent){first->fe_logical, first->fe_physical, first->fe_length, is_written(first), 0};
+    ps_scratch_give(found);
+    return r < 0 ? r : 0;
 }
 
 // How far extents without any of the flags `barred` reach without a gap from `offset` on: to `end` at most, and no further
 // than the kernel tells in `rounds` answers.
-static uint64_t reaches(int fd, uint64_t offset, uint64_t end, uint32_t barred, uint64_t rounds)
+static uint64_t reaches_in(struct extents *found, int fd, uint64_t offset, uint64_t end, uint32_t barred, uint64_t rounds)
 {
-    struct extents found;
     for (; offset < end && rounds > 0; rounds--) {
-        if (extents(fd, offset, end - offset, &found) < 0 || found.count == 0)
+        if (extents(fd, offset, end - offset, found) < 0 || found->count == 0)
             return offset;
-        for (unsigned i = 0; i < found.count && offset < end; i++) {
-            const struct fiemap_extent *extent = &found.list[i];
+        for (unsigned i = 0; i < found->count && offset < end; i++) {
+            const struct fiemap_extent *extent = &found->list[i];
             if ((extent->fe_flags & barred) || extent->fe_logical > offset || extent->fe_length == 0
                 || offset - extent->fe_logical >= extent->fe_length)
                 return offset;
@@ -130,16 +134,25 @@ static uint64_t reaches(int fd, uint64_t offset, uint64_t end, uint32_t barred, 
     return offset < end ? offset : end;
 }
 
-bool ps_sys_lies_in_groups(int fd, uint64_t size)
+static uint64_t reaches(int fd, uint64_t offset, uint64_t end, uint32_t barred, uint64_t rounds)
+{
+    struct extents *found = ps_scratch_take();
+    if (found == NULL)
+        return offset;
+    offset = reaches_in(found, fd, offset, end, barred, rounds);
+    ps_scratch_give(found);
+    return offset;
+}
+
+static bool lies_in_groups(struct extents *found, int fd, uint64_t size)
 {
     const uint64_t group = 2u << 20;
     uint64_t offset = 0, grouped = 0;
-    struct extents found;
     for (int rounds = 0; rounds < 4 && offset < size; rounds++) {
-        if (extents(fd, offset, size - offset, &found) < 0 || found.count == 0)
+        if (extents(fd, offset, size - offset, found) < 0 || found->count == 0)
             break;
-        for (unsigned i = 0; i < found.count; i++) {
-            const struct fiemap_extent *extent = &found.list[i];
+        for (unsigned i = 0; i < found->count; i++) {
+            const struct fiemap_extent *extent = &found->list[i];
             const uint64_t first = (extent->fe_logical + group - 1) & ~(group - 1);
             const uint64_t end = (extent->fe_logical + extent->fe_length) & ~(group - 1);
             if (((extent->fe_physical - extent->fe_logical) & (group - 1)) == 0 && first < end)
@@ -148,6 +161,15 @@ bool ps_sys_lies_in_groups(int fd, uint64_t size)
         }
     }
     return grouped > 0 && grouped >= (offset < size ? offset : size) / 2;
+}
+
+bool ps_sys_lies_in_groups(int fd, uint64_t size)
+{
+    struct extents *found = ps_scratch_take();
+    bool lies = found && lies_in_groups(found, fd, size);
+    if (found)
+        ps_scratch_give(found);
+    return lies;
 }
 
 bool ps_sys_is_written(int fd, int64_t start, int64_t length)
@@ -164,14 +186,13 @@ bool ps_sys_all_extent_pages(int fd, uint64_t first, uint64_t count)
     return reaches(fd, first << 12, end, NOT_WRITTEN, count) == end;
 }
 
-uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count)
+static uint64_t extent_pages(struct extents *found, int fd, uint64_t first, unsigned count)
 {
-    struct extents found;
-    if (count == 0 || count > 64 || extents(fd, first << 12, (uint64_t)count << 12, &found) < 0)
+    if (count == 0 || count > 64 || extents(fd, first << 12, (uint64_t)count << 12, found) < 0)
         return 0;
     uint64_t bits = 0, border = 0, known = 0;
-    for (unsigned i = 0; i < found.count; i++) {
-        const struct fiemap_extent *extent = &found.list[i];
+    for (unsigned i = 0; i < found->count; i++) {
+        const struct fiemap_extent *extent = &found->list[i];
         if (!is_written(extent))
             continue;
         // Extents may join within a page: it counts if the two fill it.
@@ -187,5 +208,14 @@ uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count)
         for (; page < end && page < first + count; page++)
             bits |= 1ull << (page - first);
     }
+    return bits;
+}
+
+uint64_t ps_sys_extent_pages(int fd, uint64_t first, unsigned count)
+{
+    struct extents *found = ps_scratch_take();
+    uint64_t bits = found ? extent_pages(found, fd, first, count) : 0;
+    if (found)
+        ps_scratch_give(found);
     return bits;
 }

@@ -156,7 +156,7 @@ long ps_signals_action(int number, const struct ps_kernel_action *new_action, st
 {
     struct ps_kernel_action before;
     if (new_action) {
-        struct ps_kernel_action wanted = *new_action; // before the lock: a bad pointer must not fault under it
+        struct ps_kernel_action wanted = *new_action;
         // As the kernel (5.11) does: what cannot be blocked is not in the mask, what it does not know not in the flags.
         wanted.mask &= ~(PS_SIGNAL_BIT(SIGKILL) | PS_SIGNAL_BIT(SIGSTOP));
         wanted.flags &= KERNEL_SA_KNOWN;
@@ -367,6 +367,7 @@ static void on_signal(int number, siginfo_t *details, void *context)
 void ps_signals_thread_ready(void)
 {
     uint64_t mask = 0;
+    ps_signals_look_at_stack();
     ps_sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof mask);
     // First the belief, then the mask: what is pending arrives at once, and must be held back.
     thread.blocked = mask & PS_SIGNALS_OURS;
@@ -453,9 +454,10 @@ void ps_signals_end_birth(uint64_t token)
 void ps_signals_jump(uint64_t mask)
 {
     if (mask & PS_SIGNALS_OURS) {
-        // Saved before this thread copied: the kernel's again, until the next copy looks.
+        // The kernel's again, until the next copy looks.
         thread.blocked = 0;
         ps_signals_thread_is_ready = false;
+        ps_thread_look_again();
     } else {
         ps_signals_set_blocked(0);
     }

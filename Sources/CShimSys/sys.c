@@ -1,5 +1,7 @@
 #include "ps_sys.h"
 
+#include "ps_scratch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -46,23 +48,38 @@ struct kernel_statx {
 _Static_assert(sizeof(struct kernel_statx) == 256, "statx(2): 256 bytes");
 _Static_assert(offsetof(struct kernel_statx, mount) == 144, "statx(2): stx_mnt_id");
 
-static long facts(int directory, const char *path, int flags, struct ps_file_facts *out)
+static long facts_in(struct kernel_statx *s, int directory, const char *path, int flags, struct ps_file_facts *out)
 {
-    struct kernel_statx s;
     const unsigned wanted = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
-    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, wanted, (long)&s, 0);
+    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, wanted, (long)s, 0);
     if (r < 0)
         return r;
-    out->device = (uint64_t)s.dev_major << 32 | s.dev_minor;
-    out->inode = s.inode;
-    out->size = (int64_t)s.size;
-    out->blocks = (int64_t)s.blocks;
-    out->mount = s.mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? s.mount : 0;
-    out->attributes = s.attributes & s.attributes_mask;
-    out->birth = s.mask & STATX_BTIME ? s.birth.seconds * 1000000000 + s.birth.nanoseconds : 0;
-    out->mode = s.mode;
-    out->links = s.links;
+    out->device = (uint64_t)s->dev_major << 32 | s->dev_minor;
+    out->inode = s->inode;
+    out->size = (int64_t)s->size;
+    out->blocks = (int64_t)s->blocks;
+    out->mount = s->mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? s->mount : 0;
+    out->attributes = s->attributes & s->attributes_mask;
+    out->birth = s->mask & STATX_BTIME ? s->birth.seconds * 1000000000 + s->birth.nanoseconds : 0;
+    out->mode = s->mode;
+    out->links = s->links;
     return 0;
+}
+
+static __attribute__((noinline)) long facts_on_stack(int directory, const char *path, int flags, struct ps_file_facts *out)
+{
+    struct kernel_statx s;
+    return facts_in(&s, directory, path, flags, out);
+}
+
+static long facts(int directory, const char *path, int flags, struct ps_file_facts *out)
+{
+    struct kernel_statx *room = ps_scratch_take();
+    if (room == NULL)
+        return facts_on_stack(directory, path, flags, out);
+    long r = facts_in(room, directory, path, flags, out);
+    ps_scratch_give(room);
+    return r;
 }
 
 long ps_sys_facts_of_descriptor(int fd, struct ps_file_facts *out) { return facts(fd, "", AT_EMPTY_PATH, out); }

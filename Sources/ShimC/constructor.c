@@ -14,8 +14,10 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
         return;
     ps_libc_prepare();
     ps_next_started();
-    if (arguments)
+    if (arguments) {
         ps_signals_set_stack_end(arguments);
+        ps_signals_read_auxiliary(arguments);
+    }
     __atomic_store_n(&ps_signals_is_window, ps_engine_is_window, __ATOMIC_RELEASE);
     // Not what it was at the exec: constructors before ours may have changed it.
     char **current = ps_libc_environment();

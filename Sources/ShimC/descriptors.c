@@ -83,7 +83,7 @@ PS_ENTRY int pidfd_spawn(int *restrict process, const char *restrict path,
 {
     int result = NEXT(pidfd_spawn)(process, path, actions, attributes, arguments, environment);
     if (result == 0)
-        ps_engine_evict(*process);
+        ps_fresh_at(process, 1);
     return result;
 }
 
@@ -94,7 +94,7 @@ PS_ENTRY int pidfd_spawnp(int *restrict process, const char *restrict file,
 {
     int result = NEXT(pidfd_spawnp)(process, file, actions, attributes, arguments, environment);
     if (result == 0)
-        ps_engine_evict(*process);
+        ps_fresh_at(process, 1);
     return result;
 }
 #endif

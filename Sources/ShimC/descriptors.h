@@ -11,8 +11,8 @@ struct mmsghdr;
 void ps_before_close_range(unsigned first, unsigned last, int flags);
 bool ps_changes_flags(int fd, int command, long argument);
 // sockets.c: forgets the numbers that came with a message; `result` is recvmsg's, recvmmsg's.
-void ps_received(long result, struct msghdr *message);
-void ps_received_many(long result, struct mmsghdr *messages);
+void ps_received(long result, const struct msghdr *message);
+void ps_received_many(long result, const struct mmsghdr *messages);
 
 // giveway.c. Each in three steps: before the call, and after it with its result.
 void ps_before_mlockall(void);

@@ -25,6 +25,7 @@
 
 #include "next.h"
 #include "ps_engine.h"
+#include "ps_fetch.h"
 #include "ps_libc.h"
 #include "ps_sys.h"
 #include "ps_thread.h"
@@ -100,13 +101,22 @@ static inline struct ps_range ps_emptied_by_fallocate(int mode, int64_t offset, 
     return (struct ps_range){offset, end};
 }
 
-// The same for calls that fill a pair.
+// The same for calls that put numbers where the caller said. Another thread may have taken that memory away since: then
+// all numbers are forgotten.
+static inline void ps_fresh_at(const int *numbers, int count)
+{
+    for (int i = 0; i < count; i++) {
+        int fd;
+        if (!ps_fetch_again(&fd, &numbers[i], sizeof fd))
+            return ps_engine_evict_all();
+        ps_fresh(fd);
+    }
+}
+
 static inline int ps_fresh_pair(int result, const int pair[2])
 {
-    if (result == 0) {
-        ps_engine_evict(pair[0]);
-        ps_engine_evict(pair[1]);
-    }
+    if (result == 0)
+        ps_fresh_at(pair, 2);
     return result;
 }
 

@@ -5,11 +5,7 @@
 
 #include "masks.h"
 
-#include <setjmp.h>
 #include <signal.h>
-#include <threads.h>
-#include <ucontext.h>
-#include <unistd.h>
 
 extern int __sigaction(int number, const struct sigaction *restrict action, struct sigaction *restrict old);
 extern __sighandler_t bsd_signal(int number, __sighandler_t handler);
@@ -32,6 +28,8 @@ static void from_kernel(struct sigaction *action, const struct ps_kernel_action 
     ps_set_bits(&action->sa_mask, kernel->mask);
 }
 
+// libc's own reads the action, and writes the old one, by plain loads and stores, before the kernel is asked and after it
+// has answered: a bad pointer gives SIGSEGV natively, and does so here, at the same points.
 PS_ENTRY int sigaction(int number, const struct sigaction *restrict action, struct sigaction *restrict old)
 {
     if (!ps_signals_installed()) {
@@ -40,6 +38,9 @@ PS_ENTRY int sigaction(int number, const struct sigaction *restrict action, stru
             ps_signals_adopt(number);
         return result;
     }
+    // What libc refuses without a look at the action: two signals are its own.
+    if (number < 1 || number > 64 || number == 32 || number == 33)
+        return NEXT(sigaction)(number, action, old);
     if (ps_signals_stranger()) {
         struct ps_kernel_action before;
         ps_signals_action(ps_is_ours(number) ? number : SIGBUS, NULL, &before);
@@ -158,43 +159,47 @@ PS_ENTRY __sighandler_t sigset(int number, __sighandler_t disposition)
 
 typedef int change_mask(int how, const sigset_t *restrict set, sigset_t *restrict old);
 
-static int change(change_mask *next, int how, const sigset_t *set, sigset_t *old)
+// libc hands both pointers to the kernel, but for a set with signals of its own in it. `failed`: what the entry returns,
+// and puts into errno, where the old mask cannot be written; by then the kernel has changed the mask.
+static int change(change_mask *next, int (*failed)(void), int how, const sigset_t *set, sigset_t *old)
 {
+    uint64_t bits = 0;
     if (!ps_signals_keep_mask())
         return next(how, set, old);
-    uint64_t before = ps_signals_blocked(), bits = 0;
-    if (!before && !(set && (ps_bits_of(set) & PS_SIGNALS_OURS)))
+    const uint64_t before = ps_signals_blocked();
+    if (set && !ps_fetch_set(&bits, set))
         return next(how, set, old);
-    if (ps_signals_stranger()) {
-        int result = next(how, set, old);
-        if (result == 0 && old)
-            ps_set_bits(old, ps_bits_of(old) | before);
-        return result;
-    }
-    sigset_t without;
-    if (set) {
-        bits = ps_bits_of(set) & PS_SIGNALS_OURS;
-        without = *set; // first: old may be the same place
-        ps_set_bits(&without, ps_bits_of(set) & ~PS_SIGNALS_OURS);
-    }
-    int result = next(how, set ? &without : NULL, old);
+    if (!before && !(bits & PS_SIGNALS_OURS))
+        return next(how, set, old);
+    // First: old may be the same place.
+    sigset_t without, seen;
+    ps_set_bits(&without, bits & ~PS_SIGNALS_OURS);
+    bool stranger = ps_signals_stranger();
+    int result = next(how, !set || stranger ? set : &without, old ? &seen : NULL);
     if (result != 0)
         return result;
-    if (old)
-        ps_set_bits(old, ps_bits_of(old) | before);
-    if (set)
+    if (old && !ps_put_set(old, ps_bits_of(&seen) | before))
+        result = failed();
+    if (set && !stranger)
         ps_signals_set_blocked(how == SIG_BLOCK ? before | bits : how == SIG_UNBLOCK ? before & ~bits : bits);
-    return 0;
+    return result;
 }
+
+static int failed_by_errno(void)
+{
+    errno = EFAULT;
+    return -1;
+}
+static int failed_by_result(void) { return EFAULT; }
 
 PS_ENTRY int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict old)
 {
-    return change(NEXT(sigprocmask), how, set, old);
+    return change(NEXT(sigprocmask), failed_by_errno, how, set, old);
 }
 
 PS_ENTRY int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict old)
 {
-    return change(NEXT(pthread_sigmask), how, set, old);
+    return change(NEXT(pthread_sigmask), failed_by_result, how, set, old);
 }
 
 // BSD's masks are ints: signals 1 to 32.
@@ -239,99 +244,8 @@ PS_ENTRY int sigrelse(int number)
 PS_ENTRY int sigpending(sigset_t *set)
 {
     int result = NEXT(sigpending)(set);
-    if (result == 0 && ps_signals_keep_mask())
-        ps_set_bits(set, ps_bits_of(set) | ps_signals_held());
+    uint64_t held = result == 0 && ps_signals_keep_mask() ? ps_signals_held() : 0, bits;
+    if (held && ps_fetch_set(&bits, set))
+        ps_put_set(set, bits | held);
     return result;
-}
-
-// ---- threads, children and jumps ----
-
-extern pid_t __vfork(void);
-
-// The child returns from here first, on the parent's stack: nothing of ours may be on it.
-PS_ENTRY __attribute__((naked, PS_UNCOUNTED)) pid_t vfork(void)
-{
-    __asm__(PS_CALL_ASIDE("call ps_signals_note_sharing\n\t") PS_JUMP_TO_NEXT ::PS_NEXT_OPERANDS(PS_NEXT_vfork));
-}
-PS_ALIAS(__vfork, vfork);
-
-// A thread inherits its mask from the kernel: blocked there for the time of its birth, the two are found by the
-// thread's first look (ps_signals_thread_ready).
-PS_ENTRY int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
-                            void *(*start)(void *), void *restrict argument)
-{
-    if (!ps_signals_keep_mask() || !ps_signals_blocked())
-        return NEXT(pthread_create)(thread, attributes, start, argument);
-    uint64_t token = ps_signals_begin_birth();
-    int result = NEXT(pthread_create)(thread, attributes, start, argument);
-    ps_signals_end_birth(token);
-    return result;
-}
-
-PS_ENTRY int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
-{
-    if (!ps_signals_keep_mask() || !ps_signals_blocked())
-        return NEXT(thrd_create)(thread, start, argument);
-    uint64_t token = ps_signals_begin_birth();
-    int result = NEXT(thrd_create)(thread, start, argument);
-    ps_signals_end_birth(token);
-    return result;
-}
-
-// The mask that comes into force is the one in the context or the jump buffer. One from before this thread copied may
-// have the two blocked: taken out of a context; a jump buffer is left alone, and the thread looks again.
-static uint64_t take_from(ucontext_t *context)
-{
-    uint64_t bits = ps_bits_of(&context->uc_sigmask);
-    if (bits & PS_SIGNALS_OURS)
-        ps_set_bits(&context->uc_sigmask, bits & ~PS_SIGNALS_OURS);
-    return bits & PS_SIGNALS_OURS;
-}
-
-PS_ENTRY int setcontext(const ucontext_t *context)
-{
-    if (ps_signals_keep_mask())
-        ps_signals_set_blocked(take_from((ucontext_t *)context));
-    return NEXT(setcontext)(context);
-}
-
-static __attribute__((noinline)) int swap_and_restore(ucontext_t *old, ucontext_t *context, uint64_t before)
-{
-    ps_signals_set_blocked(take_from(context));
-    int result = NEXT(swapcontext)(old, context);
-    // Resumed, perhaps on another thread: the mask that was saved with `old` lacks the two.
-    ps_signals_set_blocked(before);
-    return result;
-}
-
-PS_ENTRY int swapcontext(ucontext_t *restrict old, const ucontext_t *restrict context)
-{
-    uint64_t before = ps_signals_keep_mask() ? ps_signals_blocked() : 0;
-    if (before || (ps_signals_keep_mask() && (ps_bits_of(&context->uc_sigmask) & PS_SIGNALS_OURS)))
-        return swap_and_restore(old, (ucontext_t *)context, before);
-    __attribute__((musttail)) return NEXT(swapcontext)(old, context);
-}
-
-extern void __longjmp_chk(jmp_buf buffer, int value) __attribute__((noreturn));
-
-static inline void before_jump(const struct __jmp_buf_tag *buffer)
-{
-    if (buffer->__mask_was_saved && ps_signals_keep_mask())
-        ps_signals_jump(ps_bits_of(&buffer->__saved_mask));
-}
-
-PS_ENTRY void longjmp(jmp_buf buffer, int value)
-{
-    before_jump(buffer);
-    NEXT(longjmp)(buffer, value);
-    __builtin_unreachable();
-}
-PS_ENTRY void _longjmp(jmp_buf buffer, int value) __attribute__((alias("longjmp")));
-PS_ENTRY void siglongjmp(sigjmp_buf buffer, int value) __attribute__((alias("longjmp")));
-
-PS_ENTRY void __longjmp_chk(jmp_buf buffer, int value)
-{
-    before_jump(buffer);
-    NEXT(__longjmp_chk)(buffer, value); // aborts where the buffer's frame is gone
-    __builtin_unreachable();
 }

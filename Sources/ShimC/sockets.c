@@ -4,7 +4,7 @@
 #include "descriptors.h"
 
 #include <netdb.h>
-#include <string.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 #ifndef SCM_PIDFD
@@ -25,30 +25,64 @@ PS_ENTRY int accept4(int fd, __SOCKADDR_ARG address, socklen_t *restrict length,
     return ps_fresh(NEXT(accept4)(fd, address, length, flags));
 }
 
-void ps_received(long result, struct msghdr *message)
+// The numbers in [at, end): a few at a time, which are fetched at once.
+static bool forget_numbers(const char *at, size_t count)
 {
-    // Another libc's message may have anything beside its shorter length.
-    if (result < 0 || !ps_libc_is_known() || message->msg_controllen < sizeof(struct cmsghdr))
-        return;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_len < CMSG_LEN(0))
-            continue;
-        if (part->cmsg_type != SCM_RIGHTS && part->cmsg_type != SCM_PIDFD)
-            continue;
-        // The kernel has written the length; what a short buffer cut off (MSG_CTRUNC) it has closed itself.
-        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-            ps_fresh(fd);
-        }
+    int numbers[8];
+    while (count > 0) {
+        size_t part = count < 8 ? count : 8;
+        if (!ps_fetch_again(numbers, at, part * sizeof *numbers))
+            return false;
+        for (size_t i = 0; i < part; i++)
+            ps_fresh(numbers[i]);
+        at += part * sizeof *numbers;
+        count -= part;
     }
+    return true;
 }
 
-void ps_received_many(long result, struct mmsghdr *messages)
+// The control data as the kernel has written it, and nobody else is supposed to have changed since. If somebody has,
+// nothing outside of it is looked at. False: it is there no more.
+static bool forget_received(const char *at, size_t size)
+{
+    struct cmsghdr part;
+    while (size >= sizeof part) {
+        if (!ps_fetch_again(&part, at, sizeof part))
+            return false;
+        if (part.cmsg_len < sizeof part || part.cmsg_len > size)
+            return true;
+        // The kernel has written the length; what a short buffer cut off (MSG_CTRUNC) it has closed itself.
+        bool has_numbers = part.cmsg_level == SOL_SOCKET && (part.cmsg_type == SCM_RIGHTS || part.cmsg_type == SCM_PIDFD);
+        if (has_numbers && !forget_numbers(at + CMSG_LEN(0), (part.cmsg_len - CMSG_LEN(0)) / sizeof(int)))
+            return false;
+        size_t whole = CMSG_ALIGN(part.cmsg_len);
+        if (whole > size)
+            return true;
+        at += whole;
+        size -= whole;
+    }
+    return true;
+}
+
+void ps_received(long result, const struct msghdr *message)
+{
+    struct {
+        void *control;
+        size_t size;
+    } found;
+    _Static_assert(offsetof(struct msghdr, msg_controllen) == offsetof(struct msghdr, msg_control) + sizeof(void *), "");
+    // Another libc's message may have anything beside its shorter length.
+    if (result < 0 || !ps_libc_is_known())
+        return;
+    if (!ps_fetch_again(&found, (const char *)message + offsetof(struct msghdr, msg_control), sizeof found)
+        || (found.control && !forget_received(found.control, found.size)))
+        ps_engine_evict_all();
+}
+
+void ps_received_many(long result, const struct mmsghdr *messages)
 {
     for (long i = 0; i < result; i++)
-        ps_received((long)messages[i].msg_len, &messages[i].msg_hdr);
+        ps_received(0, &messages[i].msg_hdr);
 }
 
 PS_ENTRY ssize_t recvmsg(int fd, struct msghdr *message, int flags)
@@ -69,7 +103,7 @@ PS_ENTRY int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flag
 static inline int connected(int fd, const int *error_channel)
 {
     if (fd >= 0 && error_channel)
-        ps_engine_evict(*error_channel);
+        ps_fresh_at(error_channel, 1);
     return ps_fresh(fd);
 }
 

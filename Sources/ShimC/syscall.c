@@ -4,9 +4,10 @@
 // through a frame of ours, and a caller that gave fewer than six arguments has something else where the sixth would be.
 #include "face.h"
 
+#include "copies.h"
 #include "descriptors.h"
 #include "mappings.h"
-#include "masks.h"
+#include "syscall_signals.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -19,8 +20,6 @@
 #define SYS_memfd_secret 447
 #endif
 
-// The sixth argument of the call is on the caller's stack, where the variadic original looks for it too.
-typedef long entry(long number, long a, long b, long c, long d, long e, long f);
 PS_ENTRY entry ps_entry_syscall __asm__("syscall");
 __attribute__((visibility("hidden"))) entry ps_syscall_handle;
 
@@ -143,8 +142,8 @@ static void after(long number, long result, const long argument[6], bool changes
     case SYS_pipe:
     case SYS_pipe2: ps_fresh_pair((int)result, (const int *)a); return;
     case SYS_socketpair: ps_fresh_pair((int)result, (const int *)d); return;
-    case SYS_recvmsg: return ps_received(result, (struct msghdr *)b);
-    case SYS_recvmmsg: return ps_received_many(result, (struct mmsghdr *)b);
+    case SYS_recvmsg: return ps_received(result, (const struct msghdr *)b);
+    case SYS_recvmmsg: return ps_received_many(result, (const struct mmsghdr *)b);
     case SYS_ftruncate:
     case SYS_fallocate: {
         struct ps_range emptied =
@@ -156,15 +155,6 @@ static void after(long number, long result, const long argument[6], bool changes
         if (result == 0)
             ps_engine_resized_path((const char *)a);
         return;
-    case SYS_copy_file_range:
-    case SYS_sendfile: {
-        int from = (int)(number == SYS_sendfile ? b : a), to = (int)(number == SYS_sendfile ? a : c);
-        ps_engine_count(from, PS_FAMILY_COPY);
-        ps_engine_count(to, PS_FAMILY_COPY);
-        if (result > 0)
-            ps_engine_resized(to);
-        return;
-    }
     case SYS_mmap:
         if ((int)argument[4] >= 0 && !(d & MAP_ANONYMOUS))
             ps_engine_count((int)argument[4], PS_FAMILY_MMAP);
@@ -187,55 +177,19 @@ static void after(long number, long result, const long argument[6], bool changes
     }
 }
 
-// The same two calls as in signal.c, on the kernel's own layouts.
-static long set_action(entry *next, int number, const struct ps_kernel_action *action, struct ps_kernel_action *old)
-{
-    if (ps_is_ours(number))
-        return ps_signals_action(number, action, old);
-    uint64_t noted = ps_signals_noted(number);
-    struct ps_kernel_action without;
-    if (action) {
-        without = *action;
-        without.mask &= ~PS_SIGNALS_OURS;
-        ps_signals_note(number, action->mask);
-    }
-    long result =
-        next(SYS_rt_sigaction, number, (long)(action ? &without : NULL), (long)old, sizeof(uint64_t), 0, 0);
-    if (result == 0 && old)
-        old->mask |= noted;
-    else if (result != 0 && action)
-        ps_signals_note(number, noted);
-    return result;
-}
-
-static long set_mask(entry *next, int how, const uint64_t *set, uint64_t *old)
-{
-    uint64_t before = ps_signals_blocked(), bits = set ? *set : 0, without = bits & ~PS_SIGNALS_OURS;
-    long result = next(SYS_rt_sigprocmask, how, (long)(set ? &without : NULL), (long)old, sizeof without, 0, 0);
-    if (result != 0)
-        return result;
-    if (old)
-        *old |= before;
-    if (set)
-        ps_signals_set_blocked(how == SIG_BLOCK ? before | bits : how == SIG_UNBLOCK ? before & ~bits : bits);
-    return 0;
-}
-
-static long handle_signals(entry *next, long number, long a, long b, long c, long size)
-{
-    bool kept = number == SYS_rt_sigaction ? ps_signals_installed() : ps_signals_keep_mask();
-    if (!kept || size != (long)sizeof(uint64_t) || ps_signals_stranger())
-        return next(number, a, b, c, size, 0, 0);
-    if (number == SYS_rt_sigaction)
-        return set_action(next, (int)a, (const void *)b, (void *)c);
-    return set_mask(next, (int)a, (const void *)b, (void *)c);
-}
-
 long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long f)
 {
     entry *next = (entry *)NEXT(syscall);
-    if (number == SYS_rt_sigaction || number == SYS_rt_sigprocmask)
-        return handle_signals(next, number, a, b, c, d);
+    if (ps_signals_may_concern(number))
+        return ps_syscall_signals(next, number, (const long[]){a, b, c, d, e, f});
+    if (number == SYS_copy_file_range)
+        return ps_copy_inside(&(struct ps_copy_call){PS_COPY_RANGE, (int)a, (int)c, (off64_t *)b, (off64_t *)d,
+                                                     (size_t)e, (unsigned)f});
+    if (number == SYS_sendfile)
+        return ps_copy_inside(&(struct ps_copy_call){PS_COPY_SENDFILE, (int)b, (int)a, (off64_t *)c, NULL, (size_t)d, 0});
+    if (number == SYS_splice)
+        return ps_copy_inside(&(struct ps_copy_call){PS_COPY_SPLICE, (int)a, (int)c, (off64_t *)b, (off64_t *)d,
+                                                     (size_t)e, (unsigned)f});
     int family = family_of(number, d);
     if (family >= 0) {
         ps_pass_on(); // what some of these never ask the engine for
@@ -266,12 +220,13 @@ long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long
 // read, the kernel makes no child.
 __attribute__((visibility("hidden"))) void ps_syscall_forks(unsigned number, unsigned long a)
 {
+    uint64_t flags;
     if (number == SYS_vfork)
         ps_before_clone(CLONE_VM | CLONE_VFORK);
     else if (number == SYS_clone)
         ps_before_clone(a);
-    else if (ps_sys_readable((const void *)a))
-        ps_before_clone(*(const uint64_t *)a);
+    else if (ps_fetch(&flags, (const void *)a, sizeof flags))
+        ps_before_clone(flags);
 }
 
 // A jump, whatever the compiler's settings. The kernel takes the lower half of the number, whatever the upper one says.

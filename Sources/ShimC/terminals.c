@@ -12,8 +12,8 @@ PS_ENTRY int openpty(int *master, int *slave, char *name, const struct termios *
 {
     int result = NEXT(openpty)(master, slave, name, settings, size);
     if (result == 0) {
-        ps_engine_evict(*master);
-        ps_engine_evict(*slave);
+        ps_fresh_at(master, 1);
+        ps_fresh_at(slave, 1);
     }
     return result;
 }
@@ -22,7 +22,7 @@ PS_ENTRY int forkpty(int *master, char *name, const struct termios *settings, co
 {
     int result = NEXT(forkpty)(master, name, settings, size);
     if (result > 0)
-        ps_engine_evict(*master);
+        ps_fresh_at(master, 1);
     return result; // in the child libc has replaced 0, 1 and 2, and the cache is empty
 }
 

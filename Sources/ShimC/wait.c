@@ -15,25 +15,20 @@ extern int __sigsuspend(const sigset_t *mask);
 extern int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
                        size_t capacity);
 
-// True where the mask would block one of the two in the kernel, or unblock one that is held back.
-static inline bool concerns_us(const sigset_t *mask)
+// True where the mask would block one of the two in the kernel, or unblock one that is held back; its bits are in `bits`
+// then. A mask that cannot be read is the kernel's to refuse.
+static inline bool concerns_us(const sigset_t *mask, uint64_t *bits)
 {
-    return ps_signals_keep_mask() && mask && ((ps_bits_of(mask) & PS_SIGNALS_OURS) || ps_signals_blocked())
-        && !ps_signals_stranger();
+    return mask && ps_signals_keep_mask() && ps_fetch_set(bits, mask)
+        && ((*bits & PS_SIGNALS_OURS) || ps_signals_blocked()) && !ps_signals_stranger();
 }
 
-static inline sigset_t without_ours(const sigset_t *mask)
-{
-    sigset_t without = *mask;
-    ps_set_bits(&without, ps_bits_of(mask) & ~PS_SIGNALS_OURS);
-    return without;
-}
-
-// `call` with the mask `without` for `mask`.
-#define WAITING(mask, call)                                                                                            \
+// `call` with the mask `without` for one of these bits. Whatever is not in the kernel's part is not looked at.
+#define WAITING(bits, call)                                                                                            \
     ({                                                                                                                 \
-        sigset_t without = without_ours(mask);                                                                         \
-        uint64_t token_ = ps_signals_begin_wait(ps_bits_of(mask));                                                     \
+        sigset_t without;                                                                                              \
+        ps_set_bits(&without, (bits) & ~PS_SIGNALS_OURS);                                                              \
+        uint64_t token_ = ps_signals_begin_wait(bits);                                                                 \
         int result_ = (call);                                                                                          \
         ps_signals_end_wait(token_);                                                                                   \
         result_;                                                                                                       \
@@ -41,23 +36,31 @@ static inline sigset_t without_ours(const sigset_t *mask)
 
 PS_ENTRY int sigsuspend(const sigset_t *mask)
 {
-    return concerns_us(mask) ? WAITING(mask, NEXT(sigsuspend)(&without)) : NEXT(sigsuspend)(mask);
+    uint64_t bits;
+    return concerns_us(mask, &bits) ? WAITING(bits, NEXT(sigsuspend)(&without)) : NEXT(sigsuspend)(mask);
 }
 PS_ALIAS(__sigsuspend, sigsuspend);
+
+// libc copies the time by plain loads, and a bad one faults under the mask in force before the wait.
+static inline struct timespec copy_of(const struct timespec *time) { return time ? *time : (struct timespec){0}; }
 
 PS_ENTRY int pselect(int count, fd_set *restrict readable, fd_set *restrict writable, fd_set *restrict exceptional,
                      const struct timespec *restrict timeout, const sigset_t *restrict mask)
 {
-    if (!concerns_us(mask))
+    uint64_t bits;
+    if (!concerns_us(mask, &bits))
         return NEXT(pselect)(count, readable, writable, exceptional, timeout, mask);
-    return WAITING(mask, NEXT(pselect)(count, readable, writable, exceptional, timeout, &without));
+    const struct timespec time = copy_of(timeout);
+    return WAITING(bits, NEXT(pselect)(count, readable, writable, exceptional, timeout ? &time : NULL, &without));
 }
 
 PS_ENTRY int ppoll(struct pollfd *entries, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-    if (!concerns_us(mask))
+    uint64_t bits;
+    if (!concerns_us(mask, &bits))
         return NEXT(ppoll)(entries, count, timeout, mask);
-    return WAITING(mask, NEXT(ppoll)(entries, count, timeout, &without));
+    const struct timespec time = copy_of(timeout);
+    return WAITING(bits, NEXT(ppoll)(entries, count, timeout ? &time : NULL, &without));
 }
 
 PS_ENTRY int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
@@ -70,17 +73,19 @@ PS_ENTRY int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct time
 
 PS_ENTRY int epoll_pwait(int fd, struct epoll_event *events, int capacity, int timeout, const sigset_t *mask)
 {
-    if (!concerns_us(mask))
+    uint64_t bits;
+    if (!concerns_us(mask, &bits))
         return NEXT(epoll_pwait)(fd, events, capacity, timeout, mask);
-    return WAITING(mask, NEXT(epoll_pwait)(fd, events, capacity, timeout, &without));
+    return WAITING(bits, NEXT(epoll_pwait)(fd, events, capacity, timeout, &without));
 }
 
 PS_ENTRY int epoll_pwait2(int fd, struct epoll_event *events, int capacity, const struct timespec *timeout,
                           const sigset_t *mask)
 {
-    if (!concerns_us(mask))
+    uint64_t bits;
+    if (!concerns_us(mask, &bits))
         return NEXT(epoll_pwait2)(fd, events, capacity, timeout, mask);
-    return WAITING(mask, NEXT(epoll_pwait2)(fd, events, capacity, timeout, &without));
+    return WAITING(bits, NEXT(epoll_pwait2)(fd, events, capacity, timeout, &without));
 }
 
 // Pauses are sigsuspend with a mask made of BSD's int, or of the thread's own less one signal.
@@ -127,15 +132,16 @@ PS_ENTRY int __xpg_sigpause(int number)
 
 // ---- taking ----
 
-// True where one of the two is asked for that is held back, or may be.
-static inline bool takes_ours(const sigset_t *set)
+// True where one of the two is asked for that is held back, or may be; the set's bits are in `bits` then.
+static inline bool takes_ours(const sigset_t *set, uint64_t *bits)
 {
-    return ps_signals_keep_mask() && set && (ps_bits_of(set) & ps_signals_blocked()) && !ps_signals_stranger();
+    return set && ps_signals_keep_mask() && ps_signals_blocked() && ps_fetch_set(bits, set)
+        && (*bits & ps_signals_blocked()) && !ps_signals_stranger();
 }
 
-#define TAKING(set, call)                                                                                              \
+#define TAKING(bits, call)                                                                                             \
     ({                                                                                                                 \
-        uint64_t token_ = ps_signals_begin_take(ps_bits_of(set));                                                      \
+        uint64_t token_ = ps_signals_begin_take(bits);                                                                 \
         int result_ = (call);                                                                                          \
         ps_signals_end_take(token_);                                                                                   \
         result_;                                                                                                       \
@@ -143,18 +149,21 @@ static inline bool takes_ours(const sigset_t *set)
 
 PS_ENTRY int sigwait(const sigset_t *restrict set, int *restrict number)
 {
-    return takes_ours(set) ? TAKING(set, NEXT(sigwait)(set, number)) : NEXT(sigwait)(set, number);
+    uint64_t bits;
+    return takes_ours(set, &bits) ? TAKING(bits, NEXT(sigwait)(set, number)) : NEXT(sigwait)(set, number);
 }
 
 PS_ENTRY int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict details)
 {
-    return takes_ours(set) ? TAKING(set, NEXT(sigwaitinfo)(set, details)) : NEXT(sigwaitinfo)(set, details);
+    uint64_t bits;
+    return takes_ours(set, &bits) ? TAKING(bits, NEXT(sigwaitinfo)(set, details)) : NEXT(sigwaitinfo)(set, details);
 }
 
 PS_ENTRY int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict details,
                           const struct timespec *restrict timeout)
 {
-    if (!takes_ours(set))
+    uint64_t bits;
+    if (!takes_ours(set, &bits))
         return NEXT(sigtimedwait)(set, details, timeout);
-    return TAKING(set, NEXT(sigtimedwait)(set, details, timeout));
+    return TAKING(bits, NEXT(sigtimedwait)(set, details, timeout));
 }

@@ -54,4 +54,15 @@ struct SignalTests {
     func threadsAndMasks(kind: Kind) throws {
         try expectSameAsNative("crash-signals", "threads-and-masks", on: kind, serving: ["pread"])
     }
+
+    @Test(
+        "masks that come back with jumps and contexts, and handlers during waits",
+        arguments: Kind.served,
+        [
+            "by-siglongjmp", "by-longjmp", "out-of-handlers", "by-contexts", "by-stored-context", "waits-by-name",
+            "waits-by-number", "taken-by-number", "threads",
+        ])
+    func masksThatComeBack(kind: Kind, testCase: String) throws {
+        try expectSameAsNative("signals-returns", testCase, on: kind, serving: ["pread"])
+    }
 }

@@ -13,7 +13,12 @@
 //   thread that the kernel chose; without us another thread, which has it unblocked, would have been chosen.
 // - While a handler of another signal runs, whose sa_mask names the two, they are not blocked, nor said to be.
 // - A program started by exec finds the two unblocked, and SIG_IGN for them reset to SIG_DFL.
-// - sigsetjmp and getcontext store a mask without the two: siglongjmp and setcontext make them unblocked.
+// - sigsetjmp and getcontext store a mask without the two: siglongjmp and setcontext make them unblocked. One stored before
+//   the thread's first copy has them, and brings them back as they were.
+// - The two come to be blocked in the kernel, and a fault in a copy kills, where a thread that copies gets such a mask by a
+//   way nobody sees: a handler of another signal that puts them into its ucontext, a bare system call instruction, a
+//   context that ends through uc_link and whose successor was saved before the first copy. The same in a handler that runs
+//   within the microsecond in which a wait or pthread_create has them blocked, which is where the application believes so.
 // - signalfd does not report the two to a thread that copies.
 // - A wait during which the application believes one of the two blocked may end with EINTR when that one is sent.
 #ifndef PS_SIGNALS_H
@@ -48,6 +53,25 @@ void ps_signals_thread_ready(void);
 
 // Where the main thread's stack ends: anything that was on it before main, such as the arguments.
 void ps_signals_set_stack_end(const void *_Nonnull end);
+// The part of this thread's stack for handlers (sigaltstack) in which a fault in a copy could not be survived, for want of
+// room below it: alternate_stack.c. Size 0: there is none, or the thread has not been looked at.
+struct ps_small_stack {
+    uintptr_t base;
+    size_t size;
+};
+extern __thread struct ps_small_stack ps_small_stack __attribute__((tls_model("initial-exec"), visibility("hidden")));
+static inline bool ps_signals_has_small_stack(void) { return ps_small_stack.size != 0; }
+static inline bool ps_signals_on_small_stack(void)
+{
+    return (uintptr_t)__builtin_frame_address(0) - ps_small_stack.base < ps_small_stack.size;
+}
+// From the constructor, with the arguments as the kernel laid them down: how large a signal frame is.
+void ps_signals_read_auxiliary(char *_Nullable const *_Nonnull arguments);
+// Asks the kernel.
+void ps_signals_look_at_stack(void);
+// Whether the caller runs there, also in a thread that has not been looked at.
+bool ps_signals_must_not_copy(void);
+
 // Takes the two out of the masks that handlers in progress on this thread will put back: the frames of signals on its
 // stack from `from` upwards. The two must be unblocked. True: there were some, and `after` is what of the two the
 // outermost of them would have put back.
@@ -83,7 +107,7 @@ void ps_signals_note_sharing(void);
 // Whether this is our handler's address: a vfork child that asks the kernel would be told it.
 bool ps_signals_is_ours(uintptr_t handler);
 
-// rt_sigaction for SIGBUS and SIGSEGV, on the application's action.
+// rt_sigaction for SIGBUS and SIGSEGV, on the application's action. Both places are the caller's own (ps_fetch.h).
 long ps_signals_action(int number, const struct ps_kernel_action *_Nullable new_action,
                        struct ps_kernel_action *_Nullable old_action);
 // What of the two the application has in the sa_mask of another signal (the kernel has neither).
@@ -119,7 +143,7 @@ void ps_signals_end_take(uint64_t token);
 uint64_t ps_signals_begin_birth(void);
 void ps_signals_end_birth(uint64_t token);
 
-// Before a jump, out of a handler or anywhere else, that puts `mask` into the kernel.
+// Before a jump, out of a handler or anywhere else, that puts `mask` into the kernel as it is.
 void ps_signals_jump(uint64_t mask);
 
 #endif

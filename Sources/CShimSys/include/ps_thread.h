@@ -31,6 +31,23 @@ struct ps_thread {
 extern __thread struct ps_thread ps_thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));
 static inline struct ps_thread *_Nonnull ps_thread_current(void) { return &ps_thread_state; }
 
+// Within a thread's record (ThreadLayout): its id, negative until it may copy; and what is 0 where it may not.
+#define PS_RECORD_THREAD 0
+#define PS_RECORD_READY 56
+// The calling thread may have got a signal mask or a stack of which nothing is known: its next data call takes the general
+// way, and looks before it copies.
+static inline void ps_thread_look_again(void)
+{
+    char *record = (char *)ps_thread_state.record;
+    if (record == NULL)
+        return;
+    __atomic_store_n((uint64_t *)(void *)(record + PS_RECORD_READY), 0, __ATOMIC_RELAXED);
+    int32_t *thread = (int32_t *)(void *)(record + PS_RECORD_THREAD);
+    int32_t id = __atomic_load_n(thread, __ATOMIC_RELAXED);
+    if (id > 0)
+        __atomic_store_n(thread, -id, __ATOMIC_RELAXED);
+}
+
 // Keeps the compiler from moving the loads of a served call above the store that announces it. The CPU may still; the
 // one who retires a window orders that with a barrier in all threads (membarrier) instead of a fence in every call.
 static inline void ps_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }

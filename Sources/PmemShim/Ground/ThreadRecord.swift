@@ -27,7 +27,7 @@ enum ThreadLayout {
     /// Distance of `call` from the start of a record, bytes.
     static let firstCall = 24
     /// Distance of `ready` from the start of a record, bytes.
-    static let ready = 56
+    static let ready = Int(PS_RECORD_READY)
     /// Served calls that may go on in one thread at once: signal handlers interrupt calls with calls.
     static let calls = 4
 }
@@ -112,6 +112,11 @@ struct ServedCall {
 struct CurrentThread {
     let record: UnsafeMutablePointer<ThreadRecord>
 
+    /// False: the call is made on a stack for signal handlers on which a fault could not be survived. Nothing may be copied
+    /// there, and no slow step be taken: such a call is the kernel's.
+    @inline(__always)
+    var mayCopy: Bool { record.pointee.thread.load(ordering: .relaxed) > 0 || !ps_signals_on_small_stack() }
+
     /// Announces a served call; loads of windows come after it. Nothing: it is in too many already.
     @inline(__always)  // the frame is the caller's, which outlives the call
     func enter() -> ServedCall? {
@@ -138,7 +143,8 @@ extension Engine {
             if thread > 0 { return CurrentThread(record: record) }
             if thread < 0 { return makeReady(record) }
         }
-        return claimThread()
+        guard let claimed = claimThread() else { return nil }
+        return makeReady(claimed.record)
     }
 
     /// The calling thread for the sake of its figures only: may be asked for with the engine lock held, under which a
@@ -159,6 +165,8 @@ extension Engine {
     private func makeReady(_ record: UnsafeMutablePointer<ThreadRecord>) -> CurrentThread {
         if root.pointee.windowsExisted.load(ordering: .acquiring) != 0 {
             ps_signals_ready()
+            // It goes on being asked where it runs, at each call.
+            guard !ps_signals_has_small_stack() else { return CurrentThread(record: record) }
             let thread = record.pointee.thread.load(ordering: .relaxed)
             if thread < 0 { record.pointee.thread.store(0 &- thread, ordering: .relaxed) }
             let own = record.pointee.shard.load(ordering: .relaxed)

@@ -133,15 +133,16 @@ extension Engine {
         // Not under a filter of system calls, which may kill for the first of them.
         guard root.pointee.mounts > 0, ps_given_way() & GiveWay.stops == 0, isInOwnProcess else { return }
         settleAll()
-        if root.pointee.statistics.base != 0 {
-            guard let thread = currentThread(), thread.record.pointee.ready.load(ordering: .relaxed) != 0 else {
-                return
-            }
+        if root.pointee.statistics.base == 0 {
+            if !root.pointee.statisticsTried { leaveFigures() }
+        } else if let thread = currentThread(), thread.record.pointee.ready.load(ordering: .relaxed) != 0 {
             for number in 0..<Int(PS_STATS_SHARDS) {
                 thread.publish(shard: shards &+ UInt(number &* StatisticsFile.shardSize), mounts: mountsCounted)
             }
-        } else if !root.pointee.statisticsTried {
-            leaveFigures()
+        } else if let lock = EngineLock(self) {
+            // A thread that must not fault, on a small stack: by system calls.
+            withOwnRecord { addFigures(to: $0, $1) }
+            lock.unlock()
         }
     }
 
@@ -157,20 +158,30 @@ extension Engine {
         guard let file = StatisticsFile(scratch) else { return }
         defer { file.close() }
         guard let index = claimRecord(file) else { return }
-        // All in the first thread's place. One mount's counters lie in the page that the record has.
-        let size = mountsCounted &* CounterLayout.stride
         if mountsCounted > 1 {
             _ = file.allocate(StatisticsFile.offset(ofShard: 0, in: index), StatisticsFile.shardSize)
         }
+        addFigures(to: file, index)
+    }
+
+    /// Adds what all threads have counted in their own memory to the counters of the first one in the record. One mount's lie
+    /// in the page that every record has. Engine lock held.
+    private func addFigures(to file: StatisticsFile, _ index: Int) {
+        let size = mountsCounted &* CounterLayout.stride
         let total = UnsafeMutableRawPointer(scratch) + 16_384
+        let place = StatisticsFile.offset(ofShard: 0, in: index)
+        guard ps_sys_pread(file.file.fd, total, size, place) == size else { return }
         for at in stride(from: 0, to: size, by: 8) {
-            var sum: UInt64 = 0
+            var sum = total.load(fromByteOffset: at, as: UInt64.self)
             for number in 0..<Int(PS_STATS_SHARDS) {
-                let place = UnsafeRawPointer(bitPattern: shards &+ UInt(number &* StatisticsFile.shardSize &+ at))
-                sum &+= place?.load(as: UInt64.self) ?? 0
+                let own = UnsafeMutablePointer<Atomic<UInt64>>(
+                    bitPattern: shards &+ UInt(number &* StatisticsFile.shardSize &+ at))
+                if let own, own.pointee.load(ordering: .relaxed) != 0 {
+                    sum &+= own.pointee.exchange(0, ordering: .relaxed)
+                }
             }
             total.storeBytes(of: sum, toByteOffset: at, as: UInt64.self)
         }
-        _ = ps_sys_pwrite(file.file.fd, total, size, StatisticsFile.offset(ofShard: 0, in: index))
+        _ = ps_sys_pwrite(file.file.fd, total, size, place)
     }
 }

@@ -33,12 +33,14 @@ private func isQuicklyRead(_ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ co
 @c(ps_engine_slow_pread) @implementation
 public func engineSlowPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return Int64.min }
+    guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
     return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
 }
 
 @c(ps_engine_read) @implementation
 public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_READ) else { return Int64.min }
+    guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
     return engine.implicitRead(target, PlainRead(buffer: buffer, count: count))
 }
 
@@ -95,6 +97,7 @@ private func durablePwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: In
 @inline(never)
 private func slowPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
+    guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
     if target.word.has(DescriptorWord.durable) {
         if ps_single_threaded(), target.inode.has(InodeFlag.aloof) {
             return engine.passOn(target, PS_OUTCOME_COLD, offset, count, tick: ps_sys_coarse_now())
@@ -113,6 +116,7 @@ public func engineWrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int) -> Int
 @inline(never)
 private func slowWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int64 {
     guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE) else { return Int64.min }
+    guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
     return engine.implicitWrite(target, PlainWrite(buffer: buffer, count: count))
 }
 
@@ -136,11 +140,13 @@ public func engineReadv(
     else { return Int64.min }
     guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return engine.passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
     guard engine.canCopy(target, writes: false) else { return engine.passOn(target, PS_OUTCOME_COLD, -1, 0) }
-    var room = Vector.Room(repeating: 0)
-    return withUnsafeMutablePointer(to: &room) { room in
-        let buffer = Vector(vector, count, room: room)
-        return atOffset ? engine.positionedRead(target, buffer, offset) : engine.implicitRead(target, buffer)
+    guard let room = Vector.takeRoom(target.thread, frame: ps_frame()) else {
+        return engine.passOn(target, PS_OUTCOME_COLD, -1, 0)
     }
+    let buffer = Vector(vector, count, room: room)
+    let result = atOffset ? engine.positionedRead(target, buffer, offset) : engine.implicitRead(target, buffer)
+    ps_vector_room_give(room)
+    return result
 }
 
 @c(ps_engine_writev) @implementation
@@ -155,13 +161,21 @@ public func engineWritev(
     guard isPlain || (atOffset && engine.mayPromise(target, flags)) else {
         return engine.passOn(target, PS_OUTCOME_FLAGS, -1, 0)
     }
-    guard engine.canCopy(target, writes: true) else { return engine.passOn(target, PS_OUTCOME_COLD, -1, 0) }
-    var room = Vector.Room(repeating: 0)
-    return withUnsafeMutablePointer(to: &room) { room in
-        let buffer = Vector(vector, count, room: room)
-        guard isPlain else { return engine.promisedWrite(target, buffer, offset, flags) }
-        return atOffset ? engine.positionedWrite(target, buffer, offset) : engine.implicitWrite(target, buffer)
+    guard engine.canCopy(target, writes: true) else { return engine.leftToKernel(target, 0) }
+    guard let room = Vector.takeRoom(target.thread, frame: ps_frame()) else {
+        return engine.passOn(target, PS_OUTCOME_COLD, -1, 0)
     }
+    let buffer = Vector(vector, count, room: room)
+    let result: Int64
+    if !isPlain {
+        result = engine.promisedWrite(target, buffer, offset, flags)
+    } else if atOffset {
+        result = engine.positionedWrite(target, buffer, offset)
+    } else {
+        result = engine.implicitWrite(target, buffer)
+    }
+    ps_vector_room_give(room)
+    return result
 }
 
 @c(ps_engine_sync) @implementation

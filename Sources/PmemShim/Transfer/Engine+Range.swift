@@ -145,7 +145,7 @@ extension Engine {
         let calls = descriptor.pointee.calls.load(ordering: .relaxed) &+ 1
         descriptor.pointee.calls.store(calls, ordering: .relaxed)
         let wanted = Settings.current.pointee.classify_after
-        guard calls > wanted else { return false }
+        guard calls > wanted, !ps_signals_must_not_copy() else { return false }
         let writes = descriptor.pointee.misses.load(ordering: .relaxed)
         descriptor.pointee.calls.store(0, ordering: .relaxed)
         descriptor.pointee.misses.store(0, ordering: .relaxed)
@@ -167,7 +167,7 @@ extension Engine {
     /// window. A file that is worth one gets it here.
     @inline(__always)
     func canCopy(_ target: Target, writes: Bool) -> Bool {
-        guard
+        guard target.thread.mayCopy,
             root.pointee.windowsExisted.load(ordering: .acquiring) != 0
                 || (isWorthMapping(target) && mapWindow(target.fd, wantsWrite: writes))
         else { return false }

@@ -69,16 +69,21 @@ extension Engine {
     /// A write to a page that this process has not touched costs 1.5 us, page by page; a load there brings 16 pages for
     /// 5.9 us, for writing as well. The heat goes on counting until it is full; by then nearly all of a region has been
     /// touched, and the load is left out.
+    @inline(__always)
     private func isUntouched(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
-        guard target.inode.heat(offset, target.geometry) < Heat.full else { return false }
+        target.inode.heat(offset, target.geometry) < Heat.full && !touched(target, offset, start, count)
+    }
+
+    @inline(never)
+    private func touched(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
         target.inode.warm(offset, target.thread)
         var at = start
         let end = start &+ UInt(bitPattern: count)
         while at < end {
-            if ps_probe(at) != 0 { return true }
+            if ps_probe(at) != 0 { return false }
             at = (at | 0xffff) &+ 1
         }
-        return false
+        return true
     }
 
     /// True: the kernel has stamped this inode in the current clock tick already, for a write of ours.
@@ -136,6 +141,12 @@ extension Engine {
     private func isInside(_ target: Target, _ offset: Int64, _ count: Int) -> Bool {
         offset >= 0 && count > 0 && target.word.has(DescriptorWord.writes)
             && offset < target.inode.pointee.size.load(ordering: .relaxed)
+    }
+
+    /// A write of which nothing is looked at here, from a thread that must not copy where it is.
+    @inline(never)
+    func leftToKernel(_ target: Target, _ count: Int) -> Int64 {
+        passOn(target, PS_OUTCOME_COLD, -1, count, tick: noteKernelWrite(target, PS_OUTCOME_COLD))
     }
 
     /// The kernel is about to stamp the inode for us; reads owe it one look afterwards, for relatime. Returns the tick

@@ -91,10 +91,16 @@ struct PlainWrite: TransferBuffer {
 /// An iovec array, checked: `count` is 0 where it is unreadable, longer than ``most``, adds up to more than a call may
 /// move, or names what cannot be user memory. It is read once, under guard, and not trusted to stay the same: the copies work from our own.
 struct Vector: TransferBuffer {
-    /// Longest vector served: 512 bytes of stack. PostgreSQL and RocksDB use up to 32 at a time.
+    /// Longest vector served. PostgreSQL and RocksDB use up to 32 at a time.
     static let most = 32
     /// Room for ``most`` pairs of address and length.
     typealias Room = InlineArray<64, UInt>
+
+    /// 512 bytes, which the application's stack is not to give. To be given back by `ps_vector_room_give`.
+    @inline(__always)  // the frame is the caller's
+    static func takeRoom(_ thread: CurrentThread, frame: UInt) -> UnsafeMutablePointer<Room>? {
+        ps_vector_room_take(UInt(bitPattern: thread.record), frame)?.assumingMemoryBound(to: Room.self)
+    }
 
     private let entries: UnsafeMutablePointer<UInt>
     private let entryCount: Int
@@ -161,6 +167,7 @@ struct Vector: TransferBuffer {
         return false
     }
 
+    @inline(__always)  // 80 bytes of stack less
     func copyIn(to window: UInt) -> Bool {
         guard isThere() else { return true }
         var to = window

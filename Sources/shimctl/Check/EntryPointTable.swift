@@ -169,6 +169,7 @@ extension EntryPoints {
         ENTRY __longjmp_chk signal SIGNAL
         ENTRY vfork signal FORK
         ENTRY __vfork signal FORK
+        ENTRY sigaltstack signal SIGNAL
         ENTRY pthread_create signal SIGNAL
         ENTRY thrd_create signal SIGNAL
         ENTRY sigpause wait SIGNAL
@@ -267,8 +268,17 @@ extension EntryPoints {
         SYSTEM_CALL fallocate loading RESIZE
         SYSTEM_CALL copy_file_range loading RESIZE
         SYSTEM_CALL sendfile loading RESIZE
+        SYSTEM_CALL splice loading RESIZE
         SYSTEM_CALL rt_sigaction loading SIGNAL
         SYSTEM_CALL rt_sigprocmask loading SIGNAL
+        SYSTEM_CALL rt_sigpending loading SIGNAL
+        SYSTEM_CALL rt_sigsuspend loading SIGNAL
+        SYSTEM_CALL rt_sigtimedwait loading SIGNAL
+        SYSTEM_CALL pselect6 loading SIGNAL
+        SYSTEM_CALL ppoll loading SIGNAL
+        SYSTEM_CALL epoll_pwait loading SIGNAL
+        SYSTEM_CALL epoll_pwait2 loading SIGNAL
+        SYSTEM_CALL sigaltstack loading SIGNAL
         SYSTEM_CALL vfork loading FORK
         SYSTEM_CALL clone loading FORK
         SYSTEM_CALL clone3 loading FORK
