@@ -214,7 +214,7 @@ static struct op next_op(struct generator *generator)
     } else {
         fill_fields(generator, kind, &op);
     }
-    bool closes = strcmp(kind->name, "close") == 0 || strcmp(kind->name, "special") == 0;
+    bool closes = kind_is(kind, "close") || strcmp(kind->name, "special") == 0;
     if (closes && op.slot < SLOTS) generator->closed = op.slot;
     if ((kind->fields & SLOT) != 0) generator->last.slot = op.slot;
     if ((kind->fields & NAME) != 0) generator->last.name = op.name;
@@ -229,6 +229,12 @@ static struct op next_op(struct generator *generator)
 static size_t begin(struct generator *generator, struct op *ops, size_t count)
 {
     size_t made = 0;
+    // Before there is a window: a mask saved here has the two signals as the kernel had them.
+    if ((generator->modes & MODE_JUMPS) != 0 && made < count) {
+        struct op mark = {.kind = (uint8_t)kind_named("mark")};
+        mark.choice = choose_choice(generator, kind_of(&mark)->choices);
+        ops[made++] = mark;
+    }
     for (unsigned slot = 0; slot < SLOTS - 1 && made + 2 <= count; slot++) {
         struct op open = {.kind = (uint8_t)kind_named("open"), .slot = (uint8_t)slot, .choice = 1};
         open.name = (uint8_t)below(generator, NAMES);
