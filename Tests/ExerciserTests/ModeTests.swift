@@ -80,7 +80,7 @@ struct ModeTests {
             "killed", "shaken", "address-limit", "lock-memory", "block", "filter", "mark", "jump-home", "jump",
             "jump-cut", "readv-inside", "preadv-inside", "writev-inside", "pwritev-inside", "far", "handle-dup2",
             "handle-dup3", "handle-close", "handle-setfl", "handle-ftruncate", "handle-fallocate", "handle-pread",
-            "handle-pwrite", "runtime",
+            "handle-pwrite", "handle-limit", "handle-lock-memory", "runtime",
         ]
         for kind in kinds { #expect(exercised.done(kind) >= 3, "\(kind): \(exercised.run.stdout)") }
     }

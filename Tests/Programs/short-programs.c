@@ -1,7 +1,8 @@
-// short-programs --library SO [--programs N] [--most BYTES]: in a mount namespace of its own, with a /dev/shm of 64 MiB,
-// starts N short programs, each of which makes 40 reads of a served file there, half of them where every call is served
-// and half with the settings as they are. At most BYTES (8 MiB) may be left in /dev/shm after them, the file not counted:
-// it is for programs that want shared memory. Status 0, 1 (more is left, or a program failed), 2, or 77 (may not mount).
+// short-programs --library SO [--programs N] [--most BYTES]: in a mount namespace of its own, with a /dev/shm of 64
+// MiB, starts N short programs, each of which makes 40 reads of a served file there, half of them where every call is
+// served and half with the settings as they are. At most BYTES (8 MiB) may be left in /dev/shm after them, the file not
+// counted: it is for programs that want shared memory. Status 0, 1 (more is left, or a program failed), 2, or 77 (may
+// not mount).
 #include <getopt.h>
 #include <sched.h>
 #include <signal.h>

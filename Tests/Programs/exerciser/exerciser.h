@@ -203,6 +203,9 @@ struct calls {
 };
 
 extern const struct calls libc_calls, handle_calls, raw_calls;
+struct rlimit;
+long handle_setrlimit(int resource, const struct rlimit *limit);
+long handle_mlockall(int flags); // 0: munlockall
 extern int handle_way; // which way handle_calls that have no variant look their function up
 
 struct mapping {

@@ -55,6 +55,7 @@ static void choose_weights(struct generator *generator)
                       strcmp(kind->name, "pwrite") == 0 || strcmp(kind->name, "check") == 0;
         // Sleeping and synchronising cost more time than they find.
         if (factor > 2 && (kind->fields == 0 || kind->fields == SLOT)) factor = 2;
+        if (mode == MODE_COUNTS && factor > 1) factor = 1;
         if (needed && factor < 2) factor = 2;
         if (alone && (kind->traits & (OUTSIDE | UNSEEN)) != 0) factor = 0;
         if (alone && (mode & others) != 0) factor = 0;

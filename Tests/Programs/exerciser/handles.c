@@ -5,14 +5,16 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
-enum entry { DUP2, DUP3, CLOSE, FCNTL, FTRUNCATE, FALLOCATE, PREAD, PWRITE, ENTRIES };
+enum entry { DUP2, DUP3, CLOSE, FCNTL, FTRUNCATE, FALLOCATE, PREAD, PWRITE, SETRLIMIT, MLOCKALL, MUNLOCKALL, ENTRIES };
 
 static const struct {
     const char *name, *version;
 } entries[ENTRIES] = {
     {"dup2", "GLIBC_2.2.5"}, {"dup3", "GLIBC_2.9"}, {"close", "GLIBC_2.2.5"}, {"fcntl", "GLIBC_2.2.5"},
     {"ftruncate", "GLIBC_2.2.5"}, {"fallocate", "GLIBC_2.10"}, {"pread", "GLIBC_2.2.5"}, {"pwrite", "GLIBC_2.2.5"},
+    {"setrlimit", "GLIBC_2.2.5"}, {"mlockall", "GLIBC_2.2.5"}, {"munlockall", "GLIBC_2.2.5"},
 };
 
 enum { BY_HANDLE, BY_VERSION, FROM_NEXT, FROM_DEFAULT, WAYS };
@@ -75,6 +77,17 @@ static long handle_pread(int variant, int fd, void *buffer, size_t count, off_t 
 static long handle_pwrite(int variant, int fd, const void *buffer, size_t count, off_t offset)
 {
     return ((ssize_t (*)(int, const void *, size_t, off_t))found(PWRITE, variant))(fd, buffer, count, offset);
+}
+
+long handle_setrlimit(int resource, const struct rlimit *limit)
+{
+    return ((int (*)(int, const struct rlimit *))found(SETRLIMIT, handle_way))(resource, limit);
+}
+
+long handle_mlockall(int flags)
+{
+    if (flags == 0) return ((int (*)(void))found(MUNLOCKALL, handle_way))();
+    return ((int (*)(int))found(MLOCKALL, handle_way))(flags);
 }
 
 // Only these are asked for.

@@ -21,7 +21,7 @@ static const char usage[] =
     "  --huge                files of several MiB that cross 2 MiB borders\n"
     "  --modes LIST          of threads, fork, exec, kill, truncation, faults, jumps, vectors, counts, handles,\n"
     "                        runtime; or all (default none)\n"
-    "  --runtime DIR         the shim's runtime directory, whose files mode runtime damages: nobody else's may be there\n"
+    "  --runtime DIR         the shim's runtime directory, for mode runtime: what is there is damaged\n"
     "  --times               also compare whether mtime and ctime move, to within a tick\n"
     "  --libc-reference      the reference side too goes through libc, not past it\n"
     "  --load FILE           run the sequence in FILE\n"

@@ -1,11 +1,11 @@
 // One call of more than 0x7ffff000 bytes, of which the kernel moves that many (MAX_RW_COUNT). On a file of its own, of
-// a little more than 2 GiB, that is gone after the operation. What the kernel does then is known, and costs too much to be
-// done once more for comparison; without a shim it is what is tested. The memory is one of 16 MiB, mapped again and
+// a little more than 2 GiB, that is gone after the operation. What the kernel does then is known, and costs too much to
+// be done once more for comparison; without a shim it is what is tested. The memory is one of 16 MiB, mapped again and
 // again.
 //
 // Sparse, such a file costs nothing, and all of it is the kernel's. Only one that has its pages can be served, which
-// takes more than 2 GiB of memory for a second: where there is that much, and once in a process. All of it costs a second
-// or more of the kernel's copying: so twice in a process.
+// takes more than 2 GiB of memory for a second: where there is that much, and once in a process. All of it costs a
+// second or more of the kernel's copying: so twice in a process.
 #include "exerciser.h"
 
 #include <fcntl.h>
@@ -118,8 +118,8 @@ static void run_far(struct side *side, const struct op *op, const struct place *
     enum way way = (enum way)(place->value & ~FULL);
     bool full = (place->value & FULL) != 0;
     struct far far = {.file = -1, .memory = -1, .view = MAP_FAILED, .count = MOST + beyond[op->variant % 8]};
-    bool free_to = times < 2 && side->memory && !context.memory_limited && !context.memory_locked && !context.space_limited &&
-                   !context.maps_refused && !context.maps_kill && !context_file_limited();
+    bool free_to = times < 2 && side->memory && !context.memory_limited && !context.memory_locked &&
+                   !context.space_limited && !context.maps_refused && !context.maps_kill && !context_file_limited();
     snprintf(path, sizeof path, "%s/far", side->directory);
     if (free_to) far.file = (int)side->calls->open(0, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (far.file >= 0) unlink(path);

@@ -2,13 +2,35 @@
 #include "exerciser.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
+
+static void run_limit(struct side *side, const struct op *op, const struct place *place, struct result *result)
+{
+    (void)side;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0) return;
+    limit.rlim_cur = place->value < 0 ? limit.rlim_max : (rlim_t)place->value;
+    handle_way = op->variant;
+    result_set(result, handle_setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+static void run_lock_memory(struct side *side, const struct op *op, const struct place *place, struct result *result)
+{
+    (void)side;
+    context.memory_locked = place->value != 0;
+    handle_way = op->variant;
+    result_set(result, handle_mlockall(place->value));
+    if (result->ret < 0) result->wrong = "mlockall failed";
+}
 
 static const struct {
     const char *name;
     int weight;
+    run_fn *run; // NULL: the plain one's, with other functions
 } taken[] = {
-    {"handle-dup2", 10}, {"handle-dup3", 5}, {"handle-close", 6}, {"handle-setfl", 6}, {"handle-ftruncate", 8},
-    {"handle-fallocate", 8}, {"handle-pread", 10}, {"handle-pwrite", 10},
+    {"handle-dup2", 10, NULL}, {"handle-dup3", 5, NULL}, {"handle-close", 6, NULL}, {"handle-setfl", 6, NULL},
+    {"handle-ftruncate", 8, NULL}, {"handle-fallocate", 8, NULL}, {"handle-pread", 10, NULL},
+    {"handle-pwrite", 10, NULL}, {"handle-limit", 2, run_limit}, {"handle-lock-memory", 2, run_lock_memory},
 };
 
 enum { COUNT = sizeof taken / sizeof *taken, PREFIX = 7 };
@@ -38,6 +60,8 @@ __attribute__((constructor)) static void fill(void)
         kinds[index].name = taken[index].name;
         kinds[index].weight = taken[index].weight;
         kinds[index].fields |= VARIANT;
-        kinds[index].run = run_by_handle;
+        kinds[index].run = taken[index].run != NULL ? taken[index].run : run_by_handle;
+        // What is taken away is given back.
+        if (taken[index].run != NULL) kinds[index].traits |= RESTRICTS;
     }
 }

@@ -1,5 +1,5 @@
-// Jumps that put back a signal mask with SIGBUS and SIGSEGV in it: out of a function, out of a handler, to a context, to
-// a stack of its own and back. A call that is served after one of them and meets a file that was cut gives what the
+// Jumps that put back a signal mask with SIGBUS and SIGSEGV in it: out of a function, out of a handler, to a context,
+// to a stack of its own and back. A call that is served after one of them and meets a file that was cut gives what the
 // kernel gives, and the mask is what the jump put back.
 //
 // sigsetjmp and getcontext may store a mask without the two (docs/limitations.md); whoever jumps finds in the buffer
@@ -257,7 +257,7 @@ const char *home_go(void)
     // The loop's own thread, whichever one does the steps.
     context.blocked[0] = home.stored;
     context.jumped = true;
-    return signals_now() == home.stored ? NULL : "after a jump to the loop the signal mask is not the one that was saved";
+    return signals_now() == home.stored ? NULL : "after a jump to the loop the signal mask is another one";
 }
 
 void home_lost(void)
@@ -276,7 +276,8 @@ static const struct kind kinds[] = {
     {"mark", 2, CHOICE, ONCE | CONTROL, saved_masks, run_mark},
     {"jump-home", 4, VARIANT, ONCE | CONTROL, NULL, run_home},
     {"jump", 8, VARIANT | CHOICE, ONCE | RESTRICTS, masks, run_jump},
-    {"jump-cut", 8, NAME | OFFSET | LENGTH | BUFFER | VARIANT | CHOICE, BY_NAME | UNSEEN | UNTIMED, masks, run_jump_cut},
+    {"jump-cut", 8, NAME | OFFSET | LENGTH | BUFFER | VARIANT | CHOICE, BY_NAME | UNSEEN | UNTIMED, masks,
+     run_jump_cut},
 };
 
 const struct group jump_group = {"jumps", kinds, sizeof kinds / sizeof *kinds};

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 enum damage {
-    GIVE_BACK, CLEAR, CUT_TO_NOTHING, CUT, LENGTHEN, REMOVE, EMPTY_FILE, A_DIRECTORY, A_FIFO, A_LINK, A_LOOP, NO_RIGHTS, SCRIBBLE,
-    PUNCH, FILL, WITHOUT_DIRECTORY, ANOTHER_OWNER,
+    GIVE_BACK, CLEAR, CUT_TO_NOTHING, CUT, LENGTHEN, REMOVE, EMPTY_FILE, A_DIRECTORY, A_FIFO, A_LINK, A_LOOP, NO_RIGHTS,
+    SCRIBBLE, PUNCH, FILL, WITHOUT_DIRECTORY, ANOTHER_OWNER,
 };
 
 static const char ballast[] = "ballast";
@@ -157,7 +157,8 @@ static void run_runtime(struct side *side, const struct op *op, const struct pla
 
 static const struct choice damages[] = {
     {"give-back", GIVE_BACK, 2}, {"clear", CLEAR, 1}, {"cut-to-nothing", CUT_TO_NOTHING, 5}, {"cut", CUT, 5},
-    {"lengthen", LENGTHEN, 2}, {"remove", REMOVE, 1}, {"empty", EMPTY_FILE, 1}, {"directory", A_DIRECTORY, 1}, {"fifo", A_FIFO, 1},
+    {"lengthen", LENGTHEN, 2}, {"remove", REMOVE, 1}, {"empty", EMPTY_FILE, 1}, {"directory", A_DIRECTORY, 1},
+    {"fifo", A_FIFO, 1},
     {"link", A_LINK, 1}, {"loop", A_LOOP, 1}, {"no-rights", NO_RIGHTS, 1}, {"scribble", SCRIBBLE, 3},
     {"punch", PUNCH, 2}, {"fill", FILL, 3}, {"no-directory", WITHOUT_DIRECTORY, 1}, {"owner", ANOTHER_OWNER, 1},
     {NULL, 0, 0},

@@ -45,7 +45,8 @@ static bool plain_vectors(int fd, const struct iovec *vectors, int count)
 // Part by part, each looked up when its turn has come.
 static long again_preadv(int variant, int fd, const struct iovec *vectors, int count, off_t offset)
 {
-    if (offset < 0 || offset > 1l << 40 || !plain_vectors(fd, vectors, count)) return real->preadv(variant, fd, vectors, count, offset);
+    if (offset < 0 || offset > 1l << 40 || !plain_vectors(fd, vectors, count))
+        return real->preadv(variant, fd, vectors, count, offset);
     long done = 0;
     for (int index = 0; index < count; index++) {
         struct iovec part = vectors[index];
@@ -70,7 +71,8 @@ static bool all_readable(const struct iovec *vectors, int count)
 
 static long again_pwritev(int variant, int fd, const struct iovec *vectors, int count, off_t offset)
 {
-    if (offset < 0 || offset > 1l << 40 || !plain_vectors(fd, vectors, count) || context_file_limited() || !all_readable(vectors, count))
+    if (offset < 0 || offset > 1l << 40 || !plain_vectors(fd, vectors, count) || context_file_limited() ||
+        !all_readable(vectors, count))
         return real->pwritev(variant, fd, vectors, count, offset);
     long done = 0;
     for (int index = 0; index < count; index++) {

@@ -122,7 +122,10 @@ static bool scribble(void)
         off_t data = lseek(fd, (off_t)below((uint64_t)status.st_size), SEEK_DATA);
         if (data < 0) data = lseek(fd, 0, SEEK_DATA);
         if (data < 0) break;
-        for (size_t index = 0; index < sizeof noise; index += 8) memcpy(noise + index, &(uint64_t){random_of(&state)}, 8);
+        for (size_t index = 0; index < sizeof noise; index += 8) {
+            uint64_t word = random_of(&state);
+            memcpy(noise + index, &word, sizeof word);
+        }
         size_t length = below(3) == 0 ? sizeof noise : 8;
         if (data + (off_t)length > status.st_size) length = (size_t)(status.st_size - data);
         done = pwrite(fd, noise, length, data) == (ssize_t)length;

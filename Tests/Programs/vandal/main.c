@@ -10,8 +10,8 @@ struct setting setting = {.seconds = 20, .at_once = 4};
 
 static const char usage[] =
     "usage: vandal --library LIBPMEMSHIM.SO [options]\n"
-    "Runs programs of every kind under the shim, several at a time, and damages the files of its runtime directory, its\n"
-    "log and the small tmpfs they lie on all the while. Each program must say what it says natively, and end as it does.\n"
+    "Runs programs of every kind under the shim, several at a time, and damages the files of its runtime directory,\n"
+    "its log and the small tmpfs they lie on all the while. Each program must say what it says natively, and end so.\n"
     "  --seconds N     (default 20; what is running then is waited for)\n"
     "  --seed N        (default: from the clock; printed)\n"
     "  --programs DIR  of Tests/Programs (default: where vandal is)\n"

@@ -59,7 +59,8 @@ static void become(const struct program *program, bool served, uint64_t seed)
             environment[count++] = text[10];
         }
         if (seed / 31 % 2 == 0) {
-            snprintf(text[11], sizeof text[11], "PMEMSHIM_LOG=%s/log", seed / 63 % 2 == 0 ? setting.run : setting.runtime);
+            const char *directory = seed / 63 % 2 == 0 ? setting.run : setting.runtime;
+            snprintf(text[11], sizeof text[11], "PMEMSHIM_LOG=%s/log", directory);
             environment[count++] = text[11];
         }
     }
