@@ -22,6 +22,8 @@ static struct worker {
     void *argument;
 } workers[WORKERS];
 
+static __thread unsigned self; // index in context.blocked of the thread that runs now
+
 static void wait_for(sem_t *semaphore)
 {
     while (sem_wait(semaphore) != 0) continue;
@@ -30,6 +32,7 @@ static void wait_for(sem_t *semaphore)
 static void *work(void *argument)
 {
     struct worker *worker = argument;
+    self = 1 + (unsigned)(worker - workers);
     for (;;) {
         wait_for(&worker->start);
         worker->body(worker->argument);
@@ -49,7 +52,7 @@ static bool start(struct worker *worker)
     worker->made = pthread_create(&worker->thread, &attributes, work, worker) == 0;
     pthread_attr_destroy(&attributes);
     // A new thread has the mask of the one that made it.
-    if (worker->made) context.blocked[1 + (worker - workers)] = context.blocked[0];
+    if (worker->made) context.blocked[1 + (worker - workers)] = context.blocked[self];
     return worker->made;
 }
 
@@ -72,7 +75,7 @@ void context_forked(void)
     memset(workers, 0, sizeof workers);
     context.blocked[0] = context.blocked[context.worker];
     if (context.worker != 0) home_lost();
-    context.worker = 0;
+    context.worker = self = 0;
     context.memory_locked = false; // locks are not inherited
 }
 
