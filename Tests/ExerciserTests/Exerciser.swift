@@ -16,6 +16,10 @@ struct Exercise: Sendable, CustomTestStringConvertible {
     var isServed = true
     /// Both sides on small file systems of their own, which the exerciser may fill.
     var ownFileSystems = false
+    /// The runtime directory is on a small file system of its own, and is damaged (mode `runtime`).
+    var damagesRuntime = false
+    /// Room on the mount. Files of 2 GiB with all their pages need as much.
+    var mebibytes = 256
 
     var operations: Int { sequences * length }
 
@@ -66,7 +70,7 @@ extension Exercise {
     func perform(preload: Bool = true, sabotage: String? = nil, save: String? = nil, load: String? = nil) throws
         -> Exercised
     {
-        let mount = try ScratchMount(kind, mebibytes: 256)
+        let mount = try ScratchMount(kind, mebibytes: mebibytes)
         defer { mount.close() }
         for name in ["served", "reference", "outside"] {
             try FileManager.default.createDirectory(atPath: mount.path(name), withIntermediateDirectories: false)
@@ -85,11 +89,20 @@ extension Exercise {
         arguments += options
         if let save { arguments += ["--save", save] }
         if let load { arguments += ["--load", load] }
+        let runtime = try damagesRuntime ? ScratchMount(.tmpfs, mebibytes: 16) : nil
+        defer { runtime?.close() }
+        if let runtime {
+            guard runtime.isWholeFileSystem else { throw SetupError("this user may not mount") }
+            // A directory in it, so that it can be removed.
+            arguments += ["--runtime", runtime.path("run")]
+            try FileManager.default.createDirectory(
+                atPath: runtime.path("run"), withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        }
         let item = kind == .ext4 ? "\(sides[0]):pagecache" : sides[0]
         let result = try run(
             Programs.path("exerciser"), arguments,
             environment: sabotage.map { ["EXERCISER_SABOTAGE": $0] } ?? [:], preload: preload, mounts: [item],
-            mapAfter: mapAfter, timeout: .seconds(600))
+            mapAfter: mapAfter, runtimeDirectory: runtime?.path("run"), timeout: .seconds(600))
         return Exercised(result)
     }
 }

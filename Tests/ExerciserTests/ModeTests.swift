@@ -10,7 +10,16 @@ private let plan: [Exercise] = [
         ownFileSystems: true),
     Exercise(kind: .tmpfsHuge, firstSeed: 4000, sequences: 2, length: 500, options: ["--huge", "--modes", "all"]),
     Exercise(kind: .ext4, firstSeed: 5000, sequences: 3, length: 2000, options: ["--modes", "all"]),
+    Exercise(kind: .tmpfs, firstSeed: 6000, sequences: 6, length: 2000, options: ["--modes", "jumps"]),
+    Exercise(kind: .tmpfs, firstSeed: 6100, sequences: 6, length: 2000, options: ["--modes", "vectors"]),
+    Exercise(kind: .tmpfs, firstSeed: 6200, sequences: 6, length: 2000, options: ["--modes", "handles"]),
+    Exercise(kind: .tmpfsHuge, firstSeed: 6300, sequences: 3, length: 500, options: ["--huge", "--modes", ways]),
+    Exercise(kind: .ext4, firstSeed: 6400, sequences: 4, length: 1000, options: ["--modes", ways]),
+    Exercise(kind: .tmpfs, firstSeed: 6500, sequences: 3, length: 2000, mapAfter: nil, options: ["--modes", ways]),
 ]
+
+/// Ways past what a preload sees.
+private let ways = "jumps,vectors,handles"
 
 @Suite("Threads, processes, kills and faults give the same with the shim and without it", .serialized)
 struct ModeTests {
@@ -25,15 +34,53 @@ struct ModeTests {
         #expect(exercised.servedShare > 0.02, "\(exercised.run.counts.calls)")
     }
 
+    /// Files that are full, cut, gone, or something else. What was served cannot be read from them then.
+    @Test(
+        "the shim's own files may be damaged at any moment", arguments: ["runtime", "all"], [0, nil])
+    func runtimeDamaged(modes: String, mapAfter: Int?) throws {
+        let exercise = Exercise(
+            kind: .tmpfs, firstSeed: 7000, sequences: 8, length: 1500, mapAfter: mapAfter,
+            options: ["--modes", modes, "--timeout", "60"], damagesRuntime: true)
+        let exercised = try exercise.perform()
+        #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
+        #expect(exercised.differences == 0)
+        #expect(exercised.operations >= exercise.operations * 7 / 10)
+        #expect(exercised.done("runtime") >= 10)
+    }
+
+    /// Sparse, so that the kernel does it all; and with their pages, so that the shim may.
+    @Test("one call of more than the kernel moves moves what the kernel does")
+    func beyondTheMost() throws {
+        let scratch = try ScratchDirectory()
+        let ways = [
+            "read", "readv", "preadv", "pread-full", "read-full", "preadv-full", "pwrite-full", "write-full",
+            "writev-full",
+        ]
+        for way in ways {
+            let file = "\(scratch.path)/sequence"
+            try "seed=1 huge=0 modes=counts\nfar variant=2 choice=\(way)\n".write(
+                toFile: file, atomically: false, encoding: .utf8)
+            let exercised = try Exercise(
+                kind: .tmpfs, firstSeed: 1, sequences: 1, length: 1, options: ["--no-minimise"], mebibytes: 2600
+            ).perform(load: file)
+            #expect(exercised.run.ending == .exited(0), "\(way): \(exercised.run.stdout)\(exercised.run.stderr)")
+            // Where there is no memory for it, it is left out.
+            if !way.hasSuffix("full") { #expect(exercised.done("far") == 1, "\(exercised.run.stdout)") }
+        }
+    }
+
     @Test("each kind of operation of each mode is done many times")
     func allAreDone() throws {
         let exercised = try Exercise(
-            kind: .tmpfs, firstSeed: 100, sequences: 8, length: 2000, options: ["--modes", "all"]
+            kind: .tmpfs, firstSeed: 100, sequences: 8, length: 2000, options: ["--modes", "all"], damagesRuntime: true
         ).perform(preload: false)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
         let kinds = [
             "worker", "handler", "race", "fork", "switch", "exit", "send", "receive", "vfork", "exec", "spawn", "kill",
-            "killed", "shaken", "address-limit", "lock-memory", "block", "filter",
+            "killed", "shaken", "address-limit", "lock-memory", "block", "filter", "mark", "jump-home", "jump",
+            "jump-cut", "readv-inside", "preadv-inside", "writev-inside", "pwritev-inside", "far", "handle-dup2",
+            "handle-dup3", "handle-close", "handle-setfl", "handle-ftruncate", "handle-fallocate", "handle-pread",
+            "handle-pwrite", "handle-limit", "handle-lock-memory", "runtime",
         ]
         for kind in kinds { #expect(exercised.done(kind) >= 3, "\(kind): \(exercised.run.stdout)") }
     }
@@ -57,13 +104,14 @@ struct ModeSabotageTests {
         /// It shows only when two things happen at once: the shortened sequence is tried several times.
         var isRace = false
         var ownFileSystems = false
+        var damagesRuntime = false
 
         var testDescription: String { "\(name) by \(modes)" }
 
         func exercise(options: [String]) -> Exercise {
             Exercise(
                 kind: .tmpfs, firstSeed: 1, sequences: 30, length: 1500, options: ["--quiet"] + options,
-                ownFileSystems: ownFileSystems)
+                ownFileSystems: ownFileSystems, damagesRuntime: damagesRuntime)
         }
     }
 
@@ -81,6 +129,12 @@ struct ModeSabotageTests {
         Defect(name: "locked", modes: "faults"),
         Defect(name: "blocked", modes: "faults"),
         Defect(name: "boundless", modes: "faults", ownFileSystems: true),
+        Defect(name: "jumped", modes: "jumps"),
+        Defect(name: "vector-again", modes: "vectors"),
+        Defect(name: "vector-written", modes: "vectors"),
+        Defect(name: "too-much", modes: "counts"),
+        Defect(name: "by-handle", modes: "handles"),
+        Defect(name: "plain-count", modes: "runtime", damagesRuntime: true),
     ]
 
     @Test("a defect is found and shortened to what replays it", arguments: defects)
@@ -108,7 +162,7 @@ struct ModeSabotageTests {
     func harmlessWithoutTheMode(defect: Defect) throws {
         let exercise = Exercise(
             kind: .tmpfs, firstSeed: 1, sequences: 1, length: 1500, options: ["--quiet"],
-            ownFileSystems: defect.ownFileSystems)
+            ownFileSystems: defect.ownFileSystems, damagesRuntime: defect.damagesRuntime)
         let exercised = try exercise.perform(preload: false, sabotage: defect.name)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
     }

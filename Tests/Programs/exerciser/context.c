@@ -22,6 +22,8 @@ static struct worker {
     void *argument;
 } workers[WORKERS];
 
+static __thread unsigned self; // index in context.blocked of the thread that runs now
+
 static void wait_for(sem_t *semaphore)
 {
     while (sem_wait(semaphore) != 0) continue;
@@ -30,6 +32,7 @@ static void wait_for(sem_t *semaphore)
 static void *work(void *argument)
 {
     struct worker *worker = argument;
+    self = 1 + (unsigned)(worker - workers);
     for (;;) {
         wait_for(&worker->start);
         worker->body(worker->argument);
@@ -49,7 +52,7 @@ static bool start(struct worker *worker)
     worker->made = pthread_create(&worker->thread, &attributes, work, worker) == 0;
     pthread_attr_destroy(&attributes);
     // A new thread has the mask of the one that made it.
-    if (worker->made) context.blocked[1 + (worker - workers)] = context.blocked[0];
+    if (worker->made) context.blocked[1 + (worker - workers)] = context.blocked[self];
     return worker->made;
 }
 
@@ -71,7 +74,8 @@ void context_forked(void)
 {
     memset(workers, 0, sizeof workers);
     context.blocked[0] = context.blocked[context.worker];
-    context.worker = 0;
+    if (context.worker != 0) home_lost();
+    context.worker = self = 0;
     context.memory_locked = false; // locks are not inherited
 }
 
@@ -124,7 +128,7 @@ static bool fits_handler(const struct op *op)
     if ((context.blocked[context.worker] & 4) != 0) return false;
     return (kind->fields & (SLOT | OFFSET | LENGTH)) != 0 && (kind->fields & (STREAM | MAP)) == 0 &&
            (kind->traits & (CONTROL | TOUCHES | BY_STREAM | ONCE | OUTSIDE | BESIDE)) == 0 &&
-           (kind_mode(op->kind) & (MODE_THREADS | MODE_FORK | MODE_KILL)) == 0;
+           (kind_mode(op->kind) & (MODE_THREADS | MODE_FORK | MODE_KILL | MODE_JUMPS)) == 0;
 }
 
 void context_run(const struct op *op, void (*body)(void *), void *argument)
@@ -171,7 +175,7 @@ bool context_forbids(const struct op *op)
                   strcmp(kind->name, "shaken") == 0;
     if (writes && (context_file_limited() || context.space_limited)) return true;
     // Holes that the shim cannot see take space when it reads them (docs/limitations.md): less is left on that side.
-    bool allocates = strcmp(kind->name, "fallocate") == 0 || strcmp(kind->name, "out-allocate") == 0 ||
+    bool allocates = kind_is(kind, "fallocate") || strcmp(kind->name, "out-allocate") == 0 ||
                      strcmp(kind->name, "posix_fallocate") == 0;
     if (context.space_limited && ((kind->traits & UNSEEN) != 0 || allocates)) return true;
     // A program started under a filter that kills is killed by the shim's own tables (docs/limitations.md).
@@ -182,7 +186,7 @@ bool context_forbids(const struct op *op)
     // libc refuses an unaligned offset by itself, before the filter is asked.
     if (maps && context.maps_refused && op->pattern % 8 == 0) return true;
     // Flags that another process sets on a shared description are not seen (docs/limitations.md).
-    bool sets_append = strcmp(kind->name, "setfl") == 0 ||
+    bool sets_append = kind_is(kind, "setfl") ||
                        (strcmp(kind->name, "fdopen") == 0 && kind->choices[op->choice].text[0] == 'a');
     if (sets_append && actors_others()) return true;
     return false;
@@ -207,6 +211,7 @@ bool context_block(int signals, unsigned how)
         break;
     }
     context.blocked[context.worker] = (signals & 4) != 0 ? 7 : signals;
+    context.jumped = false;
     // What was asked for is what it says.
     if (sigprocmask(SIG_BLOCK, NULL, &was) != 0) return false;
     return sigismember(&was, SIGBUS) == ((context.blocked[context.worker] & 1) != 0) &&

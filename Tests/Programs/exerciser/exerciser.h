@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,7 +55,12 @@ enum mode {
     MODE_KILL = 1 << 3,       // processes killed by -9 between operations and within one
     MODE_TRUNCATION = 1 << 4, // files cut and punched by another process during operations
     MODE_FAULTS = 1 << 5,     // memory, space, signals and system calls taken away
-    MODES_ALL = (1 << 6) - 1,
+    MODE_JUMPS = 1 << 6,      // masks put back by jumps and contexts, with the two signals in them
+    MODE_VECTORS = 1 << 7,    // vectors that lie in what they transfer
+    MODE_COUNTS = 1 << 8,     // more in one call than the kernel moves
+    MODE_HANDLES = 1 << 9,    // functions taken from libc by dlsym
+    MODE_RUNTIME = 1 << 10,   // the shim's own files damaged
+    MODES_ALL = (1 << 11) - 1,
 };
 
 struct sequence {
@@ -136,12 +142,14 @@ struct group {
 };
 
 extern const struct group data_group, descriptor_group, name_group, size_group, map_group, stdio_group, lock_group,
-    process_group, outside_group, thread_group, fork_group, exec_group, kill_group, truncation_group, fault_group;
+    process_group, outside_group, thread_group, fork_group, exec_group, kill_group, truncation_group, fault_group,
+    jump_group, vector_group, count_group, handle_group, runtime_group;
 
 const struct kind *kind_of(const struct op *op);
 const struct kind *kind_at(size_t index); // NULL past the last one
 int kind_named(const char *name);         // -1 if there is none
 unsigned kind_mode(size_t index);         // the mode it belongs to; 0 for those that are always there
+bool kind_is(const struct kind *kind, const char *name); // it, or the same call by handle
 
 // ---- text form (text.c)
 
@@ -191,9 +199,14 @@ struct calls {
     void *(*mmap)(int variant, size_t length, int protection, int flags, int fd, off_t offset);
     long (*munmap)(void *address, size_t length);
     long (*msync)(void *address, size_t length, int flags);
+    const struct calls *by_handle; // the same, each function as dlsym or dlvsym gives it (handles.c)
 };
 
-extern const struct calls libc_calls, raw_calls;
+extern const struct calls libc_calls, handle_calls, raw_calls;
+struct rlimit;
+long handle_setrlimit(int resource, const struct rlimit *limit);
+long handle_mlockall(int flags); // 0: munlockall
+extern int handle_way; // which way handle_calls that have no variant look their function up
 
 struct mapping {
     unsigned char *address;
@@ -304,6 +317,7 @@ struct options {
     uint64_t seed;
     size_t operations, sequences;
     const char *served, *reference, *outside, *load, *save;
+    const char *runtime; // the shim's runtime directory, which may be damaged
     bool huge, minimise, times, trace, print, libc_reference, quiet;
     unsigned modes;
     int tries, timeout, minimise_seconds, resume, seconds;
@@ -350,6 +364,7 @@ struct context {
     bool in_handler;
     int blocked[4];     // by worker: 1 SIGBUS, 2 SIGSEGV, 4 SIGUSR1
     bool memory_limited, memory_locked, maps_refused, maps_kill, space_limited;
+    bool jumped; // the mask of the thread that runs now is one that a jump put back
 };
 
 extern struct context context;
@@ -362,6 +377,14 @@ void context_forked(void);        // in a child: the other threads are gone, thi
 bool context_forbids(const struct op *op);
 bool context_file_limited(void); // by RLIMIT_FSIZE
 bool context_block(int signals, unsigned how); // in the thread that runs now
+
+// ---- jumps back to the loop (ops_jump.c), which must itself call sigsetjmp
+
+extern sigjmp_buf home_buffer;
+bool home_wanted(void);  // the loop is to come to be a place to jump to; its mask is now what will be put back
+void home_made(void);    // it has: the mask is again what it was
+const char *home_go(void); // jumps there if it is time to; when it has jumped, what is wrong, else NULL
+void home_lost(void);    // another frame is the loop's from here on
 
 void resume_save_and_exec(struct comparison *comparison, int how, struct result *result); // returns only if it failed
 // In the image that exec started: everything but the report as it was. False: the state cannot be had.
@@ -390,6 +413,8 @@ int supervise(const struct options *options);
 bool supervise_once(const struct options *options, const struct sequence *sequence, bool trace, struct report *report);
 void sequence_minimise(const struct options *options, struct sequence *sequence, struct report *report);
 
+void runtime_clear(const char *directory); // the shim's files there (ops_runtime.c)
+
 // ---- proof that the exerciser can fail (sabotage.c)
 
 struct defect {
@@ -404,6 +429,8 @@ extern const struct calls *real; // what a defect is over
 // Those that only one of the modes shows (sabotage_modes.c).
 extern const struct defect mode_defects[];
 extern const size_t mode_defect_count;
+extern const struct defect way_defects[]; // of the later modes (sabotage_ways.c)
+extern const size_t way_defect_count;
 extern bool was_resumed; // this image was started by exec in the middle of a sequence
 
 #endif

@@ -55,6 +55,7 @@ static void choose_weights(struct generator *generator)
                       strcmp(kind->name, "pwrite") == 0 || strcmp(kind->name, "check") == 0;
         // Sleeping and synchronising cost more time than they find.
         if (factor > 2 && (kind->fields == 0 || kind->fields == SLOT)) factor = 2;
+        if (mode == MODE_COUNTS && factor > 1) factor = 1;
         if (needed && factor < 2) factor = 2;
         if (alone && (kind->traits & (OUTSIDE | UNSEEN)) != 0) factor = 0;
         if (alone && (mode & others) != 0) factor = 0;
@@ -214,7 +215,7 @@ static struct op next_op(struct generator *generator)
     } else {
         fill_fields(generator, kind, &op);
     }
-    bool closes = strcmp(kind->name, "close") == 0 || strcmp(kind->name, "special") == 0;
+    bool closes = kind_is(kind, "close") || strcmp(kind->name, "special") == 0;
     if (closes && op.slot < SLOTS) generator->closed = op.slot;
     if ((kind->fields & SLOT) != 0) generator->last.slot = op.slot;
     if ((kind->fields & NAME) != 0) generator->last.name = op.name;
@@ -229,6 +230,12 @@ static struct op next_op(struct generator *generator)
 static size_t begin(struct generator *generator, struct op *ops, size_t count)
 {
     size_t made = 0;
+    // Before there is a window: a mask saved here has the two signals as the kernel had them.
+    if ((generator->modes & MODE_JUMPS) != 0 && made < count) {
+        struct op mark = {.kind = (uint8_t)kind_named("mark")};
+        mark.choice = choose_choice(generator, kind_of(&mark)->choices);
+        ops[made++] = mark;
+    }
     for (unsigned slot = 0; slot < SLOTS - 1 && made + 2 <= count; slot++) {
         struct op open = {.kind = (uint8_t)kind_named("open"), .slot = (uint8_t)slot, .choice = 1};
         open.name = (uint8_t)below(generator, NAMES);

@@ -6,6 +6,7 @@
 static const struct group *const groups[] = {
     &data_group, &descriptor_group, &name_group, &size_group, &map_group, &stdio_group, &lock_group, &process_group,
     &outside_group, &thread_group, &fork_group, &exec_group, &kill_group, &truncation_group, &fault_group,
+    &jump_group, &vector_group, &count_group, &handle_group, &runtime_group,
 };
 
 // Groups from this one on are modes, in the order of `enum mode`.
@@ -31,6 +32,12 @@ int kind_named(const char *name)
     for (int index = 0; (kind = kind_at((size_t)index)) != NULL; index++)
         if (strcmp(kind->name, name) == 0) return index;
     return -1;
+}
+
+bool kind_is(const struct kind *kind, const char *name)
+{
+    const char *own = strncmp(kind->name, "handle-", 7) == 0 ? kind->name + 7 : kind->name;
+    return strcmp(own, name) == 0;
 }
 
 unsigned kind_mode(size_t index)

@@ -19,7 +19,9 @@ static const char usage[] =
     "  --sequences N         sequences, each with the next seed and in a process of its own (default 1)\n"
     "  --seconds N           begin no further one after so long\n"
     "  --huge                files of several MiB that cross 2 MiB borders\n"
-    "  --modes LIST          of threads, fork, exec, kill, truncation, faults; or all (default none)\n"
+    "  --modes LIST          of threads, fork, exec, kill, truncation, faults, jumps, vectors, counts, handles,\n"
+    "                        runtime; or all (default none)\n"
+    "  --runtime DIR         the shim's runtime directory, for mode runtime: what is there is damaged\n"
     "  --times               also compare whether mtime and ctime move, to within a tick\n"
     "  --libc-reference      the reference side too goes through libc, not past it\n"
     "  --load FILE           run the sequence in FILE\n"
@@ -37,7 +39,7 @@ static const char usage[] =
 enum long_option {
     SERVED = 1000, REFERENCE, OUTSIDE_DIRECTORY, SEED, OPS, SEQUENCES, HUGE_FILES, TIMES, LIBC_REFERENCE, LOAD, SAVE,
     MINIMISE, NO_MINIMISE, TRIES, MINIMISE_SECONDS, TIMEOUT, PRINT, TRACE, QUIET, INTERNAL_RUN, INTERNAL_RESUME, HELP,
-    MODES, SECONDS,
+    MODES, SECONDS, RUNTIME,
 };
 
 static const struct option long_options[] = {
@@ -51,7 +53,7 @@ static const struct option long_options[] = {
     {"minimise-seconds", required_argument, NULL, MINIMISE_SECONDS}, {"timeout", required_argument, NULL, TIMEOUT},
     {"print", no_argument, NULL, PRINT}, {"trace", no_argument, NULL, TRACE}, {"quiet", no_argument, NULL, QUIET},
     {"internal-resume", required_argument, NULL, INTERNAL_RESUME}, {"modes", required_argument, NULL, MODES},
-    {"seconds", required_argument, NULL, SECONDS},
+    {"seconds", required_argument, NULL, SECONDS}, {"runtime", required_argument, NULL, RUNTIME},
     {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
 };
 
@@ -101,6 +103,7 @@ static void set_option(struct options *options, int option, const char *argument
     case SEQUENCES: options->sequences = (size_t)number(argument); break;
     case HUGE_FILES: options->huge = true; break;
     case TIMES: options->times = true; break;
+    case RUNTIME: options->runtime = argument; break;
     case SECONDS: options->seconds = (int)number(argument); break;
     case INTERNAL_RESUME: options->resume = (int)number(argument); break;
     case MODES:

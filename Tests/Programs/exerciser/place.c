@@ -101,7 +101,7 @@ static int64_t writes_at(const struct side *reference, const struct op *op, cons
     long flags = (kind->traits & BY_NAME) != 0 ? 0 : raw_calls.fcntl(0, side_fd(reference, op->slot), F_GETFL, 0);
     bool appends = flags >= 0 && (flags & O_APPEND) != 0;
     bool may_append = strcmp(kind->name, "out-append") == 0 || strcmp(kind->name, "pwritev2") == 0 ||
-                      strcmp(kind->name, "fallocate") == 0;
+                      kind_is(kind, "fallocate");
     if (strcmp(kind->name, "pwritev2") == 0 && place->value < 0)
         position = current_offset(side_fd(reference, op->slot));
     return (appends || may_append) && place->size > position ? place->size : position;

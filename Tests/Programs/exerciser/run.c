@@ -36,7 +36,7 @@ static bool step_outside(struct comparison *comparison, const struct op *op, con
 // holes before it; and space set aside is a hole until it is read through a mapping (docs/limitations.md).
 static void note_holes(struct side *side, const struct kind *kind, const struct place *place)
 {
-    bool allocates = strcmp(kind->name, "fallocate") == 0 && (place->value & FALLOC_FL_PUNCH_HOLE) == 0;
+    bool allocates = kind_is(kind, "fallocate") && (place->value & FALLOC_FL_PUNCH_HOLE) == 0;
     bool keeps = allocates && (place->value & FALLOC_FL_KEEP_SIZE) != 0;
     if (keeps || (kind->traits & UNSEEN) != 0) side->holes = side->seeks = false;
     if (allocates || strcmp(kind->name, "posix_fallocate") == 0) side->seeks = false;
@@ -155,6 +155,14 @@ int run_on(struct comparison *comparison)
     while (report->next < sequence->count) {
         report->step = report->next++;
         if (!step(comparison, &sequence->ops[report->step], comparison->options->trace)) return STATUS_DIFFERS;
+        if (home_wanted()) {
+            if (sigsetjmp(home_buffer, 1) == 0) home_made();
+        }
+        const char *wrong = home_go();
+        if (wrong != NULL) {
+            differs(comparison, "%s", wrong);
+            return STATUS_DIFFERS;
+        }
     }
     if (!finish(comparison)) return STATUS_DIFFERS;
     int other = actors_pick(0);

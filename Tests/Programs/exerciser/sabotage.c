@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct calls defective;
+static struct calls defective, defective_by_handle;
 const struct calls *real;
 
 // A byte beyond the first page of a long read comes out wrong.
@@ -169,10 +169,14 @@ static bool put(const struct defect *list, size_t count, const char *name)
         PUT(read);
         PUT(write);
         PUT(readv);
+        PUT(preadv);
+        PUT(pwritev);
         PUT(pread);
         PUT(pwrite);
         PUT(close);
         PUT(dup2);
+        if (wrong->by_handle != NULL) defective_by_handle.dup2 = wrong->by_handle->dup2;
+        defective.by_handle = &defective_by_handle;
         return true;
     }
     return false;
@@ -182,7 +186,9 @@ const struct calls *sabotage(const struct calls *calls, const char *name)
 {
     real = calls;
     defective = *calls;
-    return put(defects, sizeof defects / sizeof *defects, name) || put(mode_defects, mode_defect_count, name)
+    defective_by_handle = *calls->by_handle;
+    return put(defects, sizeof defects / sizeof *defects, name) || put(mode_defects, mode_defect_count, name) ||
+                   put(way_defects, way_defect_count, name)
                ? &defective
                : NULL;
 }
@@ -196,4 +202,5 @@ void sabotage_list(FILE *out)
 {
     list(out, defects, sizeof defects / sizeof *defects);
     list(out, mode_defects, mode_defect_count);
+    list(out, way_defects, way_defect_count);
 }

@@ -80,10 +80,11 @@ static bool fill_memory(int fd, const struct sequence *sequence)
 static pid_t child_start(const struct options *options, const struct places *places, int sequence, int report,
                          bool trace)
 {
-    char *arguments[20] = {"exerciser", "--internal-run", "--served", (char *)places->served, "--reference",
+    char *arguments[24] = {"exerciser", "--internal-run", "--served", (char *)places->served, "--reference",
                            (char *)places->reference};
     int count = 6;
     if (options->outside != NULL) arguments[count++] = "--outside", arguments[count++] = (char *)places->outside;
+    if (options->runtime != NULL) arguments[count++] = "--runtime", arguments[count++] = (char *)options->runtime;
     if (options->times) arguments[count++] = "--times";
     if (options->libc_reference) arguments[count++] = "--libc-reference";
     if (trace) arguments[count++] = "--trace";
@@ -194,6 +195,8 @@ bool supervise_once(const struct options *options, const struct sequence *sequen
                 strerror(errno));
         exit(STATUS_USAGE);
     }
+    // Every third sequence begins with what the one before has left there.
+    if (options->runtime != NULL && sequence->seed % 3 != 0) runtime_clear(options->runtime);
     view->supervisor = getpid();
     fflush(stdout);
     pid_t pid = child_start(options, &places, text, shared, trace);
@@ -245,7 +248,8 @@ static void print_difference(const struct sequence *sequence, const struct repor
 
 static void print_replay(const struct options *options, const char *file)
 {
-    static const char *const names[] = {"LD_PRELOAD", "PMEMSHIM_MOUNTS", "PMEMSHIM_MAP_AFTER", "EXERCISER_SABOTAGE"};
+    static const char *const names[] = {"LD_PRELOAD", "PMEMSHIM_MOUNTS", "PMEMSHIM_MAP_AFTER", "PMEMSHIM_RUNTIME_DIR",
+                                        "EXERCISER_SABOTAGE"};
     char self[1024];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length < 0 ? 0 : length] = '\0';
@@ -254,6 +258,7 @@ static void print_replay(const struct options *options, const char *file)
         if (getenv(names[index]) != NULL) printf(" %s=%s", names[index], getenv(names[index]));
     printf(" %s --load %s --trace --served %s --reference %s", self, file, options->served, options->reference);
     if (options->outside != NULL) printf(" --outside %s", options->outside);
+    if (options->runtime != NULL) printf(" --runtime %s", options->runtime);
     if (options->times) printf(" --times");
     if (options->libc_reference) printf(" --libc-reference");
     printf("\n");
