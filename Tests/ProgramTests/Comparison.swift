@@ -5,7 +5,9 @@ import Testing
 extension Script {
     /// Runs it without the shim and under it, from the same path, so that nothing that depends on a path's name differs:
     /// the first tree is moved aside and compared with the second.
-    func compare(on kind: ScratchMount.Kind, mapAfter: Int?) throws {
+    /// - Returns: the run under the shim.
+    @discardableResult
+    func compare(on kind: ScratchMount.Kind, mapAfter: Int?) throws -> Run {
         let mount = try ScratchMount(kind, mebibytes: 512)
         defer { mount.close() }
         let native = try run(on: mount, preload: false, mapAfter: nil)
@@ -27,6 +29,7 @@ extension Script {
             // Otherwise this would have compared the kernel with itself.
             #expect(reads > 0)
         }
+        return served
     }
 
     private func run(on mount: ScratchMount, preload: Bool, mapAfter: Int?) throws -> Run {

@@ -41,7 +41,9 @@ import Testing
 
     @Test("valgrind reports of SQLite what it reports without the shim", arguments: ["memcheck", "helgrind"])
     func valgrind(tool: String) throws {
-        try Script.valgrind(tool).compare(on: .tmpfs, mapAfter: 0)
+        let served = try Script.valgrind(tool).compare(on: .tmpfs, mapAfter: 0)
+        // It takes five lines for each system call that it does not know: the library asks once whether there is one.
+        #expect(served.stderr.matches(of: #/unhandled amd64-linux syscall/#).count <= 1)
     }
 
     @Test(
