@@ -9,6 +9,8 @@ let strictC: [CSetting] = [
     .define("_GNU_SOURCE"),
     .unsafeFlags([
         "-Wall", "-Wextra", "-Werror", "-std=gnu11",
+        // valgrind (3.19, Debian 12) gives every program up at the debug information of two compilers in DWARF 5.
+        "-gdwarf-4",
         // One load from the thread pointer; a dynamic model would call __tls_get_addr, which may allocate.
         "-ftls-model=initial-exec",
         // Nothing leaves the .so but what the version script names.
@@ -58,6 +60,9 @@ let package = Package(
                 // throw, be cancelled, or walk the stack, and has to get through these frames.
                 .unsafeFlags([
                     "-wmo", "-Xllvm", "-force-remove-attribute=nounwind", "-Xllvm", "-disable-nounwind-inference",
+                    // As that of the C parts, above; and no references to the compiler's module cache, each of which gdb
+                    // says it cannot find.
+                    "-dwarf-version=4", "-Xfrontend", "-no-clang-module-breadcrumbs",
                 ]),
             ]),
         // The C face: one file per family of libc entry points.

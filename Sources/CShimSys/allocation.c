@@ -3,6 +3,7 @@
 #include "ps_scratch.h"
 #include "ps_sys.h"
 
+#include <errno.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <sys/syscall.h>
@@ -19,12 +20,20 @@ struct cachestat {
     uint64_t cached, dirty, writeback, evicted, recently_evicted;
 };
 
+// The kernel has no cachestat, or valgrind, which says so in five lines each time, or a filter: asked once, not with
+// every call that wants to know.
+static bool has_no_cachestat;
+
 // How many of the pages have memory or swap of the file's; negative: the kernel does not tell.
 static int64_t allocated(int fd, uint64_t first, uint64_t count)
 {
+    if (__atomic_load_n(&has_no_cachestat, __ATOMIC_RELAXED))
+        return -ENOSYS;
     struct cachestat_range range = {first << 12, count << 12};
     struct cachestat found;
     long r = ps_sys_call4(SYS_cachestat, fd, (long)&range, (long)&found, 0);
+    if (r == -ENOSYS)
+        __atomic_store_n(&has_no_cachestat, true, __ATOMIC_RELAXED);
     // On tmpfs what is evicted has gone to swap, and stays the file's.
     return r < 0 ? r : (int64_t)(found.cached + found.evicted);
 }

@@ -22,16 +22,17 @@
      | 0x800 /* SA_EXPOSE_TAGBITS */ | KERNEL_SA_RESTORER)
 
 // Where a handler returns to. No unwind information, and these very bytes: unwinders (libgcc, gdb) know a signal frame
-// by them, and cancellation and exceptions may have to pass through one.
-void ps_signals_restorer(void) __attribute__((visibility("hidden")));
+// by them, and cancellation and exceptions may have to pass through one. gdb looks at the bytes only where the symbol
+// is glibc's, or none.
+void ps_signals_restorer(void) __asm__("__restore_rt") __attribute__((visibility("hidden")));
 __asm__(".text\n"
         "\tnop\n"
-        "\t.hidden ps_signals_restorer\n"
-        "\t.type ps_signals_restorer, @function\n"
-        "ps_signals_restorer:\n"
+        "\t.hidden __restore_rt\n"
+        "\t.type __restore_rt, @function\n"
+        "__restore_rt:\n"
         "\t.byte 0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00\n" // movq $15, %rax: rt_sigreturn
         "\t.byte 0x0f, 0x05\n"                               // syscall
-        "\t.size ps_signals_restorer, . - ps_signals_restorer\n");
+        "\t.size __restore_rt, . - __restore_rt\n");
 
 enum { NOT_INSTALLED, INSTALLING, INSTALLED };
 int ps_signals_state;

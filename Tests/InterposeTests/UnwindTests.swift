@@ -8,7 +8,8 @@ struct UnwindTests {
     @Test("every function has its entry in .eh_frame, which is there without debug information too")
     func everyFunctionHasUnwindInformation() throws {
         let library = try Shim.library
-        let frames = try LibrarySymbols.output("/usr/bin/readelf", ["--debug-dump=frames", library])
+        // Of this file, not of its debug information, in which the section is empty.
+        let frames = try LibrarySymbols.output("/usr/bin/readelf", ["--debug-dump=frames,no-follow-links", library])
         let section = try #require(
             frames.components(separatedBy: "Contents of the ").first { $0.hasPrefix(".eh_frame section") })
         let covered = section.split(separator: "\n").compactMap { line -> Range<UInt64>? in
@@ -21,7 +22,7 @@ struct UnwindTests {
             .map { $0.split(separator: " ") }.filter { $0.count == 4 && ["t", "T"].contains($0[2]) }
         let bare = functions.filter { words in
             // Known by its bytes, as unwinders expect of it.
-            guard words[3] != "ps_signals_restorer", let address = UInt64(words[0], radix: 16) else { return false }
+            guard words[3] != "__restore_rt", let address = UInt64(words[0], radix: 16) else { return false }
             return !covered.contains { $0.contains(address) }
         }
         #expect(bare.map { $0[3] } == [])

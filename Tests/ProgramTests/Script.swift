@@ -39,13 +39,20 @@ struct Script: Sendable, CustomTestStringConvertible {
     var name: String
     var interpreter: String
     var arguments: [String]
+    var stdin: [UInt8] = []
+    /// Whether any call of it can be served.
+    var isServed = true
+    /// Prints what went wrong, if anything did, and then fails without the shim as well.
+    var mustSucceed = false
+    /// What of its standard error counts.
+    var filter: @Sendable (String) -> String = { $0 }
 
     /// Reads files of more than one huge page: of smaller ones there, nothing can be served.
     var hasLargeFiles: Bool { ["java", "sort", "tar"].contains(name) }
 
     var testDescription: String { name }
 
-    private static let directory = "\(Shim.packageRoot)/Tests/ProgramTests/Programs"
+    static let directory = "\(Shim.packageRoot)/Tests/ProgramTests/Programs"
 
     /// The Swift program, compiled once.
     static func swift() throws -> Script {

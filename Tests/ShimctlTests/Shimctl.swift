@@ -36,14 +36,16 @@ final class Compiled: Sendable {
     let directory: String
     let path: String
 
-    /// - Parameter options: for gcc.
-    init(_ source: String, name: String = "program", _ options: [String] = []) throws {
+    /// - Parameter options: for the compiler.
+    init(
+        _ source: String, name: String = "program", _ options: [String] = [], compiler: String = "/usr/bin/gcc"
+    ) throws {
         let made = try spawn("/usr/bin/mktemp", ["-d", "/tmp/pmemshim-test.XXXXXX"])
         directory = String(made.stdout.prefix { $0 != "\n" })
         path = "\(directory)/\(name)"
-        let compiler = try spawn(
-            "/usr/bin/gcc", ["-D_GNU_SOURCE", "-x", "c", "-", "-o", path] + options, stdin: Array(source.utf8))
-        guard compiler.ending == .exited(0) else { throw SetupError("gcc: \(compiler.stderr)") }
+        let run = try spawn(
+            compiler, ["-D_GNU_SOURCE", "-x", "c", "-", "-o", path] + options, stdin: Array(source.utf8))
+        guard run.ending == .exited(0) else { throw SetupError("\(compiler): \(run.stderr)") }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
@@ -109,4 +111,12 @@ enum JSONValue: Decodable, Equatable {
     var number: UInt64? { if case .number(let value) = self { value } else { nil } }
     var text: String? { if case .string(let value) = self { value } else { nil } }
     var keys: Set<String> { if case .object(let members) = self { Set(members.keys) } else { [] } }
+}
+
+/// Where the shell would find a program.
+enum ProgramPath {
+    static func of(_ name: String) -> String? {
+        (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
 }

@@ -23,8 +23,9 @@ require_swift() {
     fi
 }
 
-# Builds the release .so and shimctl and exports where they are (no other PMEMSHIM_ names: shimctl refuses unknown ones). SwiftPM locks its directory, so that two scripts at
-# once wait for one another rather than build over one another.
+# Builds the release .so and shimctl, strips the .so, and exports where they are (no other PMEMSHIM_ names: shimctl
+# refuses unknown ones). SwiftPM locks its directory, so that two scripts at once wait for one another rather than build
+# over one another.
 build_release() {
     require_swift
     local product
@@ -37,11 +38,43 @@ build_release() {
 # The same without building.
 find_release() {
     BUILD=$(cd "$ROOT" && swift build -c release --show-bin-path)
-    PMEMSHIM_LIBRARY=$BUILD/libpmemshim.so
+    [[ -f $BUILD/libpmemshim.so ]] || die "there is no $BUILD/libpmemshim.so"
+    strip_library "$BUILD/libpmemshim.so" "$BUILD/stripped"
+    PMEMSHIM_LIBRARY=$BUILD/stripped/libpmemshim.so
     SHIMCTL=$BUILD/shimctl
-    [[ -f $PMEMSHIM_LIBRARY ]] || die "there is no $PMEMSHIM_LIBRARY"
     [[ -x $SHIMCTL ]] || die "there is no $SHIMCTL"
     export BUILD PMEMSHIM_LIBRARY SHIMCTL
+}
+
+# strip_library FILE DIRECTORY: FILE as it is shipped, in a directory of its own, since SwiftPM links again whatever has
+# been changed in its own: without debug information, which lies beside it as FILE.debug and is found by gdb through the
+# name and checksum that the library holds. Symbols stay: backtraces, perf and the symbol test read them. Programs may have the old file mapped, and another script may be doing the same:
+# both files are put in place by rename, the debug information first. A library whose debug information is another one's
+# for that moment has none, for the checksum is wrong.
+strip_library() {
+    local file=$1 directory=$2 name work
+    name=$(basename "$file")
+    # Made from this very file if it bears its time: the copy is given it, and a file that is linked again has a new one.
+    if [[ -f $directory/$name && -f $directory/$name.debug &&
+        ! $directory/$name -nt $file && ! $directory/$name -ot $file ]]; then
+        return
+    fi
+    mkdir -p "$directory"
+    work=$(mktemp -d "$directory/.new.XXXXXX")
+    if ! {
+        # A copy first: the linker may be at work again.
+        cp --preserve=mode,timestamps "$file" "$work/linked" &&
+            # gold joins the indices of all compile units into one that gdb cannot read, and says so each time.
+            objcopy --only-keep-debug --remove-section=.debug_names "$work/linked" "$work/$name.debug" &&
+            chmod a-x "$work/$name.debug" &&
+            (cd "$work" && objcopy --strip-debug --add-gnu-debuglink="$name.debug" linked "$name") &&
+            touch --reference="$work/linked" "$work/$name" &&
+            mv "$work/$name.debug" "$directory/" && mv "$work/$name" "$directory/"
+    }; then
+        rm -rf "$work"
+        die "$file cannot be stripped"
+    fi
+    rm -r "$work"
 }
 
 file_system_of() { stat --file-system --format=%T "$1"; }

@@ -19,6 +19,25 @@ extension CheckReport {
             let numbersUnknown: Int
         }
 
+        struct Sanitizer: Encodable {
+            let name: String
+            /// Null: linked into the program.
+            let runtime: String?
+
+            private enum CodingKeys: CodingKey { case name, runtime }
+
+            func encode(to encoder: any Encoder) throws {
+                var container = encoder.container(keyedBy: CodingKeys.self)
+                try container.encode(name, forKey: .name)
+                try container.encode(runtime, forKey: .runtime)
+            }
+        }
+
+        struct ForeignFunctions: Encodable {
+            let interface: String
+            let path: String
+        }
+
         let schema = "pmemshim.check/1"
         let asked: String
         let program: String
@@ -37,6 +56,9 @@ extension CheckReport {
         let usesSyscallFunction: Bool
         let usesDlopen: Bool
         let rawSyscalls: [RawSystemCalls]
+        /// None or one.
+        let sanitizers: [Sanitizer]
+        let foreignFunctions: [ForeignFunctions]
     }
 
     var document: Document {
@@ -74,6 +96,12 @@ extension CheckReport {
                     object: item.object, count: item.calls.count,
                     fileCalls: item.calls.numbers.keys.compactMap(SystemCallNames.fileCall).sorted(),
                     numbersUnknown: item.calls.unknown)
+            },
+            sanitizers: judgement.sanitizer.map {
+                [Document.Sanitizer(name: $0.name, runtime: $0.library?.string.printable)]
+            } ?? [],
+            foreignFunctions: judgement.foreignFunctions.map {
+                Document.ForeignFunctions(interface: $0.interface, path: $0.path.string.printable)
             })
     }
 }

@@ -22,7 +22,7 @@ extension ElfImage {
                 result.exports.insert(name)
             }
         }
-        if let data = symbolSection() {
+        if let (data, _) = section(ofType: SHT_DYNSYM) {
             forEachSymbol(in: data, add)
         } else if let data = symbolsUsedByRelocations(dynamic) {
             forEachSymbol(in: data, add)
@@ -39,12 +39,29 @@ extension ElfImage {
         }
     }
 
-    private func symbolSection() -> UnsafeMutablePointer<Elf_Data>? {
+    /// Those of `names` that the program defines for itself, exported or not, as far as it is not stripped.
+    func ownNames(among names: Set<String>) -> Set<String> {
+        guard let (data, link) = section(ofType: SHT_SYMTAB), let section = elf_getscn(elf, link),
+            let text = elf_getdata(section, nil), let start = text.pointee.d_buf
+        else { return [] }
+        let strings = Strings(bytes: UnsafeRawBufferPointer(start: start, count: text.pointee.d_size))
+        var result: Set<String> = []
+        forEachSymbol(in: data) { symbol in
+            guard symbol.st_name != 0, symbol.st_shndx != UInt16(SHN_UNDEF),
+                let name = strings.text(at: UInt64(symbol.st_name)), names.contains(name)
+            else { return }
+            result.insert(name)
+        }
+        return result
+    }
+
+    /// What the first section of the type holds, and the number of the section with its strings.
+    private func section(ofType type: Int32) -> (data: UnsafeMutablePointer<Elf_Data>, link: Int)? {
         var section = elf_nextscn(elf, nil)
         while let current = section {
             var header = GElf_Shdr()
-            if gelf_getshdr(current, &header) != nil, header.sh_type == UInt32(SHT_DYNSYM) {
-                return elf_getdata(current, nil)
+            if gelf_getshdr(current, &header) != nil, header.sh_type == UInt32(type) {
+                return elf_getdata(current, nil).map { ($0, Int(header.sh_link)) }
             }
             section = elf_nextscn(elf, current)
         }

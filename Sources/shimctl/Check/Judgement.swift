@@ -25,6 +25,10 @@ struct Judgement {
     private(set) var imports: [Import] = []
     /// Objects other than libc with `syscall` instructions.
     private(set) var rawSystemCalls: [(object: String, calls: RawSystemCalls)] = []
+    /// The sanitizer that the program is built with.
+    private(set) var sanitizer: SanitizerRuntime?
+    /// Ways to call libc's functions by their names.
+    private(set) var foreignFunctions: [ForeignFunctions.Way] = []
     /// Reasons why the program is not served; none if it is.
     private(set) var obstacles: [String] = []
     /// What limits the service, or this judgement.
@@ -102,24 +106,37 @@ struct Judgement {
             if closure.missing.isEmpty { obstacles.append("it does not use glibc (libc.so.6)") }
         }
         var importers: [String: [String]] = [:]
+        sanitizer = SanitizerRuntime.shared(in: closure)
         for object in closure.objects where !object.isLibc {
             let symbols = object.image.readSymbols(object.dynamic)
             for name in symbols.imports { importers[name, default: []].append(object.name.printable) }
             var calls = RawSystemCalls()
             for code in object.image.instructions { calls.scan(code) }
             if calls.count > 0 { rawSystemCalls.append((object.name.printable, calls)) }
-            if object.loader == nil { noteOwnDefinitions(symbols.exports) }
+            if object.loader == nil {
+                noteOwnDefinitions(symbols.exports)
+            }
         }
         imports = importers.compactMap { name, objects in
             EntryPoints.treatment(of: name).map { Import(name: name, treatment: $0, importedBy: objects) }
         }.sorted { $0.name < $1.name }
 
-        if !imports.contains(where: { EntryPoints.entries[$0.name]?.treatment == "SERVE" }), obstacles.isEmpty {
+        // A sanitizer that is part of the program takes read and the like from libc by their names.
+        let isHandedOn = sanitizer.map { $0.library == nil } ?? false
+        if !imports.contains(where: { EntryPoints.entries[$0.name]?.treatment == "SERVE" }), obstacles.isEmpty,
+            !isHandedOn
+        {
             obstacles.append(
                 "neither it nor its libraries call read, write or their kin: streams (FILE *) do that in libc")
         }
+        if let sanitizer { remarks.append(sanitizer.remark) }
+        let foreign = ForeignFunctions(of: program.image, in: closure)
+        foreignFunctions = foreign.ways
+        if let remark = foreign.remark { remarks.append(remark) }
         if importers["dlopen"] != nil || importers["dlmopen"] != nil {
-            remarks.append("it can load further libraries with dlopen, which are not seen here")
+            remarks.append(
+                "it can load further libraries with dlopen, which are not seen here"
+                    + (foreignFunctions.isEmpty ? ", libffi and JNA among them" : ""))
         }
         if let users = importers["syscall"] {
             remarks.append(
@@ -131,7 +148,10 @@ struct Judgement {
     /// The program's own definitions come before those of a preload.
     private mutating func noteOwnDefinitions(_ exports: Set<String>) {
         let own = exports.filter { EntryPoints.entries[$0] != nil }.sorted()
-        if kind == .dynamic, !own.isEmpty {
+        guard kind == .dynamic, !own.isEmpty else { return }
+        // A sanitizer's definitions are no end, but a step on the way.
+        if sanitizer == nil { sanitizer = SanitizerRuntime.linkedIn(program.image, exporting: exports) }
+        if sanitizer == nil {
             remarks.append("it defines \(own.joined(separator: ", ")) itself: calls of these never reach the shim")
         }
     }

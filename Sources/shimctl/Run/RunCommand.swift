@@ -12,8 +12,11 @@ struct RunCommand: ParsableCommand {
             Sets LD_PRELOAD (keeping what is in it) and PMEMSHIM_MOUNTS, checks every PMEMSHIM_* variable, and then \
             becomes the program: process id, signals and exit status are the program's own.
 
-            Mounts with the dax option and those of attached devices are served without being named. A plain file system is served only where \
-            asked for, as DIR:pagecache.
+            Mounts with the dax option and those of attached devices are served without being named. A plain file \
+            system is served only where asked for, as DIR:pagecache.
+
+            The shared runtime of AddressSanitizer or ThreadSanitizer, where the program is built with one, is put \
+            first in LD_PRELOAD: it has to stand before the shim.
 
             EXAMPLES
               shimctl run --mount /dev/shm/data -- sqlite3 /dev/shm/data/a.db
@@ -60,7 +63,8 @@ struct RunCommand: ParsableCommand {
             let library = try ShimLibrary.found()
             let environment = try ShimEnvironment(inherited: inherited, mountArguments: mount, logArgument: log)
             for change in environment.changes { try Self.set(change.name.rawValue, to: change.value) }
-            try Self.set("LD_PRELOAD", to: library.added(to: inherited["LD_PRELOAD"]))
+            let preload = library.added(to: inherited["LD_PRELOAD"], after: try sanitizerRuntime())
+            try Self.set("LD_PRELOAD", to: preload)
             if environment.servesNothing {
                 Output.warn(
                     "shimctl run: warning: no directory is served: no --mount, no PMEMSHIM_MOUNTS, no mount with"
@@ -68,6 +72,19 @@ struct RunCommand: ParsableCommand {
             }
             try execute(command.count - (command.first == "--" ? 1 : 0))
         }
+    }
+
+    /// The library that must come first of all, if the program is built with a sanitizer.
+    private func sanitizerRuntime() throws -> FilePath? {
+        let program = command.first == "--" ? command[1] : command[0]
+        guard let library = SanitizerRuntime.needed(by: program)?.library else { return nil }
+        guard !library.string.contains(where: { $0 == ":" || $0.isWhitespace }) else {
+            throw Complaint(
+                .unavailable,
+                "\"\(library.string.printable)\", which has to be preloaded for \(program.printable): ld.so takes spaces"
+                    + " and colons in LD_PRELOAD as separators; move the library")
+        }
+        return library
     }
 
     private static func set(_ name: String, to value: String?) throws {

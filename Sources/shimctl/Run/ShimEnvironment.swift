@@ -11,6 +11,7 @@ struct ShimEnvironment {
         case disable = "PMEMSHIM_DISABLE"
         case mapAfter = "PMEMSHIM_MAP_AFTER"
         case paranoid = "PMEMSHIM_PARANOID"
+        case exclusive = "PMEMSHIM_EXCLUSIVE"
         case runtimeDirectory = "PMEMSHIM_RUNTIME_DIR"
         /// Read by shimctl only.
         case library = "PMEMSHIM_LIBRARY"
@@ -56,6 +57,7 @@ struct ShimEnvironment {
         }
         isDisabled = try Self.flag(.disable, values)
         _ = try Self.flag(.paranoid, values)
+        _ = try Self.flag(.exclusive, values)
         if let value = values[.mapAfter] {
             guard value.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
                 let calls = UInt32(value), calls <= Limit.mapAfter

@@ -57,9 +57,10 @@ struct ShimLibrary {
         }
     }
 
-    /// `inherited`, a value of LD_PRELOAD, with this library in it. Earlier preloads keep their places before it (a
-    /// sanitizer's runtime must come first); another copy of the shim is replaced, for two would serve twice.
-    func added(to inherited: String?) -> String {
+    /// `inherited`, a value of LD_PRELOAD, with this library in it. Earlier preloads keep their places before it;
+    /// another copy of the shim is replaced, for two would serve twice.
+    /// - Parameter sanitizer: the library of a sanitizer's runtime, which comes before all else.
+    func added(to inherited: String?, after sanitizer: FilePath? = nil) -> String {
         var items = (inherited ?? "").split(whereSeparator: { $0 == ":" || $0 == " " }).map(String.init)
         let isShim = { (item: String) in
             item == path.string || FilePath(item).lastComponent?.string == Self.fileName
@@ -67,6 +68,11 @@ struct ShimLibrary {
         let place = items.firstIndex(where: isShim) ?? items.count
         items.removeAll(where: isShim)
         items.insert(path.string, at: place)
+        if let sanitizer {
+            // ld.so takes the same library by another name for the same, but only the first place counts.
+            items.removeAll { $0 == sanitizer.string || $0 == sanitizer.lastComponent?.string }
+            items.insert(sanitizer.string, at: 0)
+        }
         return items.joined(separator: ":")
     }
 }
