@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// The mount a directory is on, from /proc/self/mountinfo (proc_pid_mountinfo(5)).
