@@ -29,6 +29,15 @@ let strictSwift: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 /// pointer in a function that seems to call nothing.
 let noRedZone: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-mno-red-zone"])]
 
+/// shimctl runs on servers without a Swift toolchain: all of Swift is in it, and of other libraries it needs libc6's,
+/// libelf and libblkid. No `import Foundation` there, only FoundationEssentials: Foundation needs ICU, which is 44 MB.
+let staticSwift: [SwiftSetting] = [.unsafeFlags(["-static-stdlib"])]
+let staticRuntime: [LinkerSetting] = [
+    .unsafeFlags([
+        "-static-stdlib", "-Xclang-linker", "-static-libgcc", "-L\(Context.packageDirectory)/Sources/shimctl/Link",
+    ])
+]
+
 let package = Package(
     name: "pmemshim",
     products: [
@@ -38,7 +47,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-        .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
     ],
     targets: [
         // The ground: raw system calls, guarded copy, signal handler, thread state, shared layouts.
@@ -92,9 +100,9 @@ let package = Package(
                 "PmemShim", "CShimSys", "CElf", "CBlock",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "TextTable", package: "TextTable"),
             ],
-            swiftSettings: strictSwift),
+            exclude: ["Link"],
+            swiftSettings: strictSwift + staticSwift, linkerSettings: staticRuntime),
         // Scratch mounts, programs and runs with and without the preload, for every suite that spawns.
         .target(
             name: "TestSupport",

@@ -9,3 +9,6 @@
 static inline unsigned cblock_major(dev_t device) { return gnu_dev_major(device); }
 static inline unsigned cblock_minor(dev_t device) { return gnu_dev_minor(device); }
 static inline dev_t cblock_device(unsigned major, unsigned minor) { return gnu_dev_makedev(major, minor); }
+
+// Of glibc's headers for programs that define _GNU_SOURCE, which the Glibc module does not.
+enum { CBLOCK_SEEK_DATA = 3, CBLOCK_SEEK_HOLE = 4, CBLOCK_F_SETLEASE = 1024 };

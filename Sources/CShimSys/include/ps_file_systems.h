@@ -79,18 +79,15 @@ struct ps_never_served {
     const char *_Nonnull type;
     const char *_Nonnull why;
 };
-// Row `index` of the list; false behind the last.
-static inline bool ps_never_served_row(size_t index, struct ps_never_served *_Nonnull row)
+// Row `index` of the list; NULL behind the last.
+static inline const struct ps_never_served *_Nullable ps_never_served_row(size_t index)
 {
     static const struct ps_never_served rows[] = {
 #define ROW(number, type, why) {number, type, why},
         PS_NEVER_SERVED(ROW)
 #undef ROW
     };
-    if (index >= sizeof rows / sizeof *rows)
-        return false;
-    *row = rows[index];
-    return true;
+    return index < sizeof rows / sizeof *rows ? &rows[index] : NULL;
 }
 
 #endif

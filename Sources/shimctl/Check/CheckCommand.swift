@@ -34,6 +34,9 @@ struct CheckCommand: ParsableCommand {
             let report = CheckReport(judgement: judgement)
             if json { try Output.json(report.document) } else { try Output.line(report.text) }
             isServed = judgement.isServed
+            for problem in StatsAdvice.problems {
+                Output.warn("shimctl check: warning: \(problem): shimctl run would refuse it, the shim leaves it out")
+            }
         }
         if !isServed { throw ExitCode(1) }
     }

@@ -1,5 +1,6 @@
 import CElf
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// An ELF file, read with libelf. Its content is not trusted: everything is found by way of the program headers (which

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// A program and all libraries that ld.so loads with it.
@@ -96,8 +97,7 @@ struct LibraryClosure {
             "ORIGIN": path.removingLastComponent().string, "LIB": "lib/x86_64-linux-gnu", "PLATFORM": "x86_64",
         ]
         return values.reduce(text) { text, token in
-            text.replacingOccurrences(of: "${\(token.key)}", with: token.value)
-                .replacingOccurrences(of: "$\(token.key)", with: token.value)
+            text.replacing("${\(token.key)}", with: token.value).replacing("$\(token.key)", with: token.value)
         }
     }
 

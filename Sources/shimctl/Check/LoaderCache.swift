@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// /etc/ld.so.cache, in the format of glibc 2.2 and later (sysdeps/generic/dl-cache.h: struct cache_file_new).
 struct LoaderCache {
@@ -13,7 +14,7 @@ struct LoaderCache {
     init(_ data: Data) {
         let magic = Data("glibc-ld.so.cache1.1".utf8)
         // A file that older loaders can read as well has theirs first, and this one behind it.
-        guard let start = data.range(of: magic)?.lowerBound else { return }
+        guard let start = data.firstRange(of: magic)?.lowerBound else { return }
         let bytes = [UInt8](data[start...])
         let entrySize = 24
         let headerSize = 48

@@ -1,5 +1,6 @@
 import CElf
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// What makes the kernel start a program in secure-execution mode, where ld.so ignores LD_PRELOAD with a slash in it

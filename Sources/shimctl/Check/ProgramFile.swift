@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// The ELF file that runs when a program is started: the program itself, or what interprets it.
@@ -75,7 +76,7 @@ struct ProgramFile {
         }
         return (
             FilePath(String(program)),
-            words.count > 1 ? words[1].trimmingCharacters(in: .whitespaces) : ""
+            words.count > 1 ? words[1].trimmed : ""
         )
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import PmemShim
 import SystemPackage
 
@@ -51,7 +52,8 @@ struct AttachCommand: ParsableCommand {
 
     func run() throws {
         try Complaint.reported(by: "attach") {
-            let attachment = try attach()
+            let owners = try groupNumber()
+            let attachment = try AttachmentLock.held(.exclusive) { try attach(owners) }
             let data = DeviceNodes.data(attachment.name)
             try Output.line(
                 """
@@ -62,8 +64,8 @@ struct AttachCommand: ParsableCommand {
         }
     }
 
-    private func attach() throws -> Attachment {
-        let owners = try groupNumber()
+    /// With the lock.
+    private func attach(_ owners: gid_t) throws -> Attachment {
         let file = try DeviceFile.open(device, for: .change)
         defer { file.close() }
         let (superblock, pair) = try file.superblock()
@@ -73,8 +75,14 @@ struct AttachCommand: ParsableCommand {
                 "the two copies of the superblock are of different devices (\(pair.first.shortText),"
                     + " \(pair.second.shortText)): see shimctl create --recreate")
         }
+        try file.demandOwnBeginning(pair)
         if pair.agreement == .oneBroken {
             Output.warn("shimctl attach: one copy of the superblock was damaged, and is put back from the other")
+        }
+        if let twin = try Registry.all().first(where: { $0.isCurrent && $0.identifier == superblock.identifier }) {
+            Output.warn(
+                "shimctl attach: warning: \(twin.name.printable) has the same identifier: one of the two is a copy, and"
+                    + " file systems on them may be taken for one another")
         }
         let name = try freeName(for: file)
         let raised = superblock.raised
@@ -82,30 +90,32 @@ struct AttachCommand: ParsableCommand {
         return try makeDevices(of: file, raised, name, owners)
     }
 
-    /// Both block devices, their nodes and the registration, or nothing of all that.
+    /// Both block devices, the registration and the nodes, or nothing of all that. Registered before there are nodes: what
+    /// a kill leaves behind is then known, and detach takes it away.
     private func makeDevices(of file: DeviceFile, _ superblock: Superblock, _ name: String, _ owners: gid_t) throws
         -> Attachment
     {
         let geometry = superblock.geometry
         let label = superblock.identifier.description
-        var made: [any BlockSpace] = []
+        // What has been made here, and nothing else, is undone.
+        var undo: [() throws -> Void] = []
         do {
             let data = try BlockSpaces.make(
                 of: file, range: geometry.dataOffset..<geometry.dataOffset + geometry.dataSize, name: "\(label)-data")
-            made.append(data)
+            undo.append { try data.discard() }
             let pages = try BlockSpaces.make(
                 of: file, range: geometry.arrayOffset..<geometry.arrayOffset + geometry.arraySize,
                 name: "\(label)-pages")
-            made.append(pages)
-            try DeviceNodes.make(name, data: data.device, pages: pages.device, group: owners)
+            undo.append { try pages.discard() }
             let attachment = Attachment(
                 superblock: superblock, name: name, device: file.path, data: data.device, pages: pages.device,
                 pagesPath: DeviceNodes.pages(name))
             try Registry.add(attachment)
+            undo.append { try Registry.remove(data.device) }
+            try DeviceNodes.make(name, data: data.device, pages: pages.device, group: owners)
             return attachment
         } catch {
-            DeviceNodes.remove(name)
-            for space in made { _ = try? space.clear() }
+            for step in undo.reversed() { _ = try? step() }
             throw error
         }
     }
@@ -120,16 +130,19 @@ struct AttachCommand: ParsableCommand {
         return DeviceNodes.group(named: "pmemshim") ?? DeviceNodes.group(named: "disk") ?? 0
     }
 
-    /// Names that a device which is gone has left behind (its loop device was taken away by hand) are free.
+    /// Names that a device which is gone has left behind (its loop device was taken away by hand) are free, once what is
+    /// left of it has been let go.
     private func freeName(for file: DeviceFile) throws -> String {
         let wanted = name ?? DeviceNodes.name(for: file.path)
-        let holder = try Registry.all().first { $0.name == wanted }
-        if let holder, holder.isCurrent {
+        guard let holder = try Registry.all().first(where: { $0.name == wanted }) else {
+            DeviceNodes.sweep(wanted)
+            return wanted
+        }
+        guard !holder.isCurrent else {
             throw Complaint(
                 .failure, "\(DeviceNodes.data(wanted)) is \(holder.device.printable): choose another with --name")
         }
-        if let holder { try Registry.remove(holder.data) }
-        DeviceNodes.remove(wanted)
+        try Detachment(of: holder).carryOut()
         return wanted
     }
 }

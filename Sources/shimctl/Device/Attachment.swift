@@ -1,6 +1,7 @@
 import CBlock
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 import PmemShim
 import SystemPackage
 
@@ -17,6 +18,8 @@ struct Attachment {
     var dataSequence: UInt64
     var pagesSequence: UInt64
     var attached: UInt64
+    /// A detach could not write everything back, and said so.
+    var hasLostData = false
     var name: String
     /// The image or block device.
     var device: String
@@ -49,6 +52,7 @@ struct Attachment {
             store(data.minor, Layout.dataMinor)
             store(pages.major, Layout.pagesMajor)
             store(pages.minor, Layout.pagesMinor)
+            store(hasLostData ? Self.lostData : 0, Layout.flags)
             store(dataSequence, Layout.dataSequence)
             store(pagesSequence, Layout.pagesSequence)
             store(attached, Layout.attached)
@@ -80,6 +84,7 @@ struct Attachment {
         pageSize = number32(Layout.pageSize)
         data = DeviceNumber(major: number32(Layout.dataMajor), minor: number32(Layout.dataMinor))
         pages = DeviceNumber(major: number32(Layout.pagesMajor), minor: number32(Layout.pagesMinor))
+        hasLostData = number32(Layout.flags) & Self.lostData != 0
         dataSequence = number64(Layout.dataSequence)
         pagesSequence = number64(Layout.pagesSequence)
         attached = number64(Layout.attached)
@@ -106,6 +111,8 @@ struct Attachment {
         self.pagesPath = pagesPath
     }
 
+    private static let lostData: UInt32 = 1
+
     /// Offsets within `ps_attachment`.
     private enum Layout {
         static let size = MemoryLayout<ps_attachment>.size
@@ -120,6 +127,7 @@ struct Attachment {
         static let dataMinor = offset(\.data_minor)
         static let pagesMajor = offset(\.pages_major)
         static let pagesMinor = offset(\.pages_minor)
+        static let flags = offset(\.reserved)
         static let dataSequence = offset(\.data_sequence)
         static let pagesSequence = offset(\.pages_sequence)
         static let attached = offset(\.attached_ns)

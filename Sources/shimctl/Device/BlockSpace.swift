@@ -1,21 +1,33 @@
-import Foundation
+import FoundationEssentials
+import Glibc
+import SystemPackage
 
 /// A range of a device as a block device of its own.
 protocol BlockSpace {
     var device: DeviceNumber { get }
     var path: String { get }
-    /// Whether somebody has it mounted, or claims it otherwise.
-    var isInUse: Bool { get }
-    /// Flushes it and lets it go; false where somebody still has it open, and the kernel waits for the last of them.
-    func clear() throws -> Bool
+    /// Whether it shows a part of the file or block device with those facts.
+    func isBacked(by found: stat) -> Bool
+    /// Lets it go, and closes the claim. While somebody else has it open, the kernel waits for the last of them.
+    /// - Returns: whether it is gone.
+    func clear(_ claim: FileDescriptor) throws -> Bool
 }
 
 extension BlockSpace {
-    var isInUse: Bool {
-        let descriptor = open(path, O_RDONLY | O_EXCL | O_CLOEXEC)
-        guard descriptor >= 0 else { return errno == EBUSY }
-        _ = close(descriptor)
-        return false
+    /// Opened so that nobody can mount it, or claim it otherwise, until this is closed.
+    /// - Returns: nothing where somebody has done so already.
+    func claim() throws -> FileDescriptor? {
+        let descriptor = open(path, O_RDWR | O_EXCL | O_CLOEXEC)
+        if descriptor >= 0 { return FileDescriptor(rawValue: descriptor) }
+        if errno == EBUSY { return nil }
+        throw Complaint(.failure, "\(path): \(Errno(rawValue: errno))")
+    }
+
+    /// Claims, flushes and clears what an attach that failed has made.
+    func discard() throws {
+        guard let claim = try claim() else { throw Complaint(.failure, "\(path) is in use") }
+        _ = fsync(claim.rawValue)
+        _ = try clear(claim)
     }
 }
 
@@ -34,10 +46,10 @@ enum BlockSpaces {
         return LinearDevice(number: number)
     }
 
-    /// All that are made of `file`, whose superblock has that identifier.
-    static func all(of file: DeviceFile, identifier: String) throws -> [any BlockSpace] {
-        let linear = LinearDevice.all().filter { $0.name.contains(identifier) }
-        return try LoopDevice.all().filter { $0.isBacked(by: file) } + linear
+    /// All that are made of `file`.
+    static func all(of file: DeviceFile) throws -> [any BlockSpace] {
+        let spaces: [any BlockSpace] = try LoopDevice.all() + LinearDevice.all()
+        return spaces.filter { $0.isBacked(by: file.stat.rawValue) }
     }
 
     private static func isDAX(_ file: DeviceFile) -> Bool {

@@ -5,21 +5,24 @@ extension CreateCommand {
     func putBack() throws -> Superblock {
         let file = try DeviceFile.open(device, for: .change)
         defer { file.close() }
+        try file.demandAlone()
         let pair = try file.superblocks()
-        let superblock = try pair.superblock.map { try agreeing($0, pair) } ?? fromOptions(file, pair)
+        let superblock = try pair.superblock.map { try agreeing($0, pair, file) } ?? fromOptions(file, pair)
+        try file.reserve(Superblock.size, at: Superblock.offsets)
         try file.write(superblock)
         try tell(file, superblock)
         return superblock
     }
 
     /// The parameters of the copy that is left; options may repeat them.
-    private func agreeing(_ superblock: Superblock, _ pair: SuperblockPair) throws -> Superblock {
+    private func agreeing(_ superblock: Superblock, _ pair: SuperblockPair, _ file: DeviceFile) throws -> Superblock {
         if pair.agreement == .differ, !force {
             throw Complaint(
                 .failure,
                 "the two copies are of different devices (\(pair.first.shortText), \(pair.second.shortText)): --force takes"
                     + " the first")
         }
+        if !force { try file.demandOwnBeginning(pair) }
         func demand(_ option: String, _ given: String?, _ found: String) throws {
             guard let given, given != found else { return }
             throw Complaint(.failure, "\(option) is \(given), but the superblock says \(found)")
@@ -39,38 +42,44 @@ extension CreateCommand {
                 throw Complaint(.failure, "\(pair.complaint): not overwritten without --force")
             }
         }
-        if !force, let found = try DeviceContent(of: file).found() {
+        let evidence = RecreateEvidence(file, pair)
+        if !force, let found = try DeviceContent(of: file).foundBeforeArrays() ?? evidence.stranger() {
             throw Complaint(
                 .failure, "\"\(device.printable)\" holds \(found) and no superblock: not overwritten without --force")
         }
-        if let size, size.bytes > file.size {
+        guard let size, let pageSize else {
+            throw Complaint(
+                .failure,
+                "\"\(device.printable)\" has no superblock that is left: --size and --page-size are needed, as they were"
+                    + " given to create (it has \(file.size) bytes; without --page-size create takes 4096)"
+                    + (try evidence.hint()))
+        }
+        guard size.bytes <= file.size else {
             throw Complaint(
                 .failure,
                 "\"\(device.printable)\" has \(Figures.bytes(file.size)), less than --size \(size.description)")
         }
-        return try parameters(for: file, uuid: uuid.flatMap(Superblock.Identifier.init) ?? .random())
+        let superblock = try parameters(for: file, uuid: uuid.flatMap(Superblock.Identifier.init) ?? .random())
+        if !force, let objection = try evidence.objection(to: superblock.geometry) {
+            throw Complaint(
+                .failure,
+                "\"\(device.printable)\" does not look like a device of \(size.bytes) bytes with pages of"
+                    + " \(pageSize.bytes): \(objection): nothing written; --force takes your word for it")
+        }
+        return superblock
     }
 
     /// Where the data is supposed to be there should be something: with another page size it would lie elsewhere.
     private func tell(_ file: DeviceFile, _ superblock: Superblock) throws {
-        let geometry = superblock.geometry
-        if let found = try content(of: file, geometry) {
+        let evidence = RecreateEvidence(file, try file.superblocks())
+        if let found = try evidence.content(superblock.geometry) {
             try Output.line("data: \(found)")
             return
         }
         try Output.line("data: nothing that is known")
-        for other in DeviceGeometry.pageSizes where other != geometry.pageSize {
-            guard let elsewhere = DeviceGeometry(deviceSize: geometry.deviceSize, pageSize: other),
-                elsewhere.dataOffset != geometry.dataOffset, let found = try content(of: file, elsewhere)
-            else { continue }
-            Output.warn("shimctl create: with --page-size \(other) there would be \(found)")
+        for (other, found) in try evidence.others(than: superblock.geometry) {
+            Output.warn("shimctl create: with --page-size \(other.pageSize) there would be \(found)")
         }
-    }
-
-    private func content(of file: DeviceFile, _ geometry: DeviceGeometry) throws -> String? {
-        let end = geometry.dataOffset + geometry.dataSize
-        guard end <= file.size else { return nil }
-        return try DeviceContent(of: file).found(in: geometry.dataOffset..<end)
     }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import PmemShim
 import SystemPackage
 
@@ -12,11 +13,12 @@ struct CreateCommand: ParsableCommand {
             Writes the superblock and its copy; page arrays need no preparation, on a device of any size. An image file \
             that does not exist is made, sparse, with the size given. Then: attach, mkfs (any), mount.
 
-            Refused where the device holds a file system, a partition table or a superblock, unless --force is given; \
-            always while it is attached or in use.
+            Refused where the device holds anything (any byte that is not 0), unless --force is given; always while it \
+            is attached, or open for writing in another program.
 
-            --recreate writes the superblock again with the parameters of the copy that is left, or, where both are \
-            gone, those of the options (the same as were given to create), and touches no data.
+            --recreate writes both copies of the superblock again, and nothing else, with the parameters of the copy that \
+            is left. Where both are gone, --size and --page-size must be given as they were to create, and a file system \
+            has to be found where these say that the data begins, or a damaged copy has to say the same.
 
             EXAMPLES
               shimctl create /srv/pmem.img --size 64G
@@ -39,7 +41,7 @@ struct CreateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The device's identifier; by default a random one.", valueName: "uuid"))
     var uuid: String?
 
-    @Flag(help: "Whatever the device holds, it may go.")
+    @Flag(help: "Whatever the device holds, it may go; with --recreate: the parameters given are right.")
     var force = false
 
     @Flag(help: "Put the superblock back, and touch no data.")
@@ -63,47 +65,53 @@ struct CreateCommand: ParsableCommand {
     }
 
     private func make() throws -> Superblock {
-        let isNew = try makeImage()
+        let made = try size.flatMap { try DeviceFile.make(device, size: $0) }
+        let file = try made ?? existing()
+        defer { file.close() }
+        var hasGrown = false
         do {
-            let file = try DeviceFile.open(device, for: .change)
-            defer { file.close() }
-            if !isNew { try checkContent(of: file) }
+            if made == nil { try checkContent(of: file) }
             let extended = try extended(file)
+            hasGrown = extended.size > file.size
             let superblock = try parameters(for: extended, uuid: uuid.flatMap(Superblock.Identifier.init) ?? .random())
+            try extended.reserve(Superblock.size, at: Superblock.offsets)
             if force { try clean(extended) }
             try extended.write(superblock)
+            warnOfRoom(extended)
             return superblock
         } catch {
-            if isNew { _ = unlink(device) }
+            if made != nil {
+                file.unlinkUnlessReplaced()
+            } else if hasGrown {
+                _ = ftruncate(file.descriptor.rawValue, off_t(file.size))
+            }
             throw error
         }
     }
 
-    /// Makes the image file if there is nothing of that name.
-    private func makeImage() throws -> Bool {
-        // Also a dangling symbolic link is something.
+    private func existing() throws -> DeviceFile {
         var found = stat()
-        guard lstat(device, &found) != 0, errno == ENOENT else { return false }
-        guard let size else {
+        if size == nil, lstat(device, &found) != 0, errno == ENOENT {
             throw Complaint(.failure, "\"\(device.printable)\" does not exist; an image file is made with --size")
         }
-        let shown = "\"\(device.printable)\""
-        return try DeviceFile.complaining(shown) {
-            let file = try FileDescriptor.open(
-                FilePath(device), .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
-                permissions: .ownerReadWrite)
-            try file.closeAfter {
-                guard ftruncate(file.rawValue, off_t(size.bytes)) == 0 else {
-                    let reason = Errno(rawValue: errno)
-                    _ = unlink(device)
-                    throw Complaint(
-                        .failure, "\(shown): its file system does not take a file of \(size.description): \(reason)")
-                }
-            }
-            return true
+        let file = try DeviceFile.open(device, for: .change)
+        do {
+            try file.demandAlone()
+            return file
+        } catch {
+            file.close()
+            throw error
         }
     }
 
+    private func warnOfRoom(_ file: DeviceFile) {
+        guard file.missingRoom > 0 else { return }
+        Output.warn(
+            "shimctl create: \"\(device.printable)\" is sparse, and its file system has \(Figures.bytes(file.missingRoom))"
+                + " less than it may need: once that is full, what is written to the device is lost")
+    }
+
+    /// Nothing is overwritten unasked: neither what libraries know by name, nor what they do not.
     private func checkContent(of file: DeviceFile) throws {
         guard !force else { return }
         let pair = try file.superblocks()
@@ -119,8 +127,10 @@ struct CreateCommand: ParsableCommand {
                 "\"\(device.printable)\" has a damaged superblock (\(reason.description)): --recreate puts it back,"
                     + " --force makes a new device of it")
         }
-        if let found = try DeviceContent(of: file).found() {
-            throw Complaint(.failure, "\"\(device.printable)\" holds \(found): not overwritten without --force")
+        if let found = try file.occupant() {
+            throw Complaint(
+                .failure,
+                "\"\(device.printable)\" holds \(found): not overwritten without --force, which gives all of it up")
         }
     }
 

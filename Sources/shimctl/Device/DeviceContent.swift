@@ -1,5 +1,6 @@
 import CBlock
-import Foundation
+import CShimSys
+import Glibc
 import SystemPackage
 
 /// What stands on a device, as libblkid knows it: file systems, RAID members, swap, partition tables.
@@ -14,11 +15,22 @@ struct DeviceContent {
         let probe = try makeProbe(range)
         defer { blkid_free_probe(probe) }
         switch blkid_do_safeprobe(probe) {
-        case 0: return value("TYPE", probe) ?? value("PTTYPE", probe).map { "a \($0) partition table" } ?? "something"
+        case 0: return name(probe)
         case 1: return nil
         case -2: return "more than one file system"
         default: throw Complaint(.failure, "\(device.path.string.printable): libblkid cannot read it")
         }
+    }
+
+    /// The same, if it is known by what stands in the first 2 MiB, which hold nothing but superblocks on a device of ours.
+    func foundBeforeArrays() throws -> String? {
+        let probe = try makeProbe(nil)
+        defer { blkid_free_probe(probe) }
+        let result = blkid_do_safeprobe(probe)
+        guard result == 0 else { return result == -2 ? "more than one file system" : nil }
+        let place = (value("SBMAGIC_OFFSET", probe) ?? value("PTMAGIC_OFFSET", probe)).flatMap(UInt64.init)
+        guard let place, place < UInt64(PS_DEVICE_ARRAY_OFFSET) else { return nil }
+        return name(probe)
     }
 
     /// Takes away the signatures libblkid finds outside the superblocks, as wipefs(8) does; how many there were.
@@ -34,6 +46,10 @@ struct DeviceContent {
             wiped += 1
         }
         return wiped
+    }
+
+    private func name(_ probe: blkid_probe) -> String {
+        value("TYPE", probe) ?? value("PTTYPE", probe).map { "a \($0) partition table" } ?? "something"
     }
 
     private func makeProbe(_ range: Range<UInt64>?) throws -> blkid_probe {

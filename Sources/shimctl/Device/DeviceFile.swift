@@ -1,5 +1,5 @@
 import CBlock
-import Foundation
+import Glibc
 import PmemShim
 import SystemPackage
 
@@ -83,6 +83,17 @@ struct DeviceFile {
         }
     }
 
+    /// An image file that has just been made, and that nobody else knows yet.
+    init(new descriptor: FileDescriptor, named name: String) throws {
+        let shown = "\"\(name.printable)\""
+        guard let resolved = realpath(name, nil) else {
+            throw Complaint(.failure, "\(shown): \(Errno(rawValue: errno))")
+        }
+        defer { free(resolved) }
+        try self.init(path: FilePath(platformString: resolved), descriptor: descriptor, claim: nil, shown: shown)
+        try lock(shown)
+    }
+
     private init(path: FilePath, descriptor: FileDescriptor, claim: Claim?, shown: String) throws {
         self.path = path
         self.descriptor = descriptor
@@ -91,6 +102,13 @@ struct DeviceFile {
         isBlockDevice = stat.type == .blockSpecial
         guard isBlockDevice || stat.type == .regular else {
             throw Complaint(.failure, "\(shown) is neither a file nor a block device")
+        }
+        // The same name twice: nobody may have put another device in its place between the two.
+        if let claimed = claim?.descriptor {
+            let other = try Self.complaining(shown) { try Stat(claimed) }
+            guard other.rawValue.st_rdev == stat.rawValue.st_rdev else {
+                throw Complaint(.failure, "\(shown) has become another device meanwhile")
+            }
         }
         size = UInt64(try Self.complaining(shown) { try descriptor.seek(offset: 0, from: .end) })
     }
@@ -109,7 +127,7 @@ struct DeviceFile {
         guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
             throw Complaint(.failure, "\(shown) is attached, or another shimctl is at work on it")
         }
-        if let loop = try LoopDevice.all().first(where: { $0.isBacked(by: self) }) {
+        if let loop = try LoopDevice.all().first(where: { $0.isBacked(by: stat.rawValue) }) {
             throw Complaint(.failure, "\(shown) is in use by \(loop.path)")
         }
     }

@@ -1,5 +1,6 @@
 import CBlock
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// What stands in /dev/pmemshim for an attached device: a symbolic link to the block device of the logical block space, and
@@ -25,6 +26,7 @@ enum DeviceNodes {
         return isName(stem) ? stem : "device"
     }
 
+    /// Both nodes, or neither.
     static func make(_ name: String, data: DeviceNumber, pages: DeviceNumber, group: gid_t) throws {
         guard mkdir(directory, 0o755) == 0 || errno == EEXIST else {
             throw Complaint(.failure, "\(directory): \(Errno(rawValue: errno))")
@@ -34,20 +36,38 @@ enum DeviceNodes {
             throw Complaint(.failure, "\(self.data(name)): \(Errno(rawValue: errno))")
         }
         let node = self.pages(name)
+        guard mknod(node, S_IFBLK | 0o600, pages.raw) == 0 else {
+            let reason = Errno(rawValue: errno)
+            _ = unlink(self.data(name))
+            throw Complaint(.failure, "\(node): \(reason)")
+        }
         // Nobody else's until it has its group.
-        guard mknod(node, S_IFBLK | 0o600, pages.raw) == 0, chown(node, 0, group) == 0, chmod(node, 0o660) == 0 else {
-            throw Complaint(.failure, "\(node): \(Errno(rawValue: errno))")
+        guard chown(node, 0, group) == 0, chmod(node, 0o660) == 0 else {
+            let reason = Errno(rawValue: errno)
+            _ = unlink(node)
+            _ = unlink(self.data(name))
+            throw Complaint(.failure, "\(node): \(reason)")
         }
     }
 
-    static func remove(_ name: String) {
-        _ = unlink(pages(name))
-        _ = unlink(data(name))
+    /// Takes away what stands under that name for those devices, and nothing that stands there for others.
+    static func remove(_ name: String, data: DeviceNumber, pages: DeviceNumber) {
+        var found = stat()
+        if lstat(self.pages(name), &found) == 0, found.st_mode & S_IFMT == S_IFBLK, found.st_rdev == pages.raw {
+            _ = unlink(self.pages(name))
+        }
+        if let target = try? FileManager.default.destinationOfSymbolicLink(atPath: self.data(name)),
+            DeviceNumber(path: target) == data
+        {
+            _ = unlink(self.data(name))
+        }
     }
 
-    static func exists(_ name: String) -> Bool {
-        var found = stat()
-        return lstat(data(name), &found) == 0 || lstat(pages(name), &found) == 0
+    /// Takes away what an earlier version, which made nodes before it registered them, has left under that name. With the
+    /// lock, and only where nothing is registered under it.
+    static func sweep(_ name: String) {
+        _ = unlink(pages(name))
+        _ = unlink(data(name))
     }
 
     /// The number of a group, by name.

@@ -1,5 +1,6 @@
 import CBlock
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// The number of a block device.
 struct DeviceNumber: Equatable {
@@ -21,6 +22,13 @@ struct DeviceNumber: Equatable {
         let parts = text.split(whereSeparator: { $0 == ":" || $0.isWhitespace })
         guard parts.count == 2, let major = UInt32(parts[0]), let minor = UInt32(parts[1]) else { return nil }
         self.init(major: major, minor: minor)
+    }
+
+    /// Of the block device of that name.
+    init?(path: String) {
+        var found = stat()
+        guard stat(path, &found) == 0, found.st_mode & S_IFMT == S_IFBLK else { return nil }
+        self.init(found.st_rdev)
     }
 
     var description: String { "\(major):\(minor)" }

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// A linear mapping of the device mapper, made by dmsetup(8): unlike a loop device it keeps DAX.
@@ -14,7 +15,7 @@ struct LinearDevice: BlockSpace {
     /// - Returns: nothing for what is no mapping of ours.
     init?(number: DeviceNumber) {
         let text = try? String(contentsOfFile: "/sys/dev/block/\(number.description)/dm/name", encoding: .utf8)
-        guard let name = text?.trimmingCharacters(in: .whitespacesAndNewlines), name.hasPrefix(Self.prefix) else {
+        guard let name = text?.trimmed, name.hasPrefix(Self.prefix) else {
             return nil
         }
         device = number
@@ -45,27 +46,34 @@ struct LinearDevice: BlockSpace {
         return made
     }
 
-    func clear() throws -> Bool {
+    /// Whether it is a mapping of the block device with those facts, and of nothing else: what it lies on is asked of the
+    /// kernel, and its name says nothing, which a copy of the device would bear as well.
+    func isBacked(by found: stat) -> Bool {
+        guard found.st_mode & S_IFMT == S_IFBLK else { return false }
+        let below = "/sys/dev/block/\(device.description)/slaves"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: below)) ?? []
+        let numbers = names.map { name in
+            (try? String(contentsOfFile: "\(below)/\(name)/dev", encoding: .utf8)).flatMap(DeviceNumber.init(text:))
+        }
+        return numbers == [DeviceNumber(found.st_rdev)]
+    }
+
+    /// The mapper refuses to remove what anybody has open, our own claim included.
+    func clear(_ claim: FileDescriptor) throws -> Bool {
+        try? claim.close()
         try Self.dmsetup(["remove", "--retry", name])
         return true
     }
 
     private static func dmsetup(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/sbin/dmsetup")
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardError = pipe
-        process.standardOutput = FileHandle.nullDevice
+        let result: Subprocess.Result
         do {
-            try process.run()
+            result = try Subprocess.run("/usr/sbin/dmsetup", arguments)
         } catch {
             throw Complaint(.failure, "a device with DAX is mapped with /usr/sbin/dmsetup, which cannot be run")
         }
-        let said = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            let line = said.split(separator: "\n").joined(separator: "; ")
+        guard result.status == 0 else {
+            let line = result.errors.split(separator: "\n").joined(separator: "; ")
             throw Complaint(.failure, "dmsetup \(arguments[0]): \(line.printable)")
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 /// `shimctl list`: what is attached.
 struct ListCommand: ParsableCommand {
@@ -21,7 +22,11 @@ struct ListCommand: ParsableCommand {
 
     func run() throws {
         try Complaint.reported(by: "list") {
-            let attached = try Registry.all()
+            // Root waits for an attach or detach to end, and sees all of it or nothing. Others cannot: who may take the
+            // lock could keep root from attaching.
+            let attached =
+                try geteuid() == 0 && Registry.isThere()
+                ? AttachmentLock.held(.shared) { try Registry.all() } : Registry.all()
             if json {
                 try Output.json(Document(devices: attached.map(Entry.init)))
             } else {

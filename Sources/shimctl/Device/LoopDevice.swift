@@ -1,5 +1,6 @@
 import CBlock
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// A loop device of the kernel: a part of a file or of another block device, as a block device (loop(4)).
@@ -12,10 +13,10 @@ struct LoopDevice: BlockSpace {
     /// Device number.
     var device: DeviceNumber { DeviceNumber(major: 7, minor: UInt32(number)) }
 
-    /// Whether it shows a part of `file`.
-    func isBacked(by file: DeviceFile) -> Bool {
-        if file.isBlockDevice { return info.lo_rdevice == UInt64(file.stat.rawValue.st_rdev) }
-        return info.lo_device == UInt64(file.stat.rawValue.st_dev) && info.lo_inode == UInt64(file.stat.rawValue.st_ino)
+    /// Whether it shows a part of the file or block device with those facts.
+    func isBacked(by found: stat) -> Bool {
+        if found.st_mode & S_IFMT == S_IFBLK { return info.lo_rdevice == UInt64(found.st_rdev) }
+        return info.lo_device == UInt64(found.st_dev) && info.lo_inode == UInt64(found.st_ino)
     }
 
     /// All that show something now.
@@ -83,19 +84,15 @@ struct LoopDevice: BlockSpace {
         return ioctl(descriptor, UInt(LOOP_CONFIGURE), &config) == 0 ? 0 : errno
     }
 
-    /// Flushes it and lets it go. While somebody has it open, the kernel waits for the last of them.
-    /// - Returns: whether it is gone.
-    func clear() throws -> Bool {
+    func clear(_ claim: FileDescriptor) throws -> Bool {
         let sequence = device.sequence
-        let descriptor = open(path, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Complaint(.failure, "\(path): \(Errno(rawValue: errno))") }
-        let result = fsync(descriptor) == 0 && ioctl(descriptor, UInt(LOOP_CLR_FD), 0) == 0 ? 0 : errno
-        _ = close(descriptor)
+        let result = ioctl(claim.rawValue, UInt(LOOP_CLR_FD), 0) == 0 ? 0 : errno
+        try? claim.close()
         guard result == 0 || result == ENXIO else { throw Complaint(.failure, "\(path): \(Errno(rawValue: result))") }
         // Whoever looks at new devices (udev) may hold it for a moment.
         for _ in 0..<100 {
             guard device.sequence == sequence, LoopDevice(number: number) != nil else { return true }
-            Thread.sleep(forTimeInterval: 0.02)
+            Pause.take(seconds: 0.02)
         }
         return false
     }

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// Where an attached device is mounted, from /proc/self/mountinfo.
 enum MountedOn {
@@ -23,6 +24,9 @@ extension Attachment {
     }
 
     /// The attached device that `argument` means: its name, its image or block device, or its logical block space.
+    ///
+    /// An image is known by the file that the kernel has for it, not by its path, which may name another file by now, and
+    /// not by what stands in it, which a copy bears as well.
     static func find(_ argument: String) throws -> Attachment? {
         let attached = try Registry.all()
         if let named = attached.first(where: { $0.name == argument }) { return named }
@@ -34,14 +38,16 @@ extension Attachment {
                 return data
             }
         }
-        return attached.first { attachment in
-            var origin = stat()
-            guard stat(attachment.device, &origin) == 0, origin.st_mode & S_IFMT == found.st_mode & S_IFMT else {
-                return false
-            }
-            return found.st_mode & S_IFMT == S_IFBLK
-                ? origin.st_rdev == found.st_rdev
-                : origin.st_dev == found.st_dev && origin.st_ino == found.st_ino
-        }
+        return attached.first { $0.isMade(of: found) }
+    }
+
+    private func isMade(of found: stat) -> Bool {
+        // Only root can ask a loop device; for others, and for one that is gone, the path has to do.
+        if isCurrent, let space = BlockSpaces.find(data) { return space.isBacked(by: found) }
+        var origin = stat()
+        guard stat(device, &origin) == 0, origin.st_mode & S_IFMT == found.st_mode & S_IFMT else { return false }
+        return found.st_mode & S_IFMT == S_IFBLK
+            ? origin.st_rdev == found.st_rdev
+            : origin.st_dev == found.st_dev && origin.st_ino == found.st_ino
     }
 }

@@ -1,5 +1,6 @@
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 import PmemShim
 import SystemPackage
 

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// One line on a terminal that says how far long work has come; nothing for work of less than half a second, and nothing
 /// where standard error is no terminal.
@@ -24,11 +25,11 @@ final class ProgressLine {
         last = now
         hasLine = true
         let text = "\r\u{1b}[K\(title): \(Figures.percentText(done, of: total)) %"
-        FileHandle.standardError.write(Data(text.utf8))
+        Output.error(text)
     }
 
     func end() {
-        if hasLine { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
+        if hasLine { Output.error("\r\u{1b}[K") }
         hasLine = false
     }
 }

@@ -1,5 +1,6 @@
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// Where attached devices are registered, so that every process finds them: one file each in a directory that only root
@@ -22,8 +23,8 @@ enum Registry {
         }.sorted { $0.name < $1.name }
     }
 
-    /// Registers; the file appears whole or not at all.
-    static func add(_ attachment: Attachment) throws {
+    /// Makes the directories where registrations and the lock of attach and detach are.
+    static func makeDirectory() throws {
         for level in [directory.removingLastComponent(), directory] {
             let made = level.withPlatformString { mkdir($0, 0o755) }
             guard made == 0 || errno == EEXIST else {
@@ -31,8 +32,15 @@ enum Registry {
             }
         }
         _ = try isThere()
+    }
+
+    /// Registers, or changes what is registered; the file appears whole or not at all. With the lock.
+    static func add(_ attachment: Attachment) throws {
+        try makeDirectory()
         let target = path(attachment.data.description)
-        let draft = path(".\(attachment.data.description).\(getpid())")
+        // Whoever is here has the lock: a draft that lies there was left by a process that was killed.
+        let draft = path(".draft")
+        _ = unlink(draft.string)
         try DeviceFile.complaining(draft.string) {
             let file = try FileDescriptor.open(
                 draft, .writeOnly, options: [.create, .exclusiveCreate, .noFollow, .closeOnExec],
@@ -46,6 +54,7 @@ enum Registry {
         }
     }
 
+    /// With the lock.
     static func remove(_ number: DeviceNumber) throws {
         guard unlink(path(number.description).string) == 0 || errno == ENOENT else {
             throw Complaint(.failure, "\(path(number.description).string): \(Errno(rawValue: errno))")
@@ -55,7 +64,7 @@ enum Registry {
     private static func path(_ name: String) -> FilePath { directory.appending(name) }
 
     /// Whether the directory is there; it and the one above must be root's, and writable by nobody else.
-    private static func isThere() throws -> Bool {
+    static func isThere() throws -> Bool {
         for level in [directory.removingLastComponent(), directory] {
             var found = stat()
             guard lstat(level.string, &found) == 0 else {

@@ -1,5 +1,6 @@
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// The mount a directory is on, from /proc/self/mountinfo (proc_pid_mountinfo(5)).
@@ -31,8 +32,7 @@ struct FileSystemInfo {
     /// The engine's own list (ps_file_systems.h).
     private static let neverServed: [(type: String, why: String)] = {
         var list: [(type: String, why: String)] = []
-        var row = ps_never_served()
-        while ps_never_served_row(list.count, &row) {
+        while let row = ps_never_served_row(list.count)?.pointee {
             list.append((String(cString: row.type), String(cString: row.why)))
         }
         return list

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// `shimctl run`: a program under the shim.

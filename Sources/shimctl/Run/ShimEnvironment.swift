@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// The `PMEMSHIM_*` variables a program is started with: inherited ones and those that options of `run` set, all

@@ -1,5 +1,6 @@
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// Which files are hot, and which 2 MiB of them.
 struct HeatReport {

@@ -1,5 +1,6 @@
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 import PmemShim
 import SystemPackage
 
@@ -46,10 +47,10 @@ struct HeatSnapshot {
 
     mutating func keep(_ isWanted: (File) -> Bool) { files.removeAll { !isWanted($0) } }
 
-    static func read(in directory: FilePath) throws -> HeatSnapshot {
+    static func read(in place: RuntimePlace) throws -> HeatSnapshot {
         var gathered: [Key: File] = [:]
         var names: [Key: String] = [:]
-        if let pages = try PagesFile.open(in: directory) {
+        if let pages = try PagesFile.open(in: place) {
             defer { pages.close() }
             for slot in try pages.slots() {
                 let key = Key(device: slot.device, inode: slot.inode, birth: slot.birth)
@@ -87,17 +88,20 @@ struct HeatSnapshot {
     private static func name(_ gathered: inout [Key: File], on attachment: Attachment) {
         var nameless = Set(gathered.filter { $1.attachment == attachment.name && $1.path.isEmpty }.keys)
         for point in attachment.mountPoints where !nameless.isEmpty {
-            guard let names = FileManager.default.enumerator(atPath: point) else { continue }
             var looked = 0
-            for case let name as String in names {
-                looked += 1
-                guard looked <= mostNames, !nameless.isEmpty else { break }
-                var found = stat()
-                let path = "\(point)/\(name)"
-                guard lstat(path, &found) == 0 else { continue }
-                for key in nameless where key.inode == UInt64(found.st_ino) {
-                    gathered[key]?.path = path.printable
-                    nameless.remove(key)
+            var directories = [point]
+            while let directory = directories.popLast() {
+                let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+                for name in names where looked < mostNames && !nameless.isEmpty {
+                    looked += 1
+                    var found = stat()
+                    let path = "\(directory)/\(name)"
+                    guard lstat(path, &found) == 0 else { continue }
+                    if found.st_mode & S_IFMT == S_IFDIR { directories.append(path) }
+                    for key in nameless where key.inode == UInt64(found.st_ino) {
+                        gathered[key]?.path = path.printable
+                        nameless.remove(key)
+                    }
                 }
             }
         }

@@ -1,5 +1,6 @@
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 import PmemShim
 import SystemPackage
 
@@ -28,10 +29,10 @@ struct PagesFile {
 
     /// - Returns: nothing if there is none yet.
     /// - Throws: a `Complaint` if it is not this user's own private file, or not one that this version understands.
-    static func open(in directory: FilePath) throws -> PagesFile? {
-        guard let descriptor = try RuntimeFolder.open(PS_PAGES_FILE_NAME, in: directory) else { return nil }
+    static func open(in place: RuntimePlace) throws -> PagesFile? {
+        guard let descriptor = try place.open(PS_PAGES_FILE_NAME) else { return nil }
         let head = try read(descriptor, at: 0, count: 32)
-        let name = directory.appending(PS_PAGES_FILE_NAME).string.printable
+        let name = place.directory.appending(PS_PAGES_FILE_NAME).string.printable
         do {
             guard number(head, 0) != 0 else {
                 try? descriptor.close()

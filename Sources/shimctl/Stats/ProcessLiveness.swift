@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// Is the process that wrote a record still there?
 enum ProcessLiveness {

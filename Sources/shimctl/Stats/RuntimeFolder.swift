@@ -1,12 +1,14 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// A user's runtime directory, whose files are used only where nobody else could have written or read them.
 enum RuntimeFolder {
     /// Opens a file of it for reading.
+    /// - Parameter owner: whose directory and file it must be; nothing: the caller's own, or, for root, anybody's.
     /// - Returns: nothing if there is none yet.
     /// - Throws: a `Complaint` if it is not this user's own private regular file.
-    static func open(_ name: String, in directory: FilePath) throws -> FileDescriptor? {
+    static func open(_ name: String, in directory: FilePath, owner: uid_t? = nil) throws -> FileDescriptor? {
         let folder: FileDescriptor
         do {
             folder = try FileDescriptor.open(directory, .readOnly, options: [.directory, .noFollow, .closeOnExec])
@@ -16,7 +18,7 @@ enum RuntimeFolder {
             throw Complaint(.failure, "\(directory.string.printable): \(error)")
         }
         defer { try? folder.close() }
-        try checkOwner(of: try Stat(folder), named: directory.string, forbidden: 0o077)
+        try check(try Stat(folder), named: directory.string, owner)
 
         let path = directory.appending(name)
         // O_NONBLOCK: somebody may have put a FIFO there.
@@ -36,7 +38,7 @@ enum RuntimeFolder {
             guard stat.type == .regular else {
                 throw Complaint(.failure, "\(path.string.printable) is not a regular file")
             }
-            try checkOwner(of: stat, named: path.string, forbidden: 0o077)
+            try check(stat, named: path.string, owner)
             return descriptor
         } catch {
             try? descriptor.close()
@@ -45,11 +47,13 @@ enum RuntimeFolder {
     }
 
     /// The superuser may look at another user's figures; everybody else only at their own.
-    private static func checkOwner(of stat: Stat, named name: String, forbidden: UInt32) throws {
-        guard stat.rawValue.st_uid == geteuid() || geteuid() == 0 else {
-            throw Complaint(.failure, "\(name.printable) belongs to user \(stat.rawValue.st_uid), not to you")
+    private static func check(_ stat: Stat, named name: String, _ owner: uid_t?) throws {
+        let found = stat.rawValue.st_uid
+        guard owner.map({ $0 == found }) ?? (found == geteuid() || geteuid() == 0) else {
+            let whose = owner.flatMap { $0 == geteuid() ? nil : "user \($0)" } ?? "you"
+            throw Complaint(.failure, "\(name.printable) belongs to user \(found), not to \(whose)")
         }
-        guard stat.rawValue.st_mode & forbidden == 0 else {
+        guard stat.rawValue.st_mode & 0o077 == 0 else {
             throw Complaint(
                 .failure,
                 "\(name.printable) has mode \(String(stat.rawValue.st_mode & 0o7777, radix: 8)):"

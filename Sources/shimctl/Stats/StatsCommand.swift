@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// `shimctl stats`: what the shim has done.
@@ -10,13 +11,15 @@ struct StatsCommand: ParsableCommand {
         discussion: """
             Figures are kept by user, in PMEMSHIM_RUNTIME_DIR (default /dev/shm/pmemshim-UID), by mount and by \
             process, and stay after a process has ended. A call was served, or passed on to the kernel for the reason \
-            shown.
+            shown. Settings that the shim in a process could not use (a directory that does not exist, or that is not \
+            served without :pagecache) are told as well, and, to root, which other users have figures.
 
             EXAMPLES
               shimctl stats
               shimctl stats --pid 4711
               shimctl stats --json | jq '.mounts[] | {path, served: .figures.served_percent}'
               shimctl stats --watch 1 --count 10
+              sudo shimctl stats --user postgres
               shimctl stats --heat
               shimctl stats --heat /mnt/pmem/table.db
 
@@ -36,6 +39,9 @@ struct StatsCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Only this process.", valueName: "pid"))
     var pid: Int32?
+
+    @Option(help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"))
+    var user: String?
 
     @Flag(help: "Show instead which files are hot, and which 2 MiB of them (sampled).")
     var heat = false
@@ -64,37 +70,43 @@ struct StatsCommand: ParsableCommand {
     }
 
     private func show() throws {
-        let directory = StatsFile.runtimeDirectory()
-        let snapshot = try sample(in: directory)
-        let isUnknown = pid != nil && snapshot.processes.isEmpty
+        let place = try RuntimePlace(user: user)
+        let snapshot = try sample(in: place)
+        let refused = try RefusedSettings(in: place, pid: pid)
+        let others = place.isDefault && pid == nil ? RuntimePlace.otherUsers : []
+        let isUnknown = pid != nil && snapshot.processes.isEmpty && refused.lines.isEmpty
         if json {
-            try Output.json(StatsReport.Document(snapshot, directory: directory.string.printable))
+            try Output.json(
+                StatsReport.Document(
+                    snapshot, directory: place.directory.string.printable, refused: refused, otherUsers: others))
         } else if !isUnknown {
-            try Output.line(StatsReport(snapshot: snapshot).text)
+            let parts = [StatsReport(snapshot: snapshot).text, refused.text, StatsAdvice.otherUsers(others)]
+            try Output.line(parts.filter { !$0.isEmpty }.joined(separator: "\n\n"))
+            if snapshot.isEmpty, pid == nil { try Output.line("\n" + StatsAdvice(place).text) }
         }
         if let pid, isUnknown { throw Complaint(.failure, "there are no figures of process \(pid)") }
     }
 
     private func showHeat() throws {
-        let directory = StatsFile.runtimeDirectory()
-        let report = try HeatReport(try HeatSnapshot.read(in: directory), path: path)
+        let place = try RuntimePlace(user: user)
+        let report = try HeatReport(try HeatSnapshot.read(in: place), path: path)
         if json {
-            try Output.json(report.document(directory: directory.string.printable))
+            try Output.json(report.document(directory: place.directory.string.printable))
         } else {
             try Output.line(report.text)
         }
     }
 
     private func follow(every seconds: Double) throws {
-        let directory = StatsFile.runtimeDirectory()
+        let place = try RuntimePlace(user: user)
         let clock = ContinuousClock()
-        var earlier = try sample(in: directory)
+        var earlier = try sample(in: place)
         var then = clock.now
         var done = 0
         while count.map({ done < $0 }) ?? true {
-            Thread.sleep(forTimeInterval: seconds)
+            Pause.take(seconds: seconds)
             // Opened again every time: the file may have been made, or made anew, since.
-            let later = try sample(in: directory)
+            let later = try sample(in: place)
             let now = clock.now
             let rates = StatsRates(from: earlier, to: later, interval: (now - then) / .seconds(1))
             if json {
@@ -108,8 +120,8 @@ struct StatsCommand: ParsableCommand {
         }
     }
 
-    private func sample(in directory: FilePath) throws -> StatsSnapshot {
-        guard let file = try StatsFile.open(in: directory) else {
+    private func sample(in place: RuntimePlace) throws -> StatsSnapshot {
+        guard let file = try StatsFile.open(in: place) else {
             return StatsSnapshot(time: StatsSnapshot.now(), processes: [], ended: [])
         }
         defer { file.close() }

@@ -1,5 +1,6 @@
 import CShimSys
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// The statistics file of one user, open for reading. Its content is figures that anybody of that user may have
@@ -9,19 +10,12 @@ struct StatsFile {
     let directory: FilePath
     private let descriptor: FileDescriptor
 
-    /// The runtime directory: `PMEMSHIM_RUNTIME_DIR`, else `/dev/shm/pmemshim-<effective uid>`.
-    static func runtimeDirectory() -> FilePath {
-        if let value = ProcessInfo.processInfo.environment["PMEMSHIM_RUNTIME_DIR"], !value.isEmpty {
-            return FilePath(value)
-        }
-        return FilePath("/dev/shm/pmemshim-\(geteuid())")
-    }
-
-    /// Opens the file in `directory`.
+    /// Opens the file in `place`.
     /// - Returns: nothing if there is none yet.
     /// - Throws: a `Complaint` if it is not this user's own private file, or not one that this version understands.
-    static func open(in directory: FilePath) throws -> StatsFile? {
-        guard let descriptor = try RuntimeFolder.open(PS_STATS_FILE_NAME, in: directory) else { return nil }
+    static func open(in place: RuntimePlace) throws -> StatsFile? {
+        let directory = place.directory
+        guard let descriptor = try place.open(PS_STATS_FILE_NAME) else { return nil }
         let path = directory.appending(PS_STATS_FILE_NAME)
         let file = StatsFile(directory: directory, descriptor: descriptor)
         do {

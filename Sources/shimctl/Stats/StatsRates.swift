@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// What happened between two samples, by mount.
 struct StatsRates {
@@ -39,7 +40,7 @@ struct StatsRates {
             let counters = mount.counters
             table.add(
                 mount.path, mount.backing.rawValue,
-                String(format: "%.0f", perSecond(counters.total)),
+                Figures.fixed(perSecond(counters.total), decimals: 0),
                 Figures.percentText(counters.served, of: counters.total),
                 Figures.bytes(perSecond(counters.servedRead)), Figures.bytes(perSecond(counters.passedRead)),
                 Figures.bytes(perSecond(counters.servedWritten)), Figures.bytes(perSecond(counters.passedWritten)),

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// The documents that `stats --json` writes. The schema is documented in docs/shimctl.md: fields are added, but not
 /// renamed or removed, without a new schema number.
@@ -11,8 +12,14 @@ extension StatsReport {
         let mounts: [MountDocument]
         let processes: [ProcessDocument]
         let endedFolded: [EndedDocument]
+        let refusedSettings: [RefusedSettings.Line]
+        let otherUsers: [RuntimePlace.User]
 
-        init(_ snapshot: StatsSnapshot, directory: String) {
+        init(
+            _ snapshot: StatsSnapshot, directory: String, refused: RefusedSettings, otherUsers: [RuntimePlace.User]
+        ) {
+            refusedSettings = refused.lines
+            self.otherUsers = otherUsers
             timeUnixNs = snapshot.time
             runtimeDirectory = directory
             total = CallFigures(snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters })

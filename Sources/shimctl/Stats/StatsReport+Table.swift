@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// The figures as tables.
 struct StatsReport {
@@ -7,7 +8,7 @@ struct StatsReport {
     static let endedRows = 20
 
     var text: String {
-        guard !snapshot.mounts.isEmpty || !snapshot.processes.isEmpty else { return Self.nothingYet }
+        guard !snapshot.isEmpty else { return Self.nothingYet }
         var parts = [mountTable]
         for mount in snapshot.mounts where mount.counters.total > 0 {
             parts.append("Calls on \(mount.path) (\(mount.backing.rawValue))\n\(Self.callTable(mount.counters))")

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// The figures at one moment.
 struct StatsSnapshot {
@@ -53,6 +54,9 @@ struct StatsSnapshot {
     /// Live ones first, then the newest.
     let processes: [Process]
     let ended: [Ended]
+
+    /// Nobody has counted anything.
+    var isEmpty: Bool { processes.isEmpty && ended.isEmpty }
 
     /// Sums by mount, in order of path.
     var mounts: [Mount] {

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// Numbers as people read them.
 enum Figures {
@@ -15,9 +16,22 @@ enum Figures {
             value /= 1024
             unit += 1
         }
-        if unit == 0 { return String(format: "%.0f B", value) }
+        if unit == 0 { return fixed(value, decimals: 0) + " B" }
         let decimals = value < 10 ? 2 : value < 100 ? 1 : 0
-        return String(format: "%.\(decimals)f ", value) + units[unit]
+        return fixed(value, decimals: decimals) + " " + units[unit]
+    }
+
+    /// With so many digits after the point, as printf(3) rounds.
+    static func fixed(_ value: Double, decimals: Int) -> String {
+        var text = [CChar](repeating: 0, count: 400)  // the greatest double has 309 digits before the point
+        let count = withVaList([Int32(decimals), value]) { vsnprintf(&text, text.count, "%.*f", $0) }
+        return String(decoding: text.prefix(max(Int(count), 0)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Seconds since 1970 as a date; a number that no date has as it is.
+    static func time(_ seconds: UInt64) -> String {
+        guard seconds < 1 << 37 else { return "\(seconds)" }
+        return Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
     }
 
     /// A count with its digits in groups of three: `1,234,567`.
@@ -40,7 +54,7 @@ enum Figures {
 
     /// The same as text; `-` for an empty whole.
     static func percentText(_ part: UInt64, of whole: UInt64) -> String {
-        percent(part, of: whole).map { String(format: "%.1f", $0) } ?? "-"
+        percent(part, of: whole).map { fixed($0, decimals: 1) } ?? "-"
     }
 }
 

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// Standard output and standard error, written whole and unbuffered, so that nothing is lost before an exec.
@@ -14,9 +15,10 @@ enum Output {
     }
 
     /// Writes `text` and a newline to standard error. There is nobody to tell if that fails.
-    static func warn(_ text: String) {
-        _ = try? FileDescriptor.standardError.writeAll((text + "\n").utf8)
-    }
+    static func warn(_ text: String) { error(text + "\n") }
+
+    /// Writes `text` to standard error as it is.
+    static func error(_ text: String) { _ = try? FileDescriptor.standardError.writeAll(text.utf8) }
 
     /// Writes `value` as one JSON document with sorted keys: over several lines, or on one (`compact`: a stream of
     /// samples is one document a line).

@@ -19,3 +19,10 @@ extension String {
         return result
     }
 }
+
+extension StringProtocol {
+    /// This text without blanks, tabs and newlines at its beginning and end.
+    var trimmed: String {
+        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    }
+}

@@ -1,13 +1,14 @@
-import TextTable
-
 /// A table for people: a title per column, left-aligned text or right-aligned numbers.
+///
+/// Our own and not TextTable's, which shimctl had: that needs all of Foundation, and with it 44 MB of ICU in a program
+/// that is linked statically.
 struct Table {
     struct Heading {
         let title: String
-        let alignment: Alignment
+        let isNumber: Bool
 
-        static func text(_ title: String) -> Heading { Heading(title: title, alignment: .left) }
-        static func number(_ title: String) -> Heading { Heading(title: title, alignment: .right) }
+        static func text(_ title: String) -> Heading { Heading(title: title, isNumber: false) }
+        static func number(_ title: String) -> Heading { Heading(title: title, isNumber: true) }
     }
 
     let headings: [Heading]
@@ -22,16 +23,25 @@ struct Table {
         precondition(cells.count == headings.count, "a cell for every heading")
         rows.append(cells)
     }
+}
 
+extension Table {
     /// The table as lines without trailing blanks; empty without rows.
     var text: String {
-        let headings = headings
-        let table = TextTable<[String]> { row in
-            zip(headings, row).map { Column(title: $0.title, value: $1, align: $0.alignment) }
+        guard !rows.isEmpty else { return "" }
+        let titles = headings.map(\.title)
+        let widths = headings.indices.map { column in
+            rows.reduce(titles[column].count) { max($0, $1[column].count) }
         }
-        let lines = (table.string(for: rows) ?? "").split(separator: "\n", omittingEmptySubsequences: true)
-        return lines.map { line in
-            String(line.reversed().drop { $0 == " " }.reversed())
-        }.joined(separator: "\n")
+        let rule = widths.map { String(repeating: "-", count: $0) }
+        return ([titles, rule] + rows).map { line(of: $0, widths) }.joined(separator: "\n")
+    }
+
+    private func line(of cells: [String], _ widths: [Int]) -> String {
+        let padded = zip(headings, zip(cells, widths)).map { heading, cell in
+            let blanks = String(repeating: " ", count: cell.1 - cell.0.count)
+            return heading.isNumber ? blanks + cell.0 : cell.0 + blanks
+        }
+        return String(padded.joined(separator: " ").reversed().drop { $0 == " " }.reversed())
     }
 }
