@@ -45,7 +45,8 @@ _Static_assert(offsetof(struct kernel_statx, mount) == 144, "statx(2): stx_mnt_i
 
 static long facts_in(struct kernel_statx *s, int directory, const char *path, int flags, struct ps_file_facts *out)
 {
-    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, (long)s, 0);
+    const long wanted = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
+    long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, wanted, (long)s, 0);
     if (r < 0)
         return r;
     out->device = (uint64_t)s->dev_major << 32 | s->dev_minor;
@@ -60,7 +61,8 @@ static long facts_in(struct kernel_statx *s, int directory, const char *path, in
     return 0;
 }
 
-static __attribute__((noinline)) long facts_on_stack(int directory, const char *path, int flags, struct ps_file_facts *out)
+static __attribute__((noinline)) long facts_on_stack(int directory, const char *path, int flags,
+                                                     struct ps_file_facts *out)
 {
     struct kernel_statx s;
     return facts_in(&s, directory, path, flags, out);
