@@ -127,7 +127,8 @@ long ps_sys_extent(int fd, uint64_t offset, uint64_t length, struct ps_extent *e
 
 // How far extents without any of the flags `barred` reach without a gap from `offset` on: to `end` at most, and no further
 // than the kernel tells in `rounds` answers.
-static uint64_t reaches_in(struct extents *found, int fd, uint64_t offset, uint64_t end, uint32_t barred, uint64_t rounds)
+static uint64_t reaches_in(struct extents *found, int fd, uint64_t offset, uint64_t end, uint32_t barred,
+                           uint64_t rounds)
 {
     for (; offset < end && rounds > 0; rounds--) {
         if (extents(fd, offset, end - offset, found) < 0 || found->count == 0)

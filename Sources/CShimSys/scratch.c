@@ -36,7 +36,8 @@ static struct {
 
 static bool hold(unsigned index, uintptr_t before, uintptr_t frame)
 {
-    return __atomic_compare_exchange_n(&vector_rooms[index].holder, &before, frame, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&vector_rooms[index].holder, &before, frame, 0, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
 }
 
 void *ps_vector_room_take(uintptr_t record, uintptr_t frame)

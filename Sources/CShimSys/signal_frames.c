@@ -1,8 +1,8 @@
 // A thread that makes its first copy inside a signal handler has, on its stack, the mask that the kernel puts back when
 // the handler returns. It must not have SIGBUS and SIGSEGV in it, or the next fault in a copy kills.
 //
-// The stack is read in pieces, into memory of our own: most of it is nobody's any more, and a checker such as memcheck would
-// report each look at it.
+// The stack is read in pieces, into memory of our own: most of it is nobody's any more, and a checker such as memcheck
+// would report each look at it.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif

@@ -50,7 +50,7 @@ _Static_assert(offsetof(struct kernel_statx, mount) == 144, "statx(2): stx_mnt_i
 
 static long facts_in(struct kernel_statx *s, int directory, const char *path, int flags, struct ps_file_facts *out)
 {
-    const unsigned wanted = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
+    const long wanted = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE;
     long r = ps_sys_call6(SYS_statx, directory, (long)path, flags, wanted, (long)s, 0);
     if (r < 0)
         return r;
@@ -66,7 +66,8 @@ static long facts_in(struct kernel_statx *s, int directory, const char *path, in
     return 0;
 }
 
-static __attribute__((noinline)) long facts_on_stack(int directory, const char *path, int flags, struct ps_file_facts *out)
+static __attribute__((noinline)) long facts_on_stack(int directory, const char *path, int flags,
+                                                     struct ps_file_facts *out)
 {
     struct kernel_statx s;
     return facts_in(&s, directory, path, flags, out);

@@ -1,5 +1,5 @@
-// Signal masks that come with threads, children, contexts and jumps, and the stacks that handlers run on: the rest of the
-// family that signal.c begins.
+// Signal masks that come with threads, children, contexts and jumps, and the stacks that handlers run on: the rest of
+// the family that signal.c begins.
 #include "face.h"
 
 #include "masks.h"
@@ -13,7 +13,8 @@
 
 // ---- stacks ----
 
-// The kernel's; whether a fault can be survived on it is asked anew. A vfork child's is its own, or its parent's as it was.
+// The kernel's; whether a fault can be survived on it is asked anew. A vfork child's is its own, or its parent's as it
+// was.
 PS_ENTRY int sigaltstack(const stack_t *restrict stack, stack_t *restrict old)
 {
     int result = NEXT(sigaltstack)(stack, old);
@@ -66,8 +67,8 @@ PS_ENTRY int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 // ---- contexts and jumps ----
 
 // The mask that comes into force is the one in the context or the jump buffer. One from before this thread copied may
-// have the two blocked. They are taken out of it, and believed; libc reads a context's mask by the kernel, so that one in
-// bad memory is the kernel's to refuse, and one that cannot be written makes the thread look again.
+// have the two blocked. They are taken out of it, and believed; libc reads a context's mask by the kernel, so that one
+// in bad memory is the kernel's to refuse, and one that cannot be written makes the thread look again.
 static bool take_from(const ucontext_t *context, uint64_t *taken)
 {
     uint64_t bits;

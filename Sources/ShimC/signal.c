@@ -28,8 +28,8 @@ static void from_kernel(struct sigaction *action, const struct ps_kernel_action 
     ps_set_bits(&action->sa_mask, kernel->mask);
 }
 
-// libc's own reads the action, and writes the old one, by plain loads and stores, before the kernel is asked and after it
-// has answered: a bad pointer gives SIGSEGV natively, and does so here, at the same points.
+// libc's own reads the action, and writes the old one, by plain loads and stores, before the kernel is asked and after
+// it has answered: a bad pointer gives SIGSEGV natively, and does so here, at the same points.
 PS_ENTRY int sigaction(int number, const struct sigaction *restrict action, struct sigaction *restrict old)
 {
     if (!ps_signals_installed()) {
@@ -159,8 +159,8 @@ PS_ENTRY __sighandler_t sigset(int number, __sighandler_t disposition)
 
 typedef int change_mask(int how, const sigset_t *restrict set, sigset_t *restrict old);
 
-// libc hands both pointers to the kernel, but for a set with signals of its own in it. `failed`: what the entry returns,
-// and puts into errno, where the old mask cannot be written; by then the kernel has changed the mask.
+// libc hands both pointers to the kernel, but for a set with signals of its own in it. `failed`: what the entry
+// returns, and puts into errno, where the old mask cannot be written; by then the kernel has changed the mask.
 static int change(change_mask *next, int (*failed)(void), int how, const sigset_t *set, sigset_t *old)
 {
     uint64_t bits = 0;

@@ -52,7 +52,8 @@ static bool forget_received(const char *at, size_t size)
         if (part.cmsg_len < sizeof part || part.cmsg_len > size)
             return true;
         // The kernel has written the length; what a short buffer cut off (MSG_CTRUNC) it has closed itself.
-        bool has_numbers = part.cmsg_level == SOL_SOCKET && (part.cmsg_type == SCM_RIGHTS || part.cmsg_type == SCM_PIDFD);
+        bool has_numbers = part.cmsg_level == SOL_SOCKET
+            && (part.cmsg_type == SCM_RIGHTS || part.cmsg_type == SCM_PIDFD);
         if (has_numbers && !forget_numbers(at + CMSG_LEN(0), (part.cmsg_len - CMSG_LEN(0)) / sizeof(int)))
             return false;
         size_t whole = CMSG_ALIGN(part.cmsg_len);
@@ -70,7 +71,7 @@ void ps_received(long result, const struct msghdr *message)
         void *control;
         size_t size;
     } found;
-    _Static_assert(offsetof(struct msghdr, msg_controllen) == offsetof(struct msghdr, msg_control) + sizeof(void *), "");
+    _Static_assert(offsetof(struct msghdr, msg_controllen) == offsetof(struct msghdr, msg_control) + 8, "neighbours");
     // Another libc's message may have anything beside its shorter length.
     if (result < 0 || !ps_libc_is_known())
         return;

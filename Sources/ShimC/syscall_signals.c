@@ -1,5 +1,5 @@
-// The same as in signal.c, contexts.c and wait.c for callers of syscall(2): on the kernel's own layouts, and with its answers
-// to arguments that are wrong, in its order. What cannot be read is the kernel's to refuse.
+// The same as in signal.c, contexts.c and wait.c for callers of syscall(2): on the kernel's own layouts, and with its
+// answers to arguments that are wrong, in its order. What cannot be read is the kernel's to refuse.
 #include "face.h"
 
 #include "syscall_signals.h"

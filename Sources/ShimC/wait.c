@@ -15,8 +15,8 @@ extern int __sigsuspend(const sigset_t *mask);
 extern int __ppoll_chk(struct pollfd *entries, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
                        size_t capacity);
 
-// True where the mask would block one of the two in the kernel, or unblock one that is held back; its bits are in `bits`
-// then. A mask that cannot be read is the kernel's to refuse.
+// True where the mask would block one of the two in the kernel, or unblock one that is held back; its bits are in
+// `bits` then. A mask that cannot be read is the kernel's to refuse.
 static inline bool concerns_us(const sigset_t *mask, uint64_t *bits)
 {
     return mask && ps_signals_keep_mask() && ps_fetch_set(bits, mask)

@@ -1,5 +1,5 @@
-// Signal masks with SIGBUS and SIGSEGV in them that come back, or come from elsewhere, after a thread has begun to copy:
-// the next call on a file that another process has cut is still a short read, and the mask is still what it was.
+// Signal masks with SIGBUS and SIGSEGV in them that come back, or come from elsewhere, after a thread has begun to
+// copy: the next call on a file that another process has cut is still a short read, and the mask is still what it was.
 #include "transcript.h"
 
 #include <poll.h>

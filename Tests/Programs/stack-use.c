@@ -1,8 +1,8 @@
 // How much of the caller's stack a call takes: the stack below it is painted, and looked at afterwards.
 //
-// A line is `served|what|bytes|result` where the call has been made often enough to be served, else `slow|...`. Compared
-// with the same run without the shim, where libc's wrapper takes 8 to 700 bytes. Signal frames of faults are not among
-// them: the kernel puts them on the alternate stack that is set.
+// A line is `served|what|bytes|result` where the call has been made often enough to be served, else `slow|...`.
+// Compared with the same run without the shim, where libc's wrapper takes 8 to 700 bytes. Signal frames of faults are
+// not among them: the kernel puts them on the alternate stack that is set.
 #include "transcript.h"
 
 #include <poll.h>
@@ -10,8 +10,8 @@
 #include <signal.h>
 #include <sys/auxv.h>
 
-// Calls function(argument[0] ... argument[5]), puts its result into argument[6], and returns how many bytes below the call
-// have been written to. 64 KiB are painted.
+// Calls function(argument[0] ... argument[5]), puts its result into argument[6], and returns how many bytes below the
+// call have been written to. 64 KiB are painted.
 long depth_of(void *function, long argument[7]);
 __asm__(".text\n"
         "depth_of:\n"
@@ -96,7 +96,8 @@ static void served(void)
 static void served_writes(void)
 {
     const long at = (long)buffer, vector = (long)parts;
-    static const char *const names[] = {"pwrite 4096", "pwrite 64", "pwritev 32 parts", "writev 32 parts", "write 4096"};
+    static const char *const names[] = {"pwrite 4096", "pwrite 64", "pwritev 32 parts", "writev 32 parts",
+                                        "write 4096"};
     void *const functions[] = {(void *)pwrite, (void *)pwrite, (void *)pwritev, (void *)writev, (void *)write};
     const long arguments[][6] = {{fd, at, 4096, 8192}, {fd, at, 64, 8192}, {fd, vector, 32, 8192}, {fd, vector, 32},
                                  {fd, at, 4096}};

@@ -13,12 +13,12 @@
 //   thread that the kernel chose; without us another thread, which has it unblocked, would have been chosen.
 // - While a handler of another signal runs, whose sa_mask names the two, they are not blocked, nor said to be.
 // - A program started by exec finds the two unblocked, and SIG_IGN for them reset to SIG_DFL.
-// - sigsetjmp and getcontext store a mask without the two: siglongjmp and setcontext make them unblocked. One stored before
-//   the thread's first copy has them, and brings them back as they were.
-// - The two come to be blocked in the kernel, and a fault in a copy kills, where a thread that copies gets such a mask by a
-//   way nobody sees: a handler of another signal that puts them into its ucontext, a bare system call instruction, a
-//   context that ends through uc_link and whose successor was saved before the first copy. The same in a handler that runs
-//   within the microsecond in which a wait or pthread_create has them blocked, which is where the application believes so.
+// - sigsetjmp and getcontext store a mask without the two: siglongjmp and setcontext make them unblocked. One stored
+//   before the thread's first copy has them, and brings them back as they were.
+// - The two come to be blocked in the kernel, and a fault in a copy kills, where a thread that copies gets such a mask
+//   by a way nobody sees: a handler of another signal that puts them into its ucontext, a bare system call instruction,
+//   a context that ends through uc_link and whose successor was saved before the first copy. The same in a handler that
+//   runs in the microsecond in which a wait or pthread_create has them blocked, where the application believes so.
 // - signalfd does not report the two to a thread that copies.
 // - A wait during which the application believes one of the two blocked may end with EINTR when that one is sent.
 #ifndef PS_SIGNALS_H
@@ -53,8 +53,8 @@ void ps_signals_thread_ready(void);
 
 // Where the main thread's stack ends: anything that was on it before main, such as the arguments.
 void ps_signals_set_stack_end(const void *_Nonnull end);
-// The part of this thread's stack for handlers (sigaltstack) in which a fault in a copy could not be survived, for want of
-// room below it: alternate_stack.c. Size 0: there is none, or the thread has not been looked at.
+// The part of this thread's stack for handlers (sigaltstack) in which a fault in a copy could not be survived, for want
+// of room below it: alternate_stack.c. Size 0: there is none, or the thread has not been looked at.
 struct ps_small_stack {
     uintptr_t base;
     size_t size;

@@ -34,8 +34,8 @@ static inline struct ps_thread *_Nonnull ps_thread_current(void) { return &ps_th
 // Within a thread's record (ThreadLayout): its id, negative until it may copy; and what is 0 where it may not.
 #define PS_RECORD_THREAD 0
 #define PS_RECORD_READY 56
-// The calling thread may have got a signal mask or a stack of which nothing is known: its next data call takes the general
-// way, and looks before it copies.
+// The calling thread may have got a signal mask or a stack of which nothing is known: its next data call takes the
+// general way, and looks before it copies.
 static inline void ps_thread_look_again(void)
 {
     char *record = (char *)ps_thread_state.record;

@@ -112,8 +112,8 @@ struct ServedCall {
 struct CurrentThread {
     let record: UnsafeMutablePointer<ThreadRecord>
 
-    /// False: the call is made on a stack for signal handlers on which a fault could not be survived. Nothing may be copied
-    /// there, and no slow step be taken: such a call is the kernel's.
+    /// False: the call is made on a stack for signal handlers on which a fault could not be survived. Nothing may be
+    /// copied there, and no slow step be taken: such a call is the kernel's.
     @inline(__always)
     var mayCopy: Bool { record.pointee.thread.load(ordering: .relaxed) > 0 || !ps_signals_on_small_stack() }
 
