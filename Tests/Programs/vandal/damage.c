@@ -75,6 +75,15 @@ static bool make_node(mode_t type)
     return remove_picked(path, sizeof path) && mknod(path, type | 0600, 0) == 0;
 }
 
+// Whoever opens it to write waits for a reader, who never comes.
+static bool make_log_fifo(void)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/log", below(3) == 0 ? setting.runtime : setting.run);
+    if (unlink(path) != 0) rmdir(path);
+    return mkfifo(path, 0600) == 0;
+}
+
 static bool make_fifo(void) { return make_node(S_IFIFO); }
 static bool make_socket(void) { return make_node(S_IFSOCK); }
 
@@ -350,6 +359,7 @@ static const struct {
 } list[] = {
     {"cut-to-nothing", cut_to_nothing, 6}, {"cut", cut_somewhere, 6}, {"cut-at-a-page", cut_at_a_page, 6},
     {"lengthen", lengthen, 2}, {"remove", remove_one, 2}, {"directory", make_directory, 1}, {"fifo", make_fifo, 2},
+    {"log-fifo", make_log_fifo, 4},
     {"socket", make_socket, 1}, {"empty", make_empty, 2}, {"other-size", make_other_size, 2}, {"link", make_link, 1},
     {"mode", change_mode, 2}, {"owner", change_owner, 1}, {"scribble", scribble, 8}, {"punch", punch, 5},
     {"flock", lock_whole, 2}, {"posix-lock", lock_posix, 2}, {"ofd-lock", lock_ofd, 2}, {"lease", lease, 1},

@@ -148,6 +148,8 @@ static bool same_output(const struct result *a, const struct result *b, int whic
     return a->length[which] == b->length[which] && memcmp(a->output[which], b->output[which], a->length[which]) == 0;
 }
 
+static unsigned late, killed; // of the failures
+
 // True: as natively.
 static bool judge(const struct program *program, const struct result *result, unsigned reported)
 {
@@ -164,6 +166,9 @@ static bool judge(const struct program *program, const struct result *result, un
     else if (!workload->only_status && !same_output(result, expected, 0)) what = "it said something else";
     else if (!workload->only_status && !same_output(result, expected, 1)) what = "it complained of something else";
     if (what == NULL) return true;
+    late += program->late;
+    // A shell tells of a program it started.
+    killed += !program->late && (WIFSIGNALED(result->status) || WEXITSTATUS(result->status) > 128);
     if (reported < 12) {
         printf("failure: %s, program %d (%s): %s\n", workload->name, program->number, program->settings, what);
         print_some("output", result->output[0], result->length[0]);
@@ -272,7 +277,8 @@ int siege(void)
         if (done[index] > 0) printf("  %-20s %5u run %5u failed\n", workloads[index].name, done[index], failed[index]);
     for (int index = 0; damage_name(index) != NULL; index++)
         printf("  %-20s %6lu times, refused %lu\n", damage_name(index), damages->done[index], damages->failed[index]);
-    printf("vandal: seed %llu: %u programs, %u failed\n", (unsigned long long)setting.seed, all, wrong);
+    printf("vandal: seed %llu: %u programs, %u failed (%u killed by a signal, %u without an end)\n",
+           (unsigned long long)setting.seed, all, wrong, killed, late);
     if (vandal_died) puts("vandal: it has died itself");
     return vandal_died ? 2 : wrong == 0 ? 0 : 1;
 }
