@@ -348,6 +348,9 @@ static void on_signal(int number, siginfo_t *details, void *context)
     const bool tells = number == SIGBUS && details->si_code == BUS_MCEERR_AO;
     ucontext_t *interrupted = context;
     uintptr_t at = (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
+    // First: a page array that was cut would else fault at each of its words.
+    if (ps_soft_memory_heals(number, details))
+        return;
     // Only what the kernel itself raised: a signal that was sent while we copied is the application's.
     if (details->si_code > 0 && !tells && at >= (uintptr_t)ps_guard_begin && at < (uintptr_t)ps_guard_end) {
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_guard_exit;
@@ -358,7 +361,7 @@ static void on_signal(int number, siginfo_t *details, void *context)
         interrupted->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)ps_call_exit;
         return;
     }
-    if (is_about_a_window(number, details) || ps_soft_memory_heals(number, details))
+    if (is_about_a_window(number, details))
         return;
     forward(number, details, interrupted);
 }

@@ -4,6 +4,7 @@
 #include "ps_soft_memory.h"
 
 #include "ps_sys.h"
+#include "ps_thread.h"
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -19,14 +20,28 @@ void ps_soft_memory_set(uintptr_t begin, size_t length)
     __atomic_store_n(&range_length, length, __ATOMIC_SEQ_CST);
 }
 
+// The piece of the region of page arrays that the address lies in, or 0. It is the arena that knows the region, since in a
+// forked child its addresses may be anybody's, and the arena is empty there.
+static uintptr_t piece_of_region(uintptr_t address)
+{
+    const char *root = ps_root();
+    uintptr_t region = root ? __atomic_load_n((const uintptr_t *)(const void *)(root + PS_ROOT_REGION), __ATOMIC_RELAXED) : 0;
+    const uintptr_t distance = address - region;
+    return region && distance < PS_ROOT_REGION_SIZE ? region + (distance & ~(PS_ROOT_REGION_PIECE - 1)) : 0;
+}
+
 bool ps_soft_memory_heals(int number, const siginfo_t *details)
 {
     if (number != SIGBUS || details->si_code <= 0 || details->si_code == BUS_MCEERR_AO)
         return false;
     size_t length = __atomic_load_n(&range_length, __ATOMIC_SEQ_CST);
     uintptr_t begin = __atomic_load_n(&range_begin, __ATOMIC_SEQ_CST);
-    if ((uintptr_t)details->si_addr - begin >= length)
-        return false;
+    if ((uintptr_t)details->si_addr - begin >= length) {
+        begin = piece_of_region((uintptr_t)details->si_addr);
+        length = PS_ROOT_REGION_PIECE;
+        if (begin == 0)
+            return false;
+    }
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     long address = ps_sys_call6(SYS_mmap, (long)begin, (long)length, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (address == (long)begin)

@@ -156,12 +156,15 @@ extension Engine {
 
     /// Where the array of entry `index` is mapped. Engine lock held.
     private func sectionPlace(_ index: Int) -> UInt? {
-        if root.pointee.sectionRegion == 0 {
+        var region = sectionRegion.pointee.load(ordering: .relaxed)
+        if region == 0 {
             let reserved = ps_sys_reserve(Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE))
             guard reserved > 0 else { return nil }
-            root.pointee.sectionRegion = UInt(bitPattern: reserved)
+            region = UInt(bitPattern: reserved)
+            ps_sys_private_to_process(region, Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE))
+            sectionRegion.pointee.store(region, ordering: .relaxed)
         }
-        return root.pointee.sectionRegion &+ UInt(index &* Int(PS_DEVICE_ARRAY_SIZE))
+        return region &+ UInt(index &* Int(PS_DEVICE_ARRAY_SIZE))
     }
 
     /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too. Engine lock held.

@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// The arena is one anonymous mapping that the kernel wipes to zero in every child (MADV_WIPEONFORK), so zero is the
 /// initial state of everything in it, locks included: a forked child starts with an empty cache, whoever forked it.
-/// The last eight bytes of its page are the signals' (`PS_ROOT_SHARED`).
+/// The last eight bytes of its page are the signals' (`PS_ROOT_SHARED`), those before them the address of the region of page
+/// arrays (`PS_ROOT_REGION`), which the handler of SIGBUS looks at.
 struct Root: ~Copyable {
     /// The process whose descriptor table the cache describes; 0 until the first slow path. A vfork child shares this
     /// memory but not the descriptors: it finds another process here and learns nothing.
@@ -26,8 +27,6 @@ struct Root: ~Copyable {
 
     /// Page arrays mapped so far.
     let sections: Atomic<UInt32>
-    /// Where they are mapped: see ``MappedSection``. Guarded by the engine lock.
-    var sectionRegion: UInt
     /// When memory for page arrays was refused last: CLOCK_REALTIME_COARSE, ns.
     let growthRefused: Atomic<Int64>
 
@@ -110,6 +109,11 @@ struct Engine {
 
     @inline(__always)
     var root: UnsafeMutablePointer<Root> { address.assumingMemoryBound(to: Root.self) }
+
+    /// Where page arrays are mapped (``MappedSection``); 0: nowhere yet.
+    var sectionRegion: UnsafeMutablePointer<Atomic<UInt>> {
+        (address + Int(PS_ROOT_REGION)).assumingMemoryBound(to: Atomic<UInt>.self)
+    }
 
     /// The cache entry of `fd`, or nothing where the number is negative or above the table: such calls pass on.
     @inline(__always)

@@ -104,7 +104,9 @@ public func engineIsWindow(address: UInt) -> Bool {
 /// What the arena takes for granted of the compiler's layouts: constants at compile time, so this costs nothing.
 enum Layouts {
     static var hold: Bool {
-        MemoryLayout<Root>.size <= Arena.descriptorsOffset && MemoryLayout<Descriptor>.stride == 32
+        MemoryLayout<Root>.size <= Int(PS_ROOT_REGION)
+            && Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE) == Int(PS_ROOT_REGION_SIZE)
+            && MemoryLayout<Descriptor>.stride == 32
             && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64
             && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 24
             && MemoryLayout<RememberedExtent>.stride == 32
