@@ -11,7 +11,7 @@ struct CopyTests {
     }
 
     @Test("a splice that waits for a pipe keeps nobody from writing", arguments: ScratchMount.Kind.served)
-    func waitingSplice(kind: Kind) throws {
+    func waitingSplice(kind: ScratchMount.Kind) throws {
         try expectSameAsNative("copies-beside-writes", "empty-pipe", on: kind, serving: [])
     }
 }
