@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct link_map; // <link.h>
+#include "ps_elf.h"
 
 enum ps_next_slot {
 #define FAMILY(family, about)
@@ -39,6 +39,7 @@ const struct link_map *ps_next_last_at_start(void);
 // Whether libc itself is next for the name, and not another preload. Looks it up each time: ask once.
 bool ps_next_is_libc(enum ps_next_slot slot) __attribute__((visibility("hidden")));
 
+PS_ELF_EARLY_BEGIN
 static inline void *ps_next_load(enum ps_next_slot slot)
 {
     // Relaxed: every thread that stores here stores the same value, and what it points to is mapped for good.
@@ -54,6 +55,7 @@ static inline void *ps_next_pointer(enum ps_next_slot slot)
     void *next = ps_next_load(slot);
     return __builtin_expect(next != NULL, 1) ? next : ps_next_find_pointer(slot);
 }
+PS_ELF_EARLY_END
 
 // NEXT(read)(fd, buffer, count). One load and a predictable branch.
 #define NEXT(name) ((__typeof__(&name))ps_next(PS_NEXT_##name))

@@ -54,8 +54,7 @@ struct question {
 };
 enum who { THE_LOADER, ANSWERED };
 
-// Whether our entry goes on to libc's function, by whichever of its names it does so.
-static bool leads_to_libc(const struct question *q)
+static bool look_where_it_leads(const struct question *q)
 {
     for (int slot = 0; slot < PS_NEXT_COUNT; slot++) {
         const char *name = ps_next_name(slot);
@@ -63,6 +62,32 @@ static bool leads_to_libc(const struct question *q)
             return false;
     }
     return true;
+}
+
+static int slot_of(const char *name)
+{
+    int slot = 0;
+    while (slot < PS_NEXT_COUNT && !ps_elf_equal(ps_next_name(slot), name))
+        slot++;
+    return slot;
+}
+
+// Whether our entry goes on to libc's function, by whichever of its names it does so. Remembered once all objects are
+// there that may stand between: to look costs 20 us.
+static bool leads_to_libc(const struct question *q)
+{
+    enum { UNKNOWN, LEADS, LEADS_ELSEWHERE };
+    static uint8_t known[PS_NEXT_COUNT]; // whoever looks finds the same
+    int slot = slot_of(q->name);
+    if (slot == PS_NEXT_COUNT)
+        return false;
+    uint8_t where = __atomic_load_n(&known[slot], __ATOMIC_RELAXED);
+    if (where == UNKNOWN) {
+        where = look_where_it_leads(q) ? LEADS : LEADS_ELSEWHERE;
+        if (ps_next_last_at_start())
+            __atomic_store_n(&known[slot], where, __ATOMIC_RELAXED);
+    }
+    return where == LEADS;
 }
 
 // The object whose code that is; NULL: none.
@@ -78,13 +103,12 @@ static const struct link_map *object_of(const void *address)
 // what he does with it.
 static void give_way(struct question *q)
 {
+    int slot = slot_of(q->name);
     q->asker = object_of(q->caller);
-    for (int slot = 0; slot < PS_NEXT_COUNT; slot++)
-        if (harm[slot] == HARMFUL && ps_elf_equal(ps_next_name(slot), q->name)
-            && !(q->asker && ps_elf_find(q->asker, q->name, NULL))) {
-            ps_engine_log_once(2, "dlsym: gives way: a function of libc's, asked for past another preload library");
-            ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
-        }
+    if (slot == PS_NEXT_COUNT || harm[slot] != HARMFUL || (q->asker && ps_elf_find(q->asker, q->name, NULL)))
+        return;
+    ps_engine_log_once(2, "dlsym: gives way: a function of libc's, asked for past another preload library");
+    ps_engine_give_way(PS_GIVE_WAY_UNSHARE_FILES);
 }
 
 // The loader has found, or would find, `found`; NULL: nothing.

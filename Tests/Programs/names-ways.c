@@ -148,11 +148,12 @@ static void changes(void)
 
     one = first();
     CALL(GET(fallocate)(one, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4 << 20));
+    raw(SYS_fsync, one, 0, 0, 0, 0, 0); // space that is given late, on ext4, is there now
     long blocks = blocks_of(one);
     for (int i = 0; i < 100; i++)
         if (pread(one, buffer, 4096, i * 8192l) != 4096 || buffer[0] || buffer[4095])
             say("no hole at %d", i);
-    say("  blocks %ld, and as many after the hole was read: %d", blocks, blocks_of(one) == blocks);
+    say("  as many blocks after the hole was read: %d", blocks_of(one) == blocks);
     raw(SYS_close, one, 0, 0, 0, 0, 0);
 
     one = first();
@@ -184,6 +185,7 @@ static void locks(void)
     int one = first();
     raw(SYS_fallocate, one, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1 << 20, 4 << 20, 0, 0);
     warm(one);
+    raw(SYS_fsync, one, 0, 0, 0, 0, 0);
     long blocks = blocks_of(one);
     CALL(GET(mlockall)(1 /* MCL_CURRENT */));
     say("  nothing was filled: %d", blocks_of(one) == blocks);
@@ -223,7 +225,8 @@ static void use_all(void *(*way)(const char *))
     replaces_and_closes();
     changes();
     limits();
-    locks();
+    if (!getenv("ASAN_OPTIONS")) // the sanitizer's terabytes would be locked
+        locks();
     signals(); // last: without virtual signals it ends here
 }
 

@@ -34,6 +34,10 @@ address_options() {
 address_skips() {
     cat << 'END'
 SymbolTests                             the symbols of the library that is shipped, not of this one
+HostTests                               the runtime is glibc's, must be the first preload, and has a clock_gettime too
+NameLookupTests/everyName               the runtime wraps some of the names, so that the linker binds those to it
+NameLookupTests/libraries               the runtime must be the first preload
+NameLookupTests/wrappers                the same
 GivingWayTests/addressSpaceLimited      the runtime reserves 20 TiB of address space, far above any RLIMIT_AS
 FaultLimitTests/addressSpace            the same
 GivingWayTests/memoryLocked             the runtime makes mlockall do nothing
