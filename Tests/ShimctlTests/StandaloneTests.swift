@@ -23,6 +23,17 @@ import Testing
         #expect(Set(needed).subtracting(Self.allowed) == [], "\(needed)")
     }
 
+    @Test("no source of it imports all of Foundation, which would put 44 MB of ICU into it")
+    func imports() throws {
+        let sources = "\(Shim.packageRoot)/Sources/shimctl"
+        let names = try FileManager.default.subpathsOfDirectory(atPath: sources).filter { $0.hasSuffix(".swift") }
+        #expect(names.count > 50)
+        for name in names {
+            let text = try String(contentsOfFile: "\(sources)/\(name)", encoding: .utf8)
+            #expect(!text.split(separator: "\n").contains("import Foundation"), "\(name)")
+        }
+    }
+
     @Test("it starts and does its work in a root directory that holds nothing else")
     func root() throws {
         if geteuid() != 0 { try Test.cancel("chroot needs root") }
