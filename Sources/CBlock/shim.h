@@ -5,6 +5,7 @@
 #include <linux/loop.h>
 #include <sys/file.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 static inline unsigned cblock_major(dev_t device) { return gnu_dev_major(device); }
 static inline unsigned cblock_minor(dev_t device) { return gnu_dev_minor(device); }

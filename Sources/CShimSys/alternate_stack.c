@@ -14,7 +14,6 @@
 #include "ps_thread.h"
 
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/syscall.h>
 
 __thread struct ps_small_stack ps_small_stack;
@@ -28,18 +27,10 @@ __thread struct ps_small_stack ps_small_stack;
 
 static size_t frame_size = USUAL_FRAME;
 
-void ps_signals_read_auxiliary(char *const *arguments)
+void ps_signals_set_frame_size(size_t size)
 {
-    // Behind the arguments lies the environment as it was at the start, and behind that what the kernel tells.
-    while (*arguments)
-        arguments++;
-    arguments++;
-    while (*arguments)
-        arguments++;
-    const unsigned long *entry = (const unsigned long *)(const void *)(arguments + 1);
-    for (; entry[0] != AT_NULL; entry += 2)
-        if (entry[0] == AT_MINSIGSTKSZ)
-            frame_size = entry[1];
+    if (size != 0)
+        frame_size = size;
 }
 
 void ps_signals_look_at_stack(void)

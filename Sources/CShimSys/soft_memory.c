@@ -20,14 +20,18 @@ void ps_soft_memory_set(uintptr_t begin, size_t length)
     __atomic_store_n(&range_length, length, __ATOMIC_SEQ_CST);
 }
 
-// The piece of the region of page arrays that the address lies in, or 0. It is the arena that knows the region, since in a
-// forked child its addresses may be anybody's, and the arena is empty there.
+// The piece of a region of page arrays that the address lies in, or 0. It is the arena that knows the regions, since in a
+// forked child their addresses may be anybody's, and the arena is empty there.
 static uintptr_t piece_of_region(uintptr_t address)
 {
     const char *root = ps_root();
-    uintptr_t region = root ? __atomic_load_n((const uintptr_t *)(const void *)(root + PS_ROOT_REGION), __ATOMIC_RELAXED) : 0;
-    const uintptr_t distance = address - region;
-    return region && distance < PS_ROOT_REGION_SIZE ? region + (distance & ~(PS_ROOT_REGION_PIECE - 1)) : 0;
+    const uintptr_t *regions = (const uintptr_t *)(const void *)(root + PS_ROOT_REGION);
+    for (int i = 0; root && i < PS_ROOT_REGIONS; i++) {
+        const uintptr_t region = __atomic_load_n(&regions[i], __ATOMIC_RELAXED), distance = address - region;
+        if (region && distance < PS_ROOT_REGION_SIZE)
+            return region + (distance & ~(PS_ROOT_REGION_PIECE - 1));
+    }
+    return 0;
 }
 
 bool ps_soft_memory_heals(int number, const siginfo_t *details)

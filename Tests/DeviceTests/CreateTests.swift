@@ -110,11 +110,6 @@ import Testing
             #expect(run.stderr.contains("neither a file nor a block device"))
         }
     }
-
-    private func require(_ program: String, _ arguments: [String]) throws {
-        let run = try spawn(program, arguments)
-        guard run.ending == .exited(0) else { throw SetupError("\(program): \(run.ending), \(run.stderr)") }
-    }
 }
 
 @Suite("shimctl create --recreate") struct RecreateTests {
@@ -143,7 +138,9 @@ import Testing
         try image.create("--size", "40M", "--page-size", "16K", "--uuid", uuid)
         let first = try image.inspect()["superblock"]
         let offset = try #require(first["data_offset"].number)
-        try image.write(Self.data, at: offset)
+        let size = try #require(first["data_size"].number)
+        // Evidence that the parameters are right.
+        try require("/usr/sbin/mkfs.ext4", ["-q", "-F", "-E", "offset=\(offset)", image.path, "\(size / 1_024)k"])
         try image.write(Self.data, at: 2 << 20)
         try image.destroyCopy(at: 0)
         try image.destroyCopy(at: 1 << 20)
@@ -152,7 +149,7 @@ import Testing
         let broken = try shimctl(["inspect", image.path])
         #expect(broken.ending == .exited(1))
         #expect(broken.stderr.contains("neither copy of the superblock has the magic number"))
-        let run = try image.create("--recreate", "--page-size", "16K", "--uuid", uuid)
+        let run = try image.create("--recreate", "--size", "40M", "--page-size", "16K", "--uuid", uuid)
         #expect(run.ending == .exited(0), "\(run.stderr)")
         let after = try image.bytes(at: 0, count: 40 << 20)
         for range in [4_096..<1 << 20, (1 << 20) + 4_096..<40 << 20] {

@@ -65,8 +65,8 @@ static inline bool ps_signals_on_small_stack(void)
 {
     return (uintptr_t)__builtin_frame_address(0) - ps_small_stack.base < ps_small_stack.size;
 }
-// From the constructor, with the arguments as the kernel laid them down: how large a signal frame is.
-void ps_signals_read_auxiliary(char *_Nullable const *_Nonnull arguments);
+// From the constructor: how large a signal frame is, bytes (AT_MINSIGSTKSZ); 0: the kernel does not say.
+void ps_signals_set_frame_size(size_t size);
 // Asks the kernel.
 void ps_signals_look_at_stack(void);
 // Whether the caller runs there, also in a thread that has not been looked at.

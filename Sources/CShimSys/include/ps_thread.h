@@ -127,9 +127,11 @@ static inline _Bool ps_single_threaded(void) { return *ps_hot.single_threaded; }
 // Where in its first page, behind all that the engine has there, a word says that a thread of this very memory has
 // forked in a way that may share it: 0 again in every child with a memory of its own (uint32_t, atomic).
 #define PS_ROOT_SHARED 4088
-// Before that word: where the region of page arrays begins (uintptr_t, atomic), or 0; PS_ROOT_REGION_SIZE bytes, in pieces.
-#define PS_ROOT_REGION 4080
-#define PS_ROOT_REGION_SIZE (256ul << 20)
+// Before that word: where page arrays are mapped, PS_ROOT_REGIONS addresses of regions (uintptr_t, atomic; 0: none yet) of
+// PS_ROOT_REGION_SIZE bytes, in pieces of 2 MiB.
+#define PS_ROOT_REGION 3824
+#define PS_ROOT_REGIONS 32
+#define PS_ROOT_REGION_SIZE (8ul << 20)
 #define PS_ROOT_REGION_PIECE (2ul << 20)
 static inline void *_Nullable ps_root(void) { return __atomic_load_n(&ps_hot.root, __ATOMIC_ACQUIRE); }
 // Behind that word: the process that has done so first, which the memory is (uint32_t, atomic); 0: none has.

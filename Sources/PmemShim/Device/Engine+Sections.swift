@@ -3,10 +3,10 @@ import Synchronization
 
 /// A section's page array that this process has mapped, or knows it cannot have: 24 bytes in the arena, found by its key.
 ///
-/// All arrays lie in one region that is reserved once, each at the place of its entry, so that a process has at most so many
-/// mappings and its addresses never belong to anything else. An entry may be given to another section at any moment: whoever
-/// still has its address reads and writes words of that one. In DRAM those count under another tag; on a device the owner of
-/// a page is compared; both cost a hint.
+/// Arrays are mapped at places in regions that are reserved as they are needed, and stay reserved: so a process has at most so
+/// many mappings, and their addresses never belong to anything else. A place may be given to another section at any moment:
+/// whoever still has its address reads and writes words of that one. In DRAM those count under another tag; on a device the
+/// owner of a page is compared; both cost a hint.
 struct MappedSection: ~Copyable {
     /// 0: free. Set after `base`, and set to 0 before it changes.
     let key: Atomic<UInt64>
@@ -143,28 +143,56 @@ extension Engine {
         let used = root.pointee.sections.wrappingAdd(1, ordering: .relaxed).oldValue
         index = (index &+ (probe < MappedSection.probes ? probe : Int(used) & 7)) & (Arena.sections &- 1)
         let entry = entry(index)
-        guard let place = sectionPlace(index) else { return 0 }
-        entry.pointee.key.store(0, ordering: .sequentiallyConsistent)
+        if entry.pointee.key.load(ordering: .relaxed) != 0 { dropSection(index) }
+        guard let place = takePlace() else { return 0 }
         let base =
             mount(inode.pointee.mount).pointee.pageCount != 0
             ? mappedDeviceSection(inode, section, at: place) : mappedSection(key, facts, section, fd, at: place)
+        if base == 0 { givePlace(place) }
         entry.pointee.base.store(base, ordering: .relaxed)
         entry.pointee.identity.store(inode.pointee.identity, ordering: .relaxed)
         entry.pointee.key.store(key, ordering: .releasing)
         return base
     }
 
-    /// Where the array of entry `index` is mapped. Engine lock held.
-    private func sectionPlace(_ index: Int) -> UInt? {
-        var region = sectionRegion.pointee.load(ordering: .relaxed)
-        if region == 0 {
-            let reserved = ps_sys_reserve(Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE))
+    /// A place for one more array, the first that is free: as few are reserved as were ever needed at once. Engine lock held.
+    private func takePlace() -> UInt? {
+        let size = UInt(PS_DEVICE_ARRAY_SIZE)
+        let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(size)
+        let low = root.pointee.sectionPlaces.0
+        let high = root.pointee.sectionPlaces.1
+        let number = low != .max ? (~low).trailingZeroBitCount : 64 &+ (~high).trailingZeroBitCount
+        guard number < Arena.sections else { return nil }
+        let region = sectionRegion(number / perRegion)
+        var start = region.pointee.load(ordering: .relaxed)
+        if start == 0 {
+            let reserved = ps_sys_reserve(Int(PS_ROOT_REGION_SIZE))
             guard reserved > 0 else { return nil }
-            region = UInt(bitPattern: reserved)
-            ps_sys_private_to_process(region, Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE))
-            sectionRegion.pointee.store(region, ordering: .relaxed)
+            start = UInt(bitPattern: reserved)
+            ps_sys_private_to_process(start, Int(PS_ROOT_REGION_SIZE))
+            region.pointee.store(start, ordering: .relaxed)
         }
-        return region &+ UInt(index &* Int(PS_DEVICE_ARRAY_SIZE))
+        if number < 64 {
+            root.pointee.sectionPlaces.0 |= 1 << UInt64(number)
+        } else {
+            root.pointee.sectionPlaces.1 |= 1 << UInt64(number &- 64)
+        }
+        return start &+ UInt(number % perRegion) &* size
+    }
+
+    private func givePlace(_ place: UInt) {
+        let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(PS_DEVICE_ARRAY_SIZE)
+        for index in 0..<Int(PS_ROOT_REGIONS) {
+            let start = sectionRegion(index).pointee.load(ordering: .relaxed)
+            guard start != 0, place &- start < UInt(PS_ROOT_REGION_SIZE) else { continue }
+            let number = index &* perRegion &+ Int((place &- start) / UInt(PS_DEVICE_ARRAY_SIZE))
+            if number < 64 {
+                root.pointee.sectionPlaces.0 &= ~(1 << UInt64(number))
+            } else {
+                root.pointee.sectionPlaces.1 &= ~(1 << UInt64(number &- 64))
+            }
+            return
+        }
     }
 
     /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too. Engine lock held.
@@ -183,7 +211,8 @@ extension Engine {
         let entry = entry(index)
         entry.pointee.key.store(0, ordering: .sequentiallyConsistent)
         let base = entry.pointee.base.load(ordering: .relaxed)
-        if base != 0 { _ = ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) }
+        guard base != 0, ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) > 0 else { return }
+        givePlace(base)
     }
 
     /// 0: none to be had.

@@ -5,8 +5,8 @@ import Synchronization
 ///
 /// The arena is one anonymous mapping that the kernel wipes to zero in every child (MADV_WIPEONFORK), so zero is the
 /// initial state of everything in it, locks included: a forked child starts with an empty cache, whoever forked it.
-/// The last eight bytes of its page are the signals' (`PS_ROOT_SHARED`), those before them the address of the region of page
-/// arrays (`PS_ROOT_REGION`), which the handler of SIGBUS looks at.
+/// The last eight bytes of its page are the signals' (`PS_ROOT_SHARED`), those before them the addresses of the regions of
+/// page arrays (`PS_ROOT_REGION`), which the handler of SIGBUS looks at.
 struct Root: ~Copyable {
     /// The process whose descriptor table the cache describes; 0 until the first slow path. A vfork child shares this
     /// memory but not the descriptors: it finds another process here and learns nothing.
@@ -27,6 +27,8 @@ struct Root: ~Copyable {
 
     /// Page arrays mapped so far.
     let sections: Atomic<UInt32>
+    /// Places of page arrays that are in use, one bit for each. Guarded by the engine lock.
+    var sectionPlaces: (UInt64, UInt64)
     /// When memory for page arrays was refused last: CLOCK_REALTIME_COARSE, ns.
     let growthRefused: Atomic<Int64>
 
@@ -66,6 +68,9 @@ enum Arena {
     static let retired = 256
     static let mounts = 16
     static let trees = 16
+    /// Distance from one entry to the next, bytes: with the path behind it.
+    static let mountSize = 512
+    static let treeSize = 4_160
     static let scratchLength = 65_536
     /// Lines of the log that are remembered, so that a file opened again is not told again.
     static let said = 4_096
@@ -85,8 +90,8 @@ enum Arena {
     static let threadsOffset = headsOffset + inodeHeads * 4
     static let retiredOffset = threadsOffset + threads * 64
     static let mountsOffset = retiredOffset + retired * 16
-    static let treesOffset = mountsOffset + mounts * 512
-    static let shardOffset = treesOffset + trees * 4_160
+    static let treesOffset = mountsOffset + mounts * mountSize
+    static let shardOffset = treesOffset + trees * treeSize
     static let scratchOffset =
         shardOffset + ((MemoryLayout<ps_stats_shard>.size * Int(PS_STATS_SHARDS) + 4_095) & ~4_095)
     static let saidOffset = scratchOffset + scratchLength
@@ -110,9 +115,9 @@ struct Engine {
     @inline(__always)
     var root: UnsafeMutablePointer<Root> { address.assumingMemoryBound(to: Root.self) }
 
-    /// Where page arrays are mapped (``MappedSection``); 0: nowhere yet.
-    var sectionRegion: UnsafeMutablePointer<Atomic<UInt>> {
-        (address + Int(PS_ROOT_REGION)).assumingMemoryBound(to: Atomic<UInt>.self)
+    /// Where page arrays are mapped (``MappedSection``): regions, 0 where there is none yet.
+    func sectionRegion(_ number: Int) -> UnsafeMutablePointer<Atomic<UInt>> {
+        (address + Int(PS_ROOT_REGION)).assumingMemoryBound(to: Atomic<UInt>.self) + number
     }
 
     /// The cache entry of `fd`, or nothing where the number is negative or above the table: such calls pass on.
@@ -145,11 +150,11 @@ struct Engine {
 
     @inline(__always)
     func mount(_ index: UInt32) -> UnsafeMutablePointer<Mount> {
-        (address + Arena.mountsOffset).assumingMemoryBound(to: Mount.self) + Int(index & 15)
+        (address + Arena.mountsOffset + Int(index & 15) &* Arena.mountSize).assumingMemoryBound(to: Mount.self)
     }
 
     func tree(_ index: UInt32) -> UnsafeMutablePointer<ServedTree> {
-        (address + Arena.treesOffset).assumingMemoryBound(to: ServedTree.self) + Int(index & 15)
+        (address + Arena.treesOffset + Int(index & 15) &* Arena.treeSize).assumingMemoryBound(to: ServedTree.self)
     }
 
     /// The counters of this process's threads, PS_STATS_SHARDS of them, in memory that nobody else can reach: of all threads

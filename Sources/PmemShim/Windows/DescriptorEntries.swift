@@ -105,7 +105,7 @@ public func engineIsWindow(address: UInt) -> Bool {
 enum Layouts {
     static var hold: Bool {
         MemoryLayout<Root>.size <= Int(PS_ROOT_REGION)
-            && Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE) == Int(PS_ROOT_REGION_SIZE)
+            && Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE) == Int(PS_ROOT_REGIONS) &* Int(PS_ROOT_REGION_SIZE)
             && MemoryLayout<Descriptor>.stride == 32
             && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64
             && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 24

@@ -21,7 +21,7 @@ extension Engine {
             _ = ps_sys_unmap(base, Int(length))
             return
         }
-        if root.pointee.retired >= UInt32(Arena.retired / 4) || lingers { reuseRetired() }
+        if root.pointee.retired >= Engine.mostRetired || lingers { reuseRetired() }
         if !covers, root.pointee.retired < UInt32(Arena.retired) {
             retired(root.pointee.retired).pointee = RetiredRange(base: base, length: length)
             root.pointee.retired &+= 1
@@ -73,6 +73,9 @@ extension Engine {
         reuseRetired()
         lock.unlock()
     }
+
+    /// Retired ranges that are kept before it is asked whether they may go: each is a mapping of the process.
+    private static let mostRetired: UInt32 = 32
 
     /// Looks at a call that goes on without giving up the processor.
     private static let spins = 200

@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import SystemPackage
 
 /// Libraries by which a program can call any function of libc by its name (libffi, JNA), as far as files tell.

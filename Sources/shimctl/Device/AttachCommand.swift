@@ -110,6 +110,7 @@ struct AttachCommand: ParsableCommand {
             let attachment = Attachment(
                 superblock: superblock, name: name, device: file.path, data: data.device, pages: pages.device,
                 pagesPath: DeviceNodes.pages(name))
+            try forgetPredecessors(of: attachment)
             try Registry.add(attachment)
             undo.append { try Registry.remove(data.device) }
             try DeviceNodes.make(name, data: data.device, pages: pages.device, group: owners)
@@ -117,6 +118,16 @@ struct AttachCommand: ParsableCommand {
         } catch {
             for step in undo.reversed() { _ = try? step() }
             throw error
+        }
+    }
+
+    /// Block devices that were taken away by hand have left their numbers to these: nothing may name them by the old ones,
+    /// least of all a node that a group may use.
+    private func forgetPredecessors(of attachment: Attachment) throws {
+        let numbers = [attachment.data, attachment.pages]
+        for old in try Registry.all() where numbers.contains(old.data) || numbers.contains(old.pages) {
+            DeviceNodes.remove(old.name, data: old.data, pages: old.pages)
+            if numbers.contains(old.data) { try Registry.remove(old.data) }
         }
     }
 

@@ -28,7 +28,8 @@ enum AttachmentLock {
             }
             guard ContinuousClock.now - begin < patience else {
                 throw Complaint(
-                    .failure, "another shimctl\(holder(descriptor)) has been attaching or detaching for a minute: try again")
+                    .failure,
+                    "another shimctl\(holder(descriptor)) has been attaching or detaching for a minute: try again")
             }
             Pause.take(seconds: 0.02)
         }

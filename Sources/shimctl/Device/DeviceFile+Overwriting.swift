@@ -44,8 +44,16 @@ extension DeviceFile {
         guard !isBlockDevice else { return }
         // To be told by a signal that somebody waits is of no use here.
         signal(SIGIO, SIG_IGN)
-        guard fcntl(descriptor.rawValue, Int32(CBLOCK_F_SETLEASE), F_WRLCK) != 0, errno == EAGAIN else { return }
+        guard fcntl(descriptor.rawValue, Int32(CBLOCK_F_SETLEASE), F_WRLCK) != 0, errno == EAGAIN, !isRemote else {
+            return
+        }
         throw Complaint(.failure, "\"\(path.string.printable)\" is open in another program, which may be writing to it")
+    }
+
+    /// NFS says EAGAIN for what it has no delegation for, whoever uses it.
+    private var isRemote: Bool {
+        var system = statfs()
+        return fstatfs(descriptor.rawValue, &system) == 0 && system.f_type == 0x6969
     }
 
     /// Sees to it that there is room for what is to be written, before anything is: a full file system would let one

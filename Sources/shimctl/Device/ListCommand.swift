@@ -64,6 +64,8 @@ struct ListCommand: ParsableCommand {
         let pageSize: UInt32
         let attachGeneration: UInt64
         let attachedUnixNs: UInt64
+        /// A detach could not write everything back.
+        let dataLost: Bool
         let mountedOn: [String]
 
         init(_ attachment: Attachment) {
@@ -77,6 +79,7 @@ struct ListCommand: ParsableCommand {
             pageSize = attachment.pageSize
             attachGeneration = attachment.generation
             attachedUnixNs = attachment.attached
+            dataLost = attachment.hasLostData
             mountedOn = attachment.mountPoints
         }
     }

@@ -28,10 +28,10 @@ struct RecreateEvidence {
         if let (other, found) = try others(than: geometry).first {
             return "with --page-size \(other.pageSize) there would be \(found)"
         }
-        // All is empty but for the copies: there is nothing that could be lost.
-        guard let found = try file.firstContent(from: UInt64(PS_DEVICE_ARRAY_OFFSET)) else { return nil }
-        return "at \(Figures.count(geometry.dataOffset)), where the data would begin, there is no file system that is known,"
-            + " but there is data at \(Figures.count(found))"
+        // All is empty: there is nothing that could be lost.
+        guard let found = try file.firstContent() else { return nil }
+        return "at \(Figures.count(geometry.dataOffset)), where the data would begin, there is no file system that is"
+            + " known, but there is data at \(Figures.count(found))"
     }
 
     /// What may help to find the parameters that were given to create.

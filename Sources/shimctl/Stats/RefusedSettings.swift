@@ -63,7 +63,8 @@ struct RefusedSettings {
                 + (line.count > 1 ? " (\(Figures.count(line.count)) times)" : "")
         }
         let hidden = lines.count - shown.count
-        return (["Settings that were refused: nothing is served because of them"] + shown
+        return
+            (["Settings that were refused: nothing is served because of them"] + shown
             + (hidden > 0 ? ["  ... and \(hidden) more (--json lists all)"] : [])).joined(separator: "\n")
     }
 }
