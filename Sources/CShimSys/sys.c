@@ -88,12 +88,13 @@ long ps_sys_facts_of_path(const char *path, struct ps_file_facts *out) { return 
 
 long ps_sys_mount_number(int fd, uint64_t *number)
 {
-    struct kernel_statx s;
-    long r = ps_sys_call6(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_MNT_ID, (long)&s, 0);
-    if (r < 0)
-        return r;
-    *number = s.mask & STATX_MNT_ID ? s.mount : 0;
-    return 0;
+    struct kernel_statx *room = ps_scratch_take();
+    if (room == NULL)
+        return -ENOMEM; // as a kernel that does not tell
+    long r = ps_sys_call6(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_MNT_ID, (long)room, 0);
+    *number = r == 0 && (room->mask & STATX_MNT_ID) ? room->mount : 0;
+    ps_scratch_give(room);
+    return r;
 }
 
 bool ps_sys_is_synchronous(int fd)

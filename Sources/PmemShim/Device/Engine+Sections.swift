@@ -88,13 +88,13 @@ extension Engine {
             isSparse: isSparse)
     }
 
-    private func entry(_ index: Int) -> UnsafeMutablePointer<MappedSection> {
+    func sectionEntry(_ index: Int) -> UnsafeMutablePointer<MappedSection> {
         (address + Arena.sectionsOffset).assumingMemoryBound(to: MappedSection.self) + (index & (Arena.sections &- 1))
     }
 
     func findSection(_ key: UInt64) -> UInt? {
         for probe in 0..<MappedSection.probes {
-            let entry = entry(Int(truncatingIfNeeded: key) &+ probe)
+            let entry = sectionEntry(Int(truncatingIfNeeded: key) &+ probe)
             if entry.pointee.key.load(ordering: .acquiring) == key {
                 return entry.pointee.base.load(ordering: .relaxed)
             }
@@ -113,7 +113,10 @@ extension Engine {
         else { return nil }
         defer { lock.unlock() }
         guard isOurProcess() else { return nil }
-        return findSection(key) ?? enterSection(key, inode, section, fd)
+        if let base = findSection(key) { return base }
+        var step = SectionStep(engine: self, key: key, inode: inode, section: section, fd: fd)
+        onOwnStack(&step) { $0.assumingMemoryBound(to: SectionStep.self).pointee.run() }
+        return step.base
     }
 
     private func note(_ section: UInt64, _ inode: UnsafeMutablePointer<Inode>) {
@@ -127,7 +130,7 @@ extension Engine {
         }
     }
 
-    private func enterSection(
+    fileprivate func enterSection(
         _ key: UInt64, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, _ fd: Int32
     ) -> UInt? {
         var facts = ps_file_facts()
@@ -137,12 +140,12 @@ extension Engine {
         // A free place, or that of some other section.
         var index = Int(truncatingIfNeeded: key)
         var probe = 0
-        while probe < MappedSection.probes, entry(index &+ probe).pointee.key.load(ordering: .relaxed) != 0 {
+        while probe < MappedSection.probes, sectionEntry(index &+ probe).pointee.key.load(ordering: .relaxed) != 0 {
             probe &+= 1
         }
         let used = root.pointee.sections.wrappingAdd(1, ordering: .relaxed).oldValue
         index = (index &+ (probe < MappedSection.probes ? probe : Int(used) & 7)) & (Arena.sections &- 1)
-        let entry = entry(index)
+        let entry = sectionEntry(index)
         if entry.pointee.key.load(ordering: .relaxed) != 0 { dropSection(index) }
         guard let place = takePlace() else { return 0 }
         let base =
@@ -153,66 +156,6 @@ extension Engine {
         entry.pointee.identity.store(inode.pointee.identity, ordering: .relaxed)
         entry.pointee.key.store(key, ordering: .releasing)
         return base
-    }
-
-    /// A place for one more array, the first that is free: as few are reserved as were ever needed at once. Engine lock held.
-    private func takePlace() -> UInt? {
-        let size = UInt(PS_DEVICE_ARRAY_SIZE)
-        let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(size)
-        let low = root.pointee.sectionPlaces.0
-        let high = root.pointee.sectionPlaces.1
-        let number = low != .max ? (~low).trailingZeroBitCount : 64 &+ (~high).trailingZeroBitCount
-        guard number < Arena.sections else { return nil }
-        let region = sectionRegion(number / perRegion)
-        var start = region.pointee.load(ordering: .relaxed)
-        if start == 0 {
-            let reserved = ps_sys_reserve(Int(PS_ROOT_REGION_SIZE))
-            guard reserved > 0 else { return nil }
-            start = UInt(bitPattern: reserved)
-            ps_sys_private_to_process(start, Int(PS_ROOT_REGION_SIZE))
-            region.pointee.store(start, ordering: .relaxed)
-        }
-        if number < 64 {
-            root.pointee.sectionPlaces.0 |= 1 << UInt64(number)
-        } else {
-            root.pointee.sectionPlaces.1 |= 1 << UInt64(number &- 64)
-        }
-        return start &+ UInt(number % perRegion) &* size
-    }
-
-    private func givePlace(_ place: UInt) {
-        let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(PS_DEVICE_ARRAY_SIZE)
-        for index in 0..<Int(PS_ROOT_REGIONS) {
-            let start = sectionRegion(index).pointee.load(ordering: .relaxed)
-            guard start != 0, place &- start < UInt(PS_ROOT_REGION_SIZE) else { continue }
-            let number = index &* perRegion &+ Int((place &- start) / UInt(PS_DEVICE_ARRAY_SIZE))
-            if number < 64 {
-                root.pointee.sectionPlaces.0 &= ~(1 << UInt64(number))
-            } else {
-                root.pointee.sectionPlaces.1 &= ~(1 << UInt64(number &- 64))
-            }
-            return
-        }
-    }
-
-    /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too. Engine lock held.
-    func forgetSections(_ inode: UnsafeMutablePointer<Inode>) {
-        guard inode.pointee.highestSection.load(ordering: .relaxed) >= 0 else { return }
-        for index in 0..<Arena.sections {
-            let entry = entry(index)
-            guard entry.pointee.key.load(ordering: .relaxed) != 0,
-                entry.pointee.identity.load(ordering: .relaxed) == inode.pointee.identity
-            else { continue }
-            dropSection(index)
-        }
-    }
-
-    private func dropSection(_ index: Int) {
-        let entry = entry(index)
-        entry.pointee.key.store(0, ordering: .sequentiallyConsistent)
-        let base = entry.pointee.base.load(ordering: .relaxed)
-        guard base != 0, ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) > 0 else { return }
-        givePlace(base)
     }
 
     /// 0: none to be had.
@@ -248,7 +191,14 @@ extension Engine {
     private func allocateGroup(_ key: UInt64, _ page: UInt64) -> Bool {
         guard let lock = EngineLock(self) else { return false }
         defer { lock.unlock() }
-        guard isOurProcess(), let pages = PageFile(scratch) else { return false }
+        guard isOurProcess() else { return false }
+        var step = GroupStep(engine: self, key: key, page: page)
+        onOwnStack(&step) { $0.assumingMemoryBound(to: GroupStep.self).pointee.run() }
+        return step.isAllocated
+    }
+
+    fileprivate func allocateGroupOfOurs(_ key: UInt64, _ page: UInt64) -> Bool {
+        guard let pages = PageFile(scratch) else { return false }
         defer { pages.close() }
         // Where the file has been replaced, what is mapped here is another's.
         guard root.pointee.pages == (pages.facts.device, pages.facts.inode), let slot = pages.find(key) else {
@@ -272,15 +222,6 @@ extension Engine {
         return place
     }
 
-    /// Takes the memory away from under all arrays, which mlockall would make real: whoever is using one faults, and has
-    /// lost a hint. The addresses stay reserved, for somebody may be using them.
-    func coverSections() {
-        guard let lock = EngineLock(self) else { return }
-        defer { lock.unlock() }
-        for index in 0..<Arena.sections where entry(index).pointee.key.load(ordering: .relaxed) != 0 {
-            dropSection(index)
-        }
-    }
 }
 
 /// Memory for page arrays.
@@ -289,4 +230,24 @@ private enum Growth {
     static let bytes = Int(PS_DEVICE_GROUP_PAGES) &* Int(PS_DEVICE_DESCRIPTOR)
     /// How long a refusal holds, ns.
     static let rest: Int64 = 1_000_000_000
+}
+
+private struct SectionStep: SlowStep {
+    let engine: Engine
+    let key: UInt64
+    let inode: UnsafeMutablePointer<Inode>
+    let section: UInt64
+    let fd: Int32
+    var base: UInt?
+
+    mutating func run() { base = engine.enterSection(key, inode, section, fd) }
+}
+
+private struct GroupStep: SlowStep {
+    let engine: Engine
+    let key: UInt64
+    let page: UInt64
+    var isAllocated = false
+
+    mutating func run() { isAllocated = engine.allocateGroupOfOurs(key, page) }
 }

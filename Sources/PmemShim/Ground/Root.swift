@@ -98,7 +98,10 @@ enum Arena {
     static let stripesOffset = saidOffset + said * 8
     static let sectionsOffset = stripesOffset + stripes * 8
     static let extentsOffset = sectionsOffset + sections * 24
-    static let length = extentsOffset + extents * 32
+    static let stackOffset = (extentsOffset + extents * 32 + 4_095) & ~4_095
+    /// Of the slow steps (``SlowStep``), bytes. They take 1.6 KiB; figures of a signal's frame need not be added.
+    static let stackLength = 16_384
+    static let length = stackOffset + stackLength
 }
 
 /// The address of the root, and by it of everything in the arena. One word; passed by value.

@@ -11,6 +11,11 @@ extension Engine {
         }
         defer { lock.unlock() }
         guard isOurProcess() else { return }
+        var step = ClassifyStep(engine: self, fd: fd, descriptor: descriptor)
+        onOwnStack(&step) { $0.assumingMemoryBound(to: ClassifyStep.self).pointee.run() }
+    }
+
+    fileprivate func classify(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>) {
         let before = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard !before.has(DescriptorWord.known) else { return }
         var facts = ps_file_facts()
@@ -164,4 +169,12 @@ enum GiveWay {
         UInt32(PS_GIVE_WAY_MLOCKALL.rawValue) | UInt32(PS_GIVE_WAY_SECCOMP.rawValue)
         | UInt32(PS_GIVE_WAY_UNSHARE_FILES.rawValue) | UInt32(PS_GIVE_WAY_ADDRESS_SPACE.rawValue)
     static let stopsWrites: UInt32 = UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue)
+}
+
+private struct ClassifyStep: SlowStep {
+    let engine: Engine
+    let fd: Int32
+    let descriptor: UnsafeMutablePointer<Descriptor>
+
+    mutating func run() { engine.classify(fd, descriptor) }
 }

@@ -17,6 +17,14 @@ extension Engine {
         }
         defer { lock.unlock() }
         guard isOurProcess() else { return false }
+        var step = MapStep(engine: self, fd: fd, descriptor: descriptor, wantsWrite: wantsWrite)
+        onOwnStack(&step) { $0.assumingMemoryBound(to: MapStep.self).pointee.run() }
+        return step.isMapped
+    }
+
+    fileprivate func mapWindow(
+        _ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, wantsWrite: Bool
+    ) -> Bool {
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours | DescriptorWord.maps) else { return false }
         if wantsWrite, !word.has(DescriptorWord.mapsWritable) { return false }
@@ -231,4 +239,14 @@ extension Engine {
         return ps_sys_facts_of_descriptor(fd, &facts) == 0 && facts.inode == inode.pointee.number
             && facts.device == inode.pointee.device
     }
+}
+
+private struct MapStep: SlowStep {
+    let engine: Engine
+    let fd: Int32
+    let descriptor: UnsafeMutablePointer<Descriptor>
+    let wantsWrite: Bool
+    var isMapped = false
+
+    mutating func run() { isMapped = engine.mapWindow(fd, descriptor, wantsWrite: wantsWrite) }
 }
