@@ -85,10 +85,13 @@ extension Engine {
             let entry = tree(root.pointee.trees)
             entry.pointee = ServedTree(
                 mountIdentifier: 0, device: 0, text: start &+ UInt32(item.start), textLength: UInt32(item.count),
-                allowsPageCache: item.allowsPageCache ? 1 : 0, pathLength: 0, isWholeMount: 0)
+                allowsPageCache: item.allowsPageCache ? 1 : 0, pathLength: 0, isWholeMount: 0, isRefused: 0)
             root.pointee.trees &+= 1
         }
         if list.sawBadItem { Settings.bad("PMEMSHIM_MOUNTS has an item that is not an absolute directory: left out") }
+        if let note = Settings.text(Settings.current.pointee.bad) {
+            refuse("", UnsafeBufferPointer(start: UnsafePointer(note), count: length(note)))
+        }
     }
 
     private func resolve(_ tree: UnsafeMutablePointer<ServedTree>) {
@@ -100,14 +103,25 @@ extension Engine {
         tree.path[length] = 0
         let path = UnsafeMutablePointer<CChar>(OpaquePointer(tree.path))
         var facts = ps_file_facts()
-        guard ps_sys_facts_of_path(path, &facts) == 0 else { return }
         var magic: Int64 = 0
+        guard ps_sys_facts_of_path(path, &facts) == 0 else {
+            return refuse(tree, "PMEMSHIM_MOUNTS: there is no such directory, or it is closed to this user: ", length)
+        }
         let count = ps_sys_directory(path, path, 4_095, &magic)
-        guard count > 0, count < 4_095 else { return }
+        guard count > 0, count < 4_095 else {
+            return refuse(tree, "PMEMSHIM_MOUNTS: that is no directory: ", length)
+        }
         tree.pointee.mountIdentifier = facts.mount
         tree.pointee.device = facts.device
         tree.pointee.isWholeMount = facts.attributes & UInt64(PS_ATTRIBUTE_MOUNT_ROOT) != 0 ? 1 : 0
         tree.pointee.pathLength = UInt32(count)
+    }
+
+    /// Says, once per process, why a directory that was named is not served.
+    private func refuse(_ tree: UnsafeMutablePointer<ServedTree>, _ reason: StaticString, _ length: Int) {
+        guard tree.pointee.isRefused == 0 else { return }
+        tree.pointee.isRefused = 1
+        refuse(reason, UnsafeBufferPointer(start: UnsafePointer(tree.path), count: length))
     }
 
     private func mountEntry(_ fd: Int32, _ facts: ps_file_facts, tree: UInt32?, isDAX: Bool) -> Placement {
@@ -131,6 +145,15 @@ extension Engine {
         if backing != PS_BACKING_MEMORY, Backing.tellsExtents(fd) { findPages(entry, fd, facts) }
         root.pointee.mounts = max(root.pointee.mounts, index &+ 1)
         publishMount(index)
+        if let tree, backing == PS_BACKING_NONE {
+            let named = self.tree(tree)
+            refuse(
+                named,
+                isAsked
+                    ? "PMEMSHIM_MOUNTS: this file system is never served: "
+                    : "PMEMSHIM_MOUNTS: this file system is served only with :pagecache behind the directory, if at all: ",
+                Int(named.pointee.pathLength))
+        }
         return backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
     }
 

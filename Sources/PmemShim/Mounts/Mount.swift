@@ -43,6 +43,8 @@ struct ServedTree {
     var pathLength: UInt32
     /// 1: the directory is the root of its mount, so that the mount's files need not be placed by path.
     var isWholeMount: UInt32
+    /// 1: it has been said that it is not served, and why.
+    var isRefused: UInt32
 }
 
 /// Mounts of which no file is ours: a mount that is not the one a tree lies on is inside the tree as a whole, or not at
