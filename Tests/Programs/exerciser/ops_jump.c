@@ -20,6 +20,9 @@ static sigset_t set_of(int signals)
     sigset_t set;
     sigemptyset(&set);
     if ((signals & 4) != 0) sigfillset(&set);
+    // All others alone are a mask too: what sigsetjmp stores of a full one under the shim.
+    sigdelset(&set, SIGBUS);
+    sigdelset(&set, SIGSEGV);
     if ((signals & 1) != 0) sigaddset(&set, SIGBUS);
     if ((signals & 2) != 0) sigaddset(&set, SIGSEGV);
     return set;
