@@ -11,6 +11,8 @@ extension Engine {
         }
         defer { lock.unlock() }
         guard isOurProcess() else { return }
+        // Whoever learns raises it: a copy inside the kernel may be the first call on the number.
+        raiseBound(fd)
         let before = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard !before.has(DescriptorWord.known) else { return }
         var facts = ps_file_facts()
