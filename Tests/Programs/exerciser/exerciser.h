@@ -448,6 +448,8 @@ extern const struct defect mode_defects[];
 extern const size_t mode_defect_count;
 extern const struct defect way_defects[]; // of the later modes (sabotage_ways.c)
 extern const size_t way_defect_count;
+extern const struct defect change_defects[]; // of what changes after it was learnt (sabotage_changes.c)
+extern const size_t change_defect_count;
 extern bool was_resumed; // this image was started by exec in the middle of a sequence
 
 #endif
