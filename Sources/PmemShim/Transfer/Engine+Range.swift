@@ -134,14 +134,7 @@ extension Engine {
     @inline(never)
     private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool
     {
-        // Raised before anything is learnt: what lies at or above the bound is skipped by range evictions.
-        var bound = root.pointee.descriptorBound.load(ordering: .relaxed)
-        while fd >= bound {
-            let (stored, seen) = root.pointee.descriptorBound.compareExchange(
-                expected: bound, desired: fd &+ 1, ordering: .sequentiallyConsistent)
-            if stored { break }
-            bound = seen
-        }
+        raiseBound(fd)
         let calls = descriptor.pointee.calls.load(ordering: .relaxed) &+ 1
         descriptor.pointee.calls.store(calls, ordering: .relaxed)
         let wanted = Settings.current.pointee.classify_after

@@ -11,6 +11,8 @@ extension Engine {
         }
         defer { lock.unlock() }
         guard isOurProcess() else { return }
+        // Whoever learns raises it: a copy inside the kernel may be the first call on the number.
+        raiseBound(fd)
         var step = ClassifyStep(engine: self, fd: fd, descriptor: descriptor)
         onOwnStack(&step) { $0.assumingMemoryBound(to: ClassifyStep.self).pointee.run() }
     }

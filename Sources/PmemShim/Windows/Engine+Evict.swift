@@ -91,6 +91,17 @@ extension Engine {
         release(index)
     }
 
+    /// Before anything is counted or learnt of a number: what lies at or above the bound is skipped by range evictions.
+    func raiseBound(_ fd: Int32) {
+        var bound = root.pointee.descriptorBound.load(ordering: .relaxed)
+        while fd >= bound {
+            let (stored, seen) = root.pointee.descriptorBound.compareExchange(
+                expected: bound, desired: fd &+ 1, ordering: .sequentiallyConsistent)
+            if stored { break }
+            bound = seen
+        }
+    }
+
     /// Forgets first...last, both included, as far as anything was ever cached.
     func evictRange(_ first: UInt32, _ last: UInt32) {
         // A number at or above the bound was never called on: nothing is known of it and nobody is learning it.

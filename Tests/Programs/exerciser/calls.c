@@ -113,6 +113,11 @@ static long libc_copy_file_range(int in, off_t *in_offset, int out, off_t *out_o
     return copy_file_range(in, in_offset, out, out_offset, count, 0);
 }
 
+static long libc_splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t count)
+{
+    return splice(in, in_offset, out, out_offset, count, 0);
+}
+
 static long libc_sendfile(int variant, int out, int in, off_t *offset, size_t count)
 {
     return variant % 2 == 0 ? sendfile(out, in, offset, count) : sendfile64(out, in, offset, count);
@@ -206,6 +211,7 @@ const struct calls libc_calls = {
     .preadv2 = libc_preadv2, .pwritev2 = libc_pwritev2, .lseek = libc_lseek,
     .ftruncate = libc_ftruncate, .truncate = libc_truncate, .fallocate = libc_fallocate,
     .copy_file_range = libc_copy_file_range, .sendfile = libc_sendfile,
+    .splice = libc_splice,
     .fsync = libc_fsync, .fdatasync = libc_fdatasync, .sync_file_range = libc_sync_file_range,
     .open = libc_open, .close = libc_close, .dup = libc_dup, .dup2 = libc_dup2, .dup3 = libc_dup3,
     .fcntl = libc_fcntl, .pipe2 = libc_pipe2, .memfd_create = libc_memfd_create,
@@ -320,6 +326,11 @@ static long raw_copy_file_range(int in, off_t *in_offset, int out, off_t *out_of
     return raw(SYS_copy_file_range, in, (long)in_offset, out, (long)out_offset, (long)count, 0);
 }
 
+static long raw_splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t count)
+{
+    return raw(SYS_splice, in, (long)in_offset, out, (long)out_offset, (long)count, 0);
+}
+
 static long raw_sendfile(int variant, int out, int in, off_t *offset, size_t count)
 {
     (void)variant;
@@ -405,7 +416,7 @@ const struct calls raw_calls = {
     .readv = raw_readv, .writev = raw_writev, .preadv = raw_preadv, .pwritev = raw_pwritev,
     .preadv2 = raw_preadv2, .pwritev2 = raw_pwritev2, .lseek = raw_lseek,
     .ftruncate = raw_ftruncate, .truncate = raw_truncate, .fallocate = raw_fallocate,
-    .copy_file_range = raw_copy_file_range, .sendfile = raw_sendfile,
+    .copy_file_range = raw_copy_file_range, .sendfile = raw_sendfile, .splice = raw_splice,
     .fsync = raw_fsync, .fdatasync = raw_fdatasync, .sync_file_range = raw_sync_file_range,
     .open = raw_open, .close = raw_close, .dup = raw_dup, .dup2 = raw_dup2, .dup3 = raw_dup3,
     .fcntl = raw_fcntl, .pipe2 = raw_pipe2, .memfd_create = raw_memfd_create,

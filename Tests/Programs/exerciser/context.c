@@ -128,7 +128,7 @@ static bool fits_handler(const struct op *op)
     if ((context.blocked[context.worker] & 4) != 0) return false;
     return (kind->fields & (SLOT | OFFSET | LENGTH)) != 0 && (kind->fields & (STREAM | MAP)) == 0 &&
            (kind->traits & (CONTROL | TOUCHES | BY_STREAM | ONCE | OUTSIDE | BESIDE)) == 0 &&
-           (kind_mode(op->kind) & (MODE_THREADS | MODE_FORK | MODE_KILL | MODE_JUMPS)) == 0;
+           (kind_mode(op->kind) & (MODE_THREADS | MODE_FORK | MODE_KILL | MODE_JUMPS | MODE_HUGE)) == 0;
 }
 
 void context_run(const struct op *op, void (*body)(void *), void *argument)

@@ -60,7 +60,10 @@ enum mode {
     MODE_COUNTS = 1 << 8,     // more in one call than the kernel moves
     MODE_HANDLES = 1 << 9,    // functions taken from libc by dlsym
     MODE_RUNTIME = 1 << 10,   // the shim's own files damaged
-    MODES_ALL = (1 << 11) - 1,
+    MODE_HUGE = 1 << 11,      // huge pages that come and go
+    MODE_SEALS = 1 << 12,     // files in memory that are sealed
+    MODE_SYNC = 1 << 13,      // writes that become synchronous
+    MODES_ALL = (1 << 14) - 1,
 };
 
 struct sequence {
@@ -143,7 +146,7 @@ struct group {
 
 extern const struct group data_group, descriptor_group, name_group, size_group, map_group, stdio_group, lock_group,
     process_group, outside_group, thread_group, fork_group, exec_group, kill_group, truncation_group, fault_group,
-    jump_group, vector_group, count_group, handle_group, runtime_group;
+    jump_group, vector_group, count_group, handle_group, runtime_group, huge_group, seal_group, sync_group;
 
 const struct kind *kind_of(const struct op *op);
 const struct kind *kind_at(size_t index); // NULL past the last one
@@ -185,6 +188,7 @@ struct calls {
     long (*fallocate)(int variant, int fd, int mode, off_t offset, off_t length);
     long (*copy_file_range)(int in, off_t *in_offset, int out, off_t *out_offset, size_t count);
     long (*sendfile)(int variant, int out, int in, off_t *offset, size_t count);
+    long (*splice)(int in, off_t *in_offset, int out, off_t *out_offset, size_t count);
     long (*fsync)(int fd);
     long (*fdatasync)(int fd);
     long (*sync_file_range)(int fd, off_t offset, off_t length, unsigned flags);
@@ -237,11 +241,16 @@ struct side {
     bool memory;     // tmpfs of any kind
     int letters[2];  // a pair of sockets in which descriptors are sent and received
     bool alone;      // on a small file system of its own, which may be filled
+    bool own_mount;  // on one that may be mounted anew with other options
 };
 
 bool side_prepare(struct side *side, const struct calls *calls, const char *label, const char *directory,
                   const char *outside, bool huge, bool create);
 void side_close_all(struct side *side);
+bool side_file_system(struct side *side, const char *directory); // what holds without any of its files
+void side_loosen(struct side *side); // huge pages may be met from here on: what they leave open is compared no more
+// Into the slot, in place of what was there: the descriptor, or the error, as open gives it (ops_descriptor.c).
+void slot_take(struct side *side, unsigned slot, long fd, struct result *result);
 bool sides_alone(const struct side *a, const struct side *b); // on two small file systems, which may be filled
 bool letters_make(struct side *side);
 int side_fd(const struct side *side, unsigned slot);
@@ -307,6 +316,7 @@ struct report {
     int32_t supervisor;
     struct actors actors;
     _Atomic uint64_t scratch[8]; // between an operation and the child it makes
+    _Atomic uint32_t loosened; // huge pages may be met (side_loosen), by all processes
     uint64_t counts[MAX_KINDS], successes[MAX_KINDS], skipped;
     char message[4096];
 };
@@ -318,7 +328,7 @@ struct options {
     size_t operations, sequences;
     const char *served, *reference, *outside, *load, *save;
     const char *runtime; // the shim's runtime directory, which may be damaged
-    bool huge, minimise, times, trace, print, libc_reference, quiet;
+    bool huge, minimise, times, trace, print, libc_reference, quiet, own_mount;
     unsigned modes;
     int tries, timeout, minimise_seconds, resume, seconds;
 };
@@ -415,6 +425,13 @@ void sequence_minimise(const struct options *options, struct sequence *sequence,
 
 void runtime_clear(const char *directory); // the shim's files there (ops_runtime.c)
 
+// ---- file systems mounted anew with other options (mounts.c)
+
+bool mount_set_huge(const char *directory, const char *setting);
+bool mount_set_synchronous(const char *directory, bool synchronous);
+void mounts_note(const struct options *options);
+void mounts_restore(const struct options *options, const struct sequence *sequence);
+
 // ---- proof that the exerciser can fail (sabotage.c)
 
 struct defect {
@@ -431,6 +448,8 @@ extern const struct defect mode_defects[];
 extern const size_t mode_defect_count;
 extern const struct defect way_defects[]; // of the later modes (sabotage_ways.c)
 extern const size_t way_defect_count;
+extern const struct defect change_defects[]; // of what changes after it was learnt (sabotage_changes.c)
+extern const size_t change_defect_count;
 extern bool was_resumed; // this image was started by exec in the middle of a sequence
 
 #endif

@@ -20,6 +20,7 @@ struct generator {
     unsigned total, kinds;
     struct op last;
     int64_t last_delta;
+    uint8_t memory; // the slot that was last given a file in memory, which may be sealed
     int closed;   // a slot that is likely closed, or no file any more; -1 none
     bool limited; // a file size limit is in force: lift it soon
     int restricted[8]; // so with other things taken away, by kind
@@ -42,7 +43,7 @@ static void choose_weights(struct generator *generator)
     const struct kind *kind;
     // In a third of the sequences nobody else touches the files, and so holes too can be compared to their end.
     bool alone = chance(generator, 333);
-    unsigned others = MODE_FORK | MODE_KILL | MODE_TRUNCATION;
+    unsigned others = MODE_FORK | MODE_KILL | MODE_TRUNCATION | MODE_HUGE;
     if ((generator->modes & others) != 0) alone = alone && chance(generator, 400);
     static const unsigned leaning[] = {0, 1, 2, 2, 2, 3, 8};
     for (generator->kinds = 0; (kind = kind_at(generator->kinds)) != NULL; generator->kinds++) {
@@ -215,6 +216,8 @@ static struct op next_op(struct generator *generator)
     } else {
         fill_fields(generator, kind, &op);
     }
+    if (strcmp(kind->name, "memfd") == 0) generator->memory = op.slot;
+    if (strcmp(kind->name, "seal") == 0 && chance(generator, 700)) op.slot = generator->memory;
     bool closes = kind_is(kind, "close") || strcmp(kind->name, "special") == 0;
     if (closes && op.slot < SLOTS) generator->closed = op.slot;
     if ((kind->fields & SLOT) != 0) generator->last.slot = op.slot;

@@ -49,7 +49,7 @@ bool helper_start(struct helper *helper, const struct side *served, const struct
     posix_spawn_file_actions_adddup2(&actions, from[1], 1);
     char *arguments[] = {
         "exerciser", "--internal-helper", (char *)served->directory, (char *)served->outside,
-        (char *)reference->directory, (char *)reference->outside, huge ? "1" : "0", NULL,
+        (char *)reference->directory, (char *)reference->outside, huge ? "1" : "0", served->own_mount ? "1" : "0", NULL,
     };
     int error = posix_spawn(&helper->pid, "/proc/self/exe", &actions, NULL, arguments, clean);
     posix_spawn_file_actions_destroy(&actions);
@@ -152,12 +152,13 @@ int helper_main(int argc, char **argv)
     static struct side sides[2];
     in_helper = true;
     struct request request;
-    if (argc != 7) return STATUS_USAGE;
+    if (argc != 8) return STATUS_USAGE;
     bool huge = argv[6][0] == '1';
     signal(SIGPIPE, SIG_IGN);
     if (!side_prepare(&sides[0], &raw_calls, "served", argv[2], argv[3], huge, false) ||
         !side_prepare(&sides[1], &raw_calls, "reference", argv[4], argv[5], huge, false))
         return STATUS_USAGE;
+    sides[0].own_mount = sides[1].own_mount = argv[7][0] == '1';
     while (transfer(0, &request, sizeof request, false)) {
         struct reply reply = {.differs = false};
         if (request.side < 2) {

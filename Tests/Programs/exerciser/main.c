@@ -20,7 +20,8 @@ static const char usage[] =
     "  --seconds N           begin no further one after so long\n"
     "  --huge                files of several MiB that cross 2 MiB borders\n"
     "  --modes LIST          of threads, fork, exec, kill, truncation, faults, jumps, vectors, counts, handles,\n"
-    "                        runtime; or all (default none)\n"
+    "                        runtime, huge, seals, sync; or all (default none)\n"
+    "  --own-mount           the file system of both is the exerciser's own: modes huge and sync may remount it\n"
     "  --runtime DIR         the shim's runtime directory, for mode runtime: what is there is damaged\n"
     "  --times               also compare whether mtime and ctime move, to within a tick\n"
     "  --libc-reference      the reference side too goes through libc, not past it\n"
@@ -39,7 +40,7 @@ static const char usage[] =
 enum long_option {
     SERVED = 1000, REFERENCE, OUTSIDE_DIRECTORY, SEED, OPS, SEQUENCES, HUGE_FILES, TIMES, LIBC_REFERENCE, LOAD, SAVE,
     MINIMISE, NO_MINIMISE, TRIES, MINIMISE_SECONDS, TIMEOUT, PRINT, TRACE, QUIET, INTERNAL_RUN, INTERNAL_RESUME, HELP,
-    MODES, SECONDS, RUNTIME,
+    MODES, SECONDS, RUNTIME, OWN_MOUNT,
 };
 
 static const struct option long_options[] = {
@@ -54,7 +55,7 @@ static const struct option long_options[] = {
     {"print", no_argument, NULL, PRINT}, {"trace", no_argument, NULL, TRACE}, {"quiet", no_argument, NULL, QUIET},
     {"internal-resume", required_argument, NULL, INTERNAL_RESUME}, {"modes", required_argument, NULL, MODES},
     {"seconds", required_argument, NULL, SECONDS}, {"runtime", required_argument, NULL, RUNTIME},
-    {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
+    {"own-mount", no_argument, NULL, OWN_MOUNT}, {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
 };
 
 static uint64_t number(const char *text)
@@ -104,6 +105,7 @@ static void set_option(struct options *options, int option, const char *argument
     case HUGE_FILES: options->huge = true; break;
     case TIMES: options->times = true; break;
     case RUNTIME: options->runtime = argument; break;
+    case OWN_MOUNT: options->own_mount = true; break;
     case SECONDS: options->seconds = (int)number(argument); break;
     case INTERNAL_RESUME: options->resume = (int)number(argument); break;
     case MODES:

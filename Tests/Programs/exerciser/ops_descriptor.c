@@ -22,6 +22,17 @@ static void keep(struct side *side, unsigned slot, long fd, struct result *resul
     else side->calls->close(0, (int)fd);
 }
 
+void slot_take(struct side *side, unsigned slot, long fd, struct result *result)
+{
+    int error = errno;
+    if (fd >= 0 && slot < SLOTS && side->fd[slot] >= 0) {
+        side->calls->close(0, side->fd[slot]);
+        side->fd[slot] = -1;
+    }
+    errno = error;
+    keep(side, slot, fd, result);
+}
+
 static void run_open(struct side *side, const struct op *op, const struct place *place, struct result *result)
 {
     char path[1024];

@@ -22,7 +22,7 @@ static void run_handler(struct side *side, const struct op *op, const struct pla
 
 // ---- several at once
 
-enum race_kind { RANGES, READS, WRITES, NUMBERS, TAIL };
+enum race_kind { RANGES, READS, WRITES, NUMBERS, TAIL, COPIES };
 
 enum { RACERS = 4, PIECE = 16 << 10, ROUNDS = 6 };
 
@@ -34,7 +34,7 @@ struct race {
     size_t length;
     int64_t offset, size, small;
     uint32_t pattern;
-    pthread_barrier_t begin;
+    pthread_barrier_t begin, turn;
 };
 
 struct racer {
@@ -134,10 +134,75 @@ static void race_tail(struct racer *racer)
     }
 }
 
+// By its offset, which sendfile alone writes at: a description of its own.
+static long copy_by_sendfile(const struct race *race)
+{
+    const struct calls *calls = race->side->calls;
+    char path[64];
+    off_t from = 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", race->fd);
+    int to = (int)calls->open((int)race->variant, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+    if (to < 0) return -1;
+    calls->lseek((int)race->variant, to, race->offset, SEEK_SET);
+    long copied = calls->sendfile((int)race->variant, to, race->other, &from, race->length);
+    calls->close((int)race->variant, to);
+    return copied;
+}
+
+static long copy_by_splice(const struct race *race)
+{
+    const struct calls *calls = race->side->calls;
+    off_t from = 0, to = race->offset;
+    int ends[2];
+    if (calls->pipe2(ends, O_CLOEXEC) != 0) return -1;
+    long copied = calls->splice(race->other, &from, ends[1], NULL, race->length);
+    if (copied > 0) copied = calls->splice(ends[0], NULL, race->fd, &to, (size_t)copied);
+    calls->close(0, ends[0]);
+    calls->close(0, ends[1]);
+    return copied;
+}
+
+static long copy(const struct race *race, unsigned round)
+{
+    off_t from = 0, to = race->offset;
+    switch ((race->variant + round) % 3) {
+    case 0: return race->side->calls->copy_file_range(race->other, &from, race->fd, &to, race->length);
+    case 1: return copy_by_sendfile(race);
+    default: return copy_by_splice(race);
+    }
+}
+
+// One copies into a range within the kernel, the others write it: in the end it is one of them, whole.
+static void race_copies(struct racer *racer)
+{
+    struct race *race = racer->race;
+    bool copies = racer->index == 0;
+    for (unsigned round = 0; round < 4 * race->rounds; round++) {
+        if (!copies) pattern_fill(racer->expected, race->length, race->pattern + racer->index * 64 + round);
+        pthread_barrier_wait(&race->turn);
+        long moved = copies ? copy(race, round)
+                            : race->side->calls->pwrite((int)race->variant, race->fd, racer->expected, race->length,
+                                                        race->offset);
+        if (!copies && moved != (long)race->length) racer->wrong = "beside a copy pwrite was short";
+        pthread_barrier_wait(&race->turn);
+        // A copy may be short, and then leaves the rest to whoever else was there.
+        if (copies && moved == (long)race->length) {
+            long got = raw_calls.pread(0, race->fd, racer->buffer, race->length, race->offset);
+            bool whole = memcmp(racer->buffer, before[1], race->length) == 0;
+            for (unsigned index = 1; index < race->racers; index++)
+                whole |= memcmp(racer->buffer, racers[index].expected, race->length) == 0;
+            if (got != moved || !whole) racer->wrong = "a copy within the kernel and a write are mixed";
+        }
+        // What each wrote is looked at until here.
+        pthread_barrier_wait(&race->turn);
+    }
+}
+
 static void *race(void *argument)
 {
     struct racer *racer = argument;
-    static void (*const bodies[])(struct racer *) = {race_ranges, race_reads, race_writes, race_numbers, race_tail};
+    static void (*const bodies[])(struct racer *) = {race_ranges, race_reads,  race_writes,
+                                                     race_numbers, race_tail, race_copies};
     pthread_barrier_wait(&racer->race->begin);
     bodies[racer->race->kind](racer);
     return NULL;
@@ -174,11 +239,19 @@ static const char *settle_writes(const struct race *race, int64_t start)
     return wrong;
 }
 
+// What the kernel would refuse to write to. A file that is no memfd has the one seal that forbids all others.
+static bool sealed(int fd)
+{
+    long seals = raw_calls.fcntl(0, fd, F_GET_SEALS, 0);
+    return seals > 0 && (seals & ~(long)F_SEAL_SEAL) != 0;
+}
+
 static bool regular(struct side *side, unsigned slot, int access, int refused)
 {
     struct stat status;
     long flags = raw_calls.fcntl(0, side_fd(side, slot), F_GETFL, 0);
     bool fits = access == O_RDWR ? (flags & O_ACCMODE) == O_RDWR : (flags & O_ACCMODE) != (access ^ O_WRONLY);
+    if (access != O_RDONLY && sealed(side_fd(side, slot))) return false;
     return flags >= 0 && fits && (flags & (O_PATH | O_DIRECT | refused)) == 0 && slot_stat(side, slot, &status) &&
            S_ISREG(status.st_mode);
 }
@@ -193,6 +266,12 @@ static bool locks_offset(int fd)
     char path[64], name[sizeof unnamed] = "";
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return readlink(path, name, sizeof name - 1) > 0 && strcmp(name, unnamed) != 0;
+}
+
+static bool same_file(const struct side *side, unsigned slot, unsigned other)
+{
+    struct stat a, b;
+    return !slot_stat(side, slot, &a) || !slot_stat(side, other, &b) || (a.st_ino == b.st_ino && a.st_dev == b.st_dev);
 }
 
 static bool prepare(struct race *race, struct side *side, const struct op *op, const struct place *place)
@@ -219,6 +298,11 @@ static bool prepare(struct race *race, struct side *side, const struct op *op, c
         return regular(side, op->slot, O_RDONLY, 0) && regular(side, op->other, O_RDONLY, 0) && race->offset >= 0 &&
                raw_calls.pread(0, race->fd, before[0], race->length, race->offset) == (long)race->length &&
                raw_calls.pread(0, race->other, before[1], race->length, race->offset) == (long)race->length;
+    case COPIES:
+        return regular(side, op->slot, O_RDWR, O_APPEND) && regular(side, op->other, O_RDONLY, 0) &&
+               !same_file(side, op->slot, op->other) && race->offset >= 0 &&
+               race->offset <= side->limit - (int64_t)race->length &&
+               raw_calls.pread(0, race->other, before[1], race->length, 0) == (long)race->length;
     case TAIL:
         race->small = (int64_t)((race->racers - 1) * race->length) + op->pattern % 100;
         return regular(side, op->slot, O_RDWR, O_APPEND) && race->small < race->size;
@@ -241,6 +325,7 @@ static void run_race(struct side *side, const struct op *op, const struct place 
     long flags = raw_calls.fcntl(0, race_now.fd, F_GETFL, 0);
     int64_t start = (flags & O_APPEND) != 0 ? race_now.size : raw_calls.lseek(0, race_now.fd, 0, SEEK_CUR);
     pthread_barrier_init(&race_now.begin, NULL, race_now.racers);
+    pthread_barrier_init(&race_now.turn, NULL, race_now.racers);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 128 << 10);
     for (unsigned index = 0; index < race_now.racers; index++) {
@@ -259,6 +344,12 @@ static void run_race(struct side *side, const struct op *op, const struct place 
         if (racers[index].wrong != NULL) result->wrong = racers[index].wrong;
     }
     pthread_barrier_destroy(&race_now.begin);
+    pthread_barrier_destroy(&race_now.turn);
+    // The last of them is not the same on both sides.
+    if (race_now.kind == COPIES) {
+        pattern_fill(racers[0].expected, race_now.length, race_now.pattern);
+        raw_calls.pwrite(0, race_now.fd, racers[0].expected, race_now.length, race_now.offset);
+    }
     if (race_now.kind == WRITES && result->ret == (int64_t)(race_now.racers * race_now.rounds * race_now.length)) {
         const char *wrong = settle_writes(&race_now, start);
         if (wrong != NULL) result->wrong = wrong;
@@ -272,7 +363,7 @@ static const struct choice handlers[] = {
 
 static const struct choice races[] = {
     {"ranges", RANGES, 3}, {"reads", READS, 3}, {"writes", WRITES, 3}, {"numbers", NUMBERS, 2}, {"tail", TAIL, 2},
-    {NULL, 0, 0},
+    {"copies", COPIES, 3}, {NULL, 0, 0},
 };
 
 static const struct kind kinds[] = {

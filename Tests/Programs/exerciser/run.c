@@ -105,6 +105,12 @@ static bool step(struct comparison *comparison, const struct op *op, bool tracin
     struct place *place = &execution.place;
     struct result *served = &execution.served, *reference = &execution.reference;
     struct clocks clocks;
+    // Also where another process under test, or the image before exec, has met them.
+    if (kind_mode(op->kind) == MODE_HUGE) report->loosened = 1;
+    if (report->loosened) {
+        side_loosen(comparison->served);
+        side_loosen(comparison->reference);
+    }
     if ((kind->traits & CONTROL) != 0) return step_control(comparison, op, tracing);
     if (!place_resolve(comparison->reference, op, place) || context_forbids(op)) {
         report->skipped++;
@@ -212,6 +218,7 @@ int run_sequence(const struct options *options, const struct sequence *sequence,
         return STATUS_USAGE;
     }
     served.alone = reference.alone = sides_alone(&served, &reference);
+    served.own_mount = reference.own_mount = options->own_mount;
     if (!helper_start(&helper, &served, &reference, sequence->huge)) {
         fprintf(stderr, "exerciser: cannot start the second process\n");
         return STATUS_USAGE;

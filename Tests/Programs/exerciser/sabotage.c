@@ -175,6 +175,7 @@ static bool put(const struct defect *list, size_t count, const char *name)
         PUT(pwrite);
         PUT(close);
         PUT(dup2);
+        PUT(copy_file_range);
         if (wrong->by_handle != NULL) defective_by_handle.dup2 = wrong->by_handle->dup2;
         defective.by_handle = &defective_by_handle;
         return true;
@@ -188,7 +189,7 @@ const struct calls *sabotage(const struct calls *calls, const char *name)
     defective = *calls;
     defective_by_handle = *calls->by_handle;
     return put(defects, sizeof defects / sizeof *defects, name) || put(mode_defects, mode_defect_count, name) ||
-                   put(way_defects, way_defect_count, name)
+                   put(way_defects, way_defect_count, name) || put(change_defects, change_defect_count, name)
                ? &defective
                : NULL;
 }
@@ -203,4 +204,5 @@ void sabotage_list(FILE *out)
     list(out, defects, sizeof defects / sizeof *defects);
     list(out, mode_defects, mode_defect_count);
     list(out, way_defects, way_defect_count);
+    list(out, change_defects, change_defect_count);
 }

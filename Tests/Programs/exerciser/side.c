@@ -47,6 +47,22 @@ static bool mounted_huge(dev_t device)
     return huge;
 }
 
+bool side_file_system(struct side *side, const char *directory)
+{
+    struct statfs system;
+    struct stat status;
+    if (stat(directory, &status) != 0 || statfs(directory, &system) != 0) return false;
+    side->huge_pages = mounted_huge(status.st_dev);
+    side->memory = system.f_type == TMPFS_MAGIC_NUMBER;
+    return true;
+}
+
+void side_loosen(struct side *side)
+{
+    side->huge_pages |= side->memory;
+    side->strict = side->holes = side->seeks = false;
+}
+
 bool side_prepare(struct side *side, const struct calls *calls, const char *label, const char *directory,
                   const char *outside, bool huge, bool create)
 {
@@ -60,10 +76,7 @@ bool side_prepare(struct side *side, const struct calls *calls, const char *labe
     if (side->directory_fd < 0) return false;
     for (int slot = 0; slot < SLOTS; slot++) side->fd[slot] = -1;
     side->limit = huge ? 7 << 20 : 300 << 10;
-    struct statfs system;
-    struct stat status;
-    side->huge_pages = fstat(side->directory_fd, &status) == 0 && mounted_huge(status.st_dev);
-    side->memory = fstatfs(side->directory_fd, &system) == 0 && system.f_type == TMPFS_MAGIC_NUMBER;
+    side_file_system(side, directory);
     side->strict = side->memory && !side->huge_pages;
     side->holes = side->seeks = side->strict;
     side->arena_size = (size_t)side->limit + 16 * PAGE;

@@ -85,6 +85,7 @@ static pid_t child_start(const struct options *options, const struct places *pla
     int count = 6;
     if (options->outside != NULL) arguments[count++] = "--outside", arguments[count++] = (char *)places->outside;
     if (options->runtime != NULL) arguments[count++] = "--runtime", arguments[count++] = (char *)options->runtime;
+    if (options->own_mount) arguments[count++] = "--own-mount";
     if (options->times) arguments[count++] = "--times";
     if (options->libc_reference) arguments[count++] = "--libc-reference";
     if (trace) arguments[count++] = "--trace";
@@ -207,6 +208,7 @@ bool supervise_once(const struct options *options, const struct sequence *sequen
     close(text);
     close(shared);
     places_remove(&places);
+    mounts_restore(options, sequence);
     return report->differs == 0;
 }
 
@@ -259,6 +261,7 @@ static void print_replay(const struct options *options, const char *file)
     printf(" %s --load %s --trace --served %s --reference %s", self, file, options->served, options->reference);
     if (options->outside != NULL) printf(" --outside %s", options->outside);
     if (options->runtime != NULL) printf(" --runtime %s", options->runtime);
+    if (options->own_mount) printf(" --own-mount");
     if (options->times) printf(" --times");
     if (options->libc_reference) printf(" --libc-reference");
     printf("\n");
@@ -304,6 +307,7 @@ int supervise(const struct options *options)
 {
     static struct report total, report;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    mounts_note(options);
     size_t sequences = options->load != NULL ? 1 : options->sequences, equal = 0;
     int status = STATUS_EQUAL;
     int64_t deadline = options->seconds == 0 ? INT64_MAX : milliseconds() + options->seconds * 1000ll;
