@@ -16,6 +16,11 @@ struct GivingWayTests {
         try expectSameAsNative("giving-way", "seccomp-filter", on: kind, serving: ["pread"])
     }
 
+    @Test("the same before anything has been learnt: the filter may kill for the first call of ours")
+    func seccompFilterAtOnce() throws {
+        try expectSameAsNative("giving-way", "seccomp-filter", on: .tmpfs, serving: [], mapAfter: nil)
+    }
+
     @Test("mlockall and munlockall", arguments: Kind.served)
     func memoryLocked(kind: Kind) throws {
         // Without privilege the whole address space counts against RLIMIT_MEMLOCK, and the shim's is part of it.

@@ -138,7 +138,8 @@ extension Engine {
         let calls = descriptor.pointee.calls.load(ordering: .relaxed) &+ 1
         descriptor.pointee.calls.store(calls, ordering: .relaxed)
         let wanted = Settings.current.pointee.classify_after
-        guard calls > wanted, !ps_signals_must_not_copy() else { return false }
+        // A filter of system calls may kill for the look at the stack.
+        guard calls > wanted, ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else { return false }
         let writes = descriptor.pointee.misses.load(ordering: .relaxed)
         descriptor.pointee.calls.store(0, ordering: .relaxed)
         descriptor.pointee.misses.store(0, ordering: .relaxed)
