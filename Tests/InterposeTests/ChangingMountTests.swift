@@ -60,35 +60,71 @@ struct ChangingMountTests {
     func synchronous(mapAfter: Int?) throws {
         try onlyRoot()
         try skipIfUnavailable(.ext4)
-        let mount = try ScratchMount(.ext4)
-        let device = try LibrarySymbols.output(
-            "/usr/bin/findmnt", ["--noheadings", "--output", "SOURCE", mount.directory])
-        let environment = [
-            "MOUNT_POINT": mount.directory, "DEVICE": device.trimmingCharacters(in: .whitespacesAndNewlines),
-        ]
-        for preload in [false, true] {
-            let result = try mount.withDirectory("\(preload)") {
-                try run(
-                    Programs.path("changing-mounts"), ["synchronous", $0], environment: environment, preload: preload,
-                    mounts: [mount.item], mapAfter: mapAfter)
-            }
-            #expect(result.ending == .exited(0), "\(result.stderr)")
-            #expect(result.lines.filter { $0.hasSuffix(": 0 not on the device") }.count == 3, "\(result.stdout)")
-            if preload { #expect(result.counts.served("pread") > 0) }
-        }
+        try expectSynchronous(on: .ext4, mapAfter: mapAfter)
     }
 
     @Test("a file system that was shut down serves nothing once it has refused a write", arguments: [0, nil])
     func shutDown(mapAfter: Int?) throws {
         try onlyRoot()
         try skipIfUnavailable(.ext4)
-        for preload in [false, true] {
-            let mount = try ScratchMount(.ext4)
-            let result = try run(
-                Programs.path("changing-mounts"), ["shut-down", mount.directory], preload: preload,
+        try expectNothingAfterShutdown(on: .ext4, mapAfter: mapAfter)
+    }
+}
+
+/// The same on the machine's DAX mounts. Nothing else may use these meanwhile: a step of its own (scripts/lib/inside.sh).
+@Suite("What is learnt once may change, on DAX", .serialized, .enabled(if: Machine.isInside))
+struct InsideChangingMountTests {
+    @Test("mount -o sync and chattr +S", arguments: ScratchMount.Kind.served, [0, nil])
+    func synchronous(kind: ScratchMount.Kind, mapAfter: Int?) throws {
+        try expectSynchronous(on: kind, mapAfter: mapAfter)
+    }
+
+    @Test("a file system that was shut down", arguments: ScratchMount.Kind.served, [0, nil])
+    func shutDown(kind: ScratchMount.Kind, mapAfter: Int?) throws {
+        try expectNothingAfterShutdown(on: kind, mapAfter: mapAfter)
+    }
+}
+
+/// The file system that a mount lies on: its device and its mount point.
+private func place(of mount: ScratchMount) throws -> (device: String, point: String) {
+    let words = try LibrarySymbols.output(
+        "/usr/bin/findmnt", ["--noheadings", "--output", "SOURCE,TARGET", "--target", mount.directory]
+    ).split(whereSeparator: \.isWhitespace)
+    try #require(words.count == 2)
+    return (String(words[0]), String(words[1]))
+}
+
+private func expectSynchronous(on kind: ScratchMount.Kind, mapAfter: Int?) throws {
+    let mount = try ScratchMount(kind)
+    let place = try place(of: mount)
+    let environment = ["MOUNT_POINT": place.point, "DEVICE": place.device]
+    for preload in [false, true] {
+        let result = try mount.withDirectory("\(preload)") {
+            try run(
+                Programs.path("changing-mounts"), ["synchronous", $0], environment: environment, preload: preload,
                 mounts: [mount.item], mapAfter: mapAfter)
-            #expect(result.ending == .exited(0), "\(result.stderr)")
-            #expect(result.lines.first == "acknowledged after the shutdown: 0 writes, then 0 reads")
+        }
+        #expect(result.ending == .exited(0), "\(result.stderr)")
+        #expect(result.lines.filter { $0.hasSuffix(": 0 not on the device") }.count == 3, "\(result.stdout)")
+        if preload { #expect(result.counts.served("pread") > 0) }
+    }
+}
+
+private func expectNothingAfterShutdown(on kind: ScratchMount.Kind, mapAfter: Int?) throws {
+    for preload in [false, true] {
+        let mount = try ScratchMount(kind)
+        let place = try place(of: mount)
+        let result = try run(
+            Programs.path("changing-mounts"), ["shut-down", mount.directory], preload: preload,
+            mounts: [mount.item], mapAfter: mapAfter)
+        #expect(result.ending == .exited(0), "\(result.stderr)")
+        #expect(result.lines.first == "acknowledged after the shutdown: 0 writes, then 0 reads")
+        if preload { #expect(result.counts.served("pread") > 0) }
+        if kind == .ext4 { continue }
+        // The machine's own file system is made whole again: the journal is replayed.
+        for command in [["umount", place.point], ["mount", "-o", "dax=always", place.device, place.point]] {
+            let mended = try spawn("/usr/bin/\(command[0])", Array(command.dropFirst()))
+            #expect(mended.ending == .exited(0), "\(mended.stderr)")
         }
     }
 }

@@ -50,4 +50,33 @@ struct InsideTests {
             Shim.shimctl, ["stats", "--json"], environment: ["PMEMSHIM_RUNTIME_DIR": scratch.path], preload: false)
         #expect(stats.stdout.replacing(" ", with: "").contains(#""backing":"dax""#), "\(stats.stdout)\(stats.stderr)")
     }
+
+    @Test(
+        "an overlay whose layers are on DAX is never served: its files say that they are, too",
+        arguments: ScratchMount.Kind.served, ["", "merged", "merged:pagecache"])
+    func overlay(kind: ScratchMount.Kind, named: String) throws {
+        let mount = try ScratchMount(kind)
+        let scratch = try ScratchDirectory()
+        let log = "\(scratch.path)/log"
+        var runs: [Run] = []
+        for preload in [false, true] {
+            let directory = mount.path("\(preload)")
+            _ = try spawn("/bin/mkdir", [directory])
+            runs.append(
+                try TestSupport.run(
+                    Programs.path("changing-mounts"), ["overlaid", directory],
+                    environment: ["PMEMSHIM_LOG": log].filter { _ in preload }, preload: preload,
+                    mounts: named.isEmpty ? [] : ["\(directory)/\(named)"]))
+        }
+        #expect(runs[0].ending == .exited(0), "\(runs[0].stderr)")
+        #expect(runs[1].ending == runs[0].ending, "\(runs[1].stderr)")
+        if let difference = firstDifference(runs[0].lines, runs[1].lines) { Issue.record(difference) }
+        // A layer of it, by its own name, is served: the overlay is on DAX indeed.
+        let served = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").filter {
+            $0.contains("served /")
+        }
+        #expect(served.contains { $0.hasSuffix("/upper/other") }, "\(served)")
+        #expect(!served.contains { $0.contains("/merged/") }, "\(served)")
+        #expect(runs[1].counts.served("pread") <= 400)
+    }
 }

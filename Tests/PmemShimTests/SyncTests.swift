@@ -44,6 +44,33 @@ struct SyncFactsTests {
         #expect(!synced(full: true, began: 10).cover(seen(), wholly: true))
         #expect(synced(full: true, began: 11).cover(seen(), wholly: true))
     }
+
+    @Test func aStampIsOursWhereBothLooksAndTheWriteWereInOneTick() {
+        let before = synced(began: 20)
+        // The kernel's stamp is that of the tick; since Linux 6.13 it may lie anywhere in it.
+        for ctime in [20 * tick, 20 * tick + 5] {
+            var after = seen(ctime: 20)
+            after.ctime = ctime
+            #expect(before.holdButForStamp(after, tick: 20 * tick, now: 20 * tick, isAlone: false))
+        }
+        #expect(before.holdButForStamp(seen(ctime: 20), tick: 20 * tick, now: 21 * tick, isAlone: false))
+    }
+
+    @Test func aStampOfALaterTickMayHideAnothersChange() {
+        let before = synced(began: 20)
+        for ctime in [21, 25] as [Int64] {
+            let after = seen(ctime: ctime)
+            #expect(!before.holdButForStamp(after, tick: 20 * tick, now: 25 * tick, isAlone: false))
+            #expect(before.holdButForStamp(after, tick: 20 * tick, now: 25 * tick, isAlone: true))
+        }
+    }
+
+    @Test(arguments: [seen(size: 8_193, ctime: 20), seen(blocks: 24, ctime: 20), seen(blocks: 8, ctime: 20)])
+    func spaceAndSizeAreNotOurStamp(_ after: ps_sync_facts) {
+        for isAlone in [false, true] {
+            #expect(!synced().holdButForStamp(after, tick: 20 * tick, now: 20 * tick, isAlone: isAlone))
+        }
+    }
 }
 
 @Suite("What is remembered of a sync")

@@ -185,9 +185,12 @@ static int not_on_the_device(int fd, const char *device)
 static void synchronous(void)
 {
     const char *device = getenv("DEVICE");
-    int directory = open(".", O_RDONLY), flags = FS_SYNC_FL, none = 0;
+    int directory = open(".", O_RDONLY), flags = 0, none = 0;
     make_file("file", 1, 1 << 20);
     int fd = open("file", O_RDWR);
+    if (ioctl(fd, FS_IOC_GETFLAGS, &none) != 0)
+        die("FS_IOC_GETFLAGS");
+    flags = none | FS_SYNC_FL;
     fsync(fd);
     calls(fd, 400);
     // chattr +S after the file has been learnt, by another process.
@@ -233,5 +236,65 @@ static void shut_down(void)
     say("acknowledged after the shutdown: %d writes, then %d reads", writes, reads);
 }
 
+// An overlay whose layers lie on the file system of the case: what it says of its files, and shows in their mappings,
+// is the layer's, and another process's first write puts another file behind the name.
+static void overlaid(void)
+{
+    char options[4 * PATH_MAX], here[PATH_MAX];
+    if (getcwd(here, sizeof here) == NULL || mkdir("lower", 0755) != 0 || mkdir("upper", 0755) != 0
+        || mkdir("work", 0755) != 0 || mkdir("merged", 0755) != 0)
+        die("directories");
+    make_file("lower/file", 1, 1 << 20);
+    make_file("lower/other", 2, 1 << 20);
+    snprintf(options, sizeof options, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", here, here, here);
+    if (mount("overlay", "merged", "overlay", 0, options) != 0)
+        die("overlay");
+    int fd = open("merged/file", O_RDONLY);
+    char *map = mmap(NULL, 1 << 20, PROT_READ, MAP_SHARED, fd, 0);
+    for (int i = 0; i < 400; i++)
+        if (pread(fd, buffer, 4096, 4096l * (i % 200)) != 4096)
+            die("pread");
+    // Copied up by another process, while the file is in use here.
+    memset(buffer, 77, sizeof buffer);
+    IN_CHILD({
+        long other = raw(SYS_openat, AT_FDCWD, (long)"merged/file", O_RDWR, 0, 0, 0);
+        CALL(raw(SYS_pwrite64, other, (long)buffer, 300000, 4096, 0, 0));
+    });
+    for (int i = 0; i < 3; i++) {
+        say_bytes("read", buffer, CALL(pread(fd, buffer, 1 << 20, 0)));
+        say_bytes("mapped", map, 1 << 20);
+    }
+    // Copied up by this process, and mapped by it for writing.
+    int reader = open("merged/other", O_RDONLY), writer = open("merged/other", O_RDWR);
+    calls(writer, 400);
+    for (int i = 0; i < 200; i++) {
+        memset(buffer, i, 5000);
+        if (pwrite(writer, buffer, 5000, 5000l * i) != 5000 || pread(reader, buffer, 5000, 5000l * i) != 5000
+            || buffer[4999] != i)
+            die("other bytes");
+    }
+    char *shared = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, writer, 0);
+    memset(shared + 8192, 5, 4096);
+    CALL(msync(shared + 8192, 4096, MS_SYNC));
+    say_bytes("read", buffer, CALL(pread(reader, buffer, 1 << 20, 0)));
+    CALL(fdatasync(writer));
+    truth("merged/file");
+    truth("merged/other");
+    truth("upper/file");
+    truth("upper/other");
+    truth("lower/file");
+    truth("lower/other");
+    munmap(map, 1 << 20);
+    munmap(shared, 1 << 20);
+    close(fd);
+    close(reader);
+    close(writer);
+    CALL(umount2("merged", 0));
+    // A layer by itself is a file as any other.
+    fd = open("upper/other", O_RDWR);
+    calls(fd, 400);
+    truth("upper/other");
+}
+
 PROGRAM({"collapsed", collapsed}, {"remounted", remounted}, {"numbers-used-again", numbers_used_again},
-        {"sealed", sealed}, {"synchronous", synchronous}, {"shut-down", shut_down})
+        {"sealed", sealed}, {"synchronous", synchronous}, {"shut-down", shut_down}, {"overlaid", overlaid})

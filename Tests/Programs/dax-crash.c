@@ -10,18 +10,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "stopping.h"
+
 #define PAGE 4096
+#define LARGE 1024l /* pages: two regions, so that what lies behind them keeps nobody from storing to them */
 #define CHECK(call)                                                                                                    \
     do {                                                                                                               \
         if ((long)(call) < 0) {                                                                                        \
@@ -102,6 +108,24 @@ static int act(const char *action, const char *name)
         CHECK(fchmod(fd, 0644));
     } else if (strcmp(action, "fill") == 0) { // space that is only preallocated
         CHECK(pwrite(fd, filled(8), 8 * PAGE, 70 * PAGE));
+    } else if (strcmp(action, "fill-behind") == 0) {
+        CHECK(pwrite(fd, filled(8), 8 * PAGE, (LARGE + 6) * PAGE));
+    } else if (strcmp(action, "store-behind") == 0) { // the same, through a mapping
+        char *map = mmap(NULL, (LARGE + 64) * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        CHECK((long)map);
+        memset(map + (LARGE + 20) * PAGE, 9, 4 * PAGE);
+    } else if (strcmp(action, "synchronous") == 0) {
+        int flags = 0;
+        CHECK(ioctl(fd, FS_IOC_GETFLAGS, &flags));
+        flags |= FS_SYNC_FL;
+        CHECK(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+    } else if (strcmp(action, "replace") == 0) { // as long as before, in other blocks
+        CHECK(ftruncate(fd, 32 * PAGE));
+        int between = open(other, O_RDWR | O_CREAT, 0600); // takes those that have become free
+        CHECK(between);
+        CHECK(posix_fallocate(between, 0, 32 * PAGE));
+        for (int i = 32; i < 64; i++)
+            CHECK(pwrite(fd, filled(6), PAGE, (off_t)i * PAGE));
     }
     return close(fd);
 }
@@ -345,6 +369,81 @@ static void stream(void) // libc's own writes, which no preload sees
     CHECK(fdatasync(fd));
 }
 
+// Writes that are synchronous by the file or by the mount, and become so while the file is in use: each makes durable
+// what others have done to the file before.
+static void synchronous_writes(int fd)
+{
+    settle();
+    for (int i = 0; i < 100; i++)
+        CHECK(pwrite(fd, filled(i), PAGE, (off_t)(i % 20) * PAGE));
+    another("append", 0);
+    settle();
+    for (int i = 0; i < 100; i++)
+        CHECK(pwrite(fd, filled(i + 1), PAGE, (off_t)(i % 20) * PAGE));
+}
+
+static void sync_inode(void)
+{
+    int fd = prepared(64, 0);
+    another("synchronous", 0);
+    synchronous_writes(fd);
+}
+
+static void sync_mount(void)
+{
+    int fd = prepared(64, 0);
+    char place[4096];
+    snprintf(place, sizeof place, "%s", path);
+    *strrchr(place, '/') = 0; // the directory of the case, and then the root of the file system
+    *strrchr(place, '/') = 0;
+    CHECK(mount(NULL, place, NULL, MS_REMOUNT | MS_SYNCHRONOUS, NULL));
+    synchronous_writes(fd);
+    CHECK(mount(NULL, place, NULL, MS_REMOUNT, NULL));
+}
+
+// Another process does `action` while this one is stopped in the midst of a write of its own: before the kernel has
+// done it, after that, or when the engine is about to look at the inode for the second time. What it finds then is not
+// all its own doing.
+static void between(const char *place, const char *action, int wholly)
+{
+    int looks[2];
+    watcher_made(self, place, action, path);
+    int fd = prepared(64, 0);
+    if (strstr(action, "behind") != NULL) {
+        for (int i = 64; i < LARGE; i += 16)
+            CHECK(pwrite(fd, filled(1), 16 * PAGE, (off_t)i * PAGE));
+        CHECK(posix_fallocate(fd, LARGE * PAGE, 64 * PAGE));
+        CHECK(fsync(fd));
+        settle();
+    }
+    // So many bytes that kernel syncs in between, where the machine is slow, do not make writes the kernel's.
+    for (int i = 0; i < 100; i++) {
+        CHECK(pwrite(fd, filled(i), 16 * PAGE, (off_t)(i % 3) * 16 * PAGE));
+        CHECK(fdatasync(fd));
+    }
+    watcher_begins();
+    settle(); // the write is the first of its tick
+    CHECK(pwrite(fd, filled(3), PAGE, 3 * PAGE));
+    watcher_ends(looks);
+    const char *preload = getenv("LD_PRELOAD");
+    if (preload != NULL && strstr(preload, "pmemshim") != NULL && (looks[0] == 0 || looks[1] == 0)) {
+        fprintf(stderr, "%d looks before the write, %d after it: nothing is tested\n", looks[0], looks[1]);
+        exit(1);
+    }
+    CHECK(wholly ? fsync(fd) : fdatasync(fd));
+}
+static void between_extend_before(void) { between("before", "extend", 0); }
+static void between_extend_look(void) { between("look", "extend", 0); }
+static void between_fill_before(void) { between("before", "fill-behind", 0); }
+static void between_fill_after(void) { between("after", "fill-behind", 0); }
+static void between_fill_look(void) { between("look", "fill-behind", 0); }
+static void between_store_before(void) { between("before", "store-behind", 0); }
+static void between_store_look(void) { between("look", "store-behind", 0); }
+static void between_replace_before(void) { between("before", "replace", 0); }
+static void between_replace_look(void) { between("look", "replace", 0); }
+static void between_mode_before(void) { between("before", "mode", 1); }
+static void between_mode_look(void) { between("look", "mode", 1); }
+
 static void child_extends(void)
 {
     int fd = prepared(64, 0);
@@ -389,8 +488,31 @@ static const struct {
     {"dsync-flag", dsync_flag},
     {"stream", stream},
     {"child-extends", child_extends},
+    {"sync-inode", sync_inode},
+    {"sync-mount", sync_mount},
+    {"between-extend-before", between_extend_before},
+    {"between-extend-look", between_extend_look},
+    {"between-fill-before", between_fill_before},
+    {"between-fill-after", between_fill_after},
+    {"between-fill-look", between_fill_look},
+    {"between-store-before", between_store_before},
+    {"between-store-look", between_store_look},
+    {"between-replace-before", between_replace_before},
+    {"between-replace-look", between_replace_look},
+    {"between-mode-before", between_mode_before},
+    {"between-mode-look", between_mode_look},
 };
 #define CASES (sizeof cases / sizeof cases[0])
+
+// What is done while the process is stopped lasts longer than a clock tick.
+static const char *stopped_action;
+static void act_and_settle(void)
+{
+    settle();
+    if (act(stopped_action, path) != 0)
+        exit(1);
+    settle();
+}
 
 // ---- looking ---------------------------------------------------------------------------------------------------
 
@@ -436,6 +558,12 @@ int main(int count, char **arguments)
         return look(arguments[2]);
     if (count == 4 && strcmp(arguments[1], "--act") == 0)
         return act(arguments[2], arguments[3]);
+    if (count == 5 && strcmp(arguments[1], "--watch") == 0) {
+        snprintf(path, sizeof path, "%s", arguments[4]);
+        snprintf(other, sizeof other, "%s-other", arguments[4]);
+        stopped_action = arguments[3];
+        return watch(arguments[2], act_and_settle);
+    }
     if (count != 4) {
         fprintf(stderr, "usage: dax-crash CASE DIRECTORY SNAPSHOT | --look DIRECTORY | --cases\n");
         return 2;

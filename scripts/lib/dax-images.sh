@@ -47,6 +47,7 @@ lost() {
     if ! env "$@" IMAGE_FS="$fs" IMAGE_DEVICE="$(device_of "$fs")" IMAGE_WORK="$work" IMAGE_PROGRAM="$program" \
         IMAGE_CASE="$directory" "$program" "$case" "$directory" "$work/snapshot" >&2; then
         echo "the case failed"
+        rm -rf "$directory"
         return
     fi
     [[ $fs == ext4 ]] || options=loop,nouuid
@@ -81,7 +82,7 @@ for fs in ${IMAGE_SYSTEMS:-ext4 xfs}; do
                 printf '%-5s %-28s %-10s kept\n' "$fs" "$case" "$mode"
             fi
         done
-        [[ $case == @(size-by-another|number-reused|preallocated|append-and-fdatasync|checkpointer-fsync) ]] || continue
+        [[ $case == @(size-by-another|number-reused|preallocated|append-and-fdatasync|checkpointer-fsync|between-*) ]] || continue
         tested=$((tested + 1))
         lost "$fs" "$case" LD_PRELOAD="$nosync" > "$work/none"
         comm -23 <(sort "$work/none") <(sort "$work/native") > "$work/worse"

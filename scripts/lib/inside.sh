@@ -3,7 +3,9 @@
 # outside to start the machine (test_in_machine), and inside (inside_suites, inside_page_cache).
 
 # The suites that run again on ext4 and xfs with dax=always. Under emulation a second is a minute: a choice.
-inside_filter='InterposeTests\.(Read|Write|Inside)|InsideExerciser|InsideSQLite'
+inside_filter='InterposeTests\.(Read|Write|InsideTests)|InsideExerciser|InsideSQLite'
+# Those that change the mounts themselves, by themselves.
+inside_changing_filter='InsideChangingMount'
 
 # On the host, after the suites: all is built.
 test_in_machine() {
@@ -23,12 +25,15 @@ inside_environment() {
 }
 
 # inside_suites [SWIFT TEST OPTIONS]
-inside_suites() {
+inside_suites() { inside_run --filter "$inside_filter" "$@"; }
+inside_changing() { inside_run --filter "$inside_changing_filter" --no-parallel; }
+
+inside_run() {
     local bundle
     bundle=$(echo "$ROOT"/.build/debug/*.xctest)
     [[ -x $bundle ]] || die "no $bundle: scripts/test builds it"
     # One line per test is enough here; failures print more.
-    "$bundle" --testing-library swift-testing --filter "$inside_filter" "$@" 2>&1 |
+    "$bundle" --testing-library swift-testing "$@" 2>&1 |
         grep --line-buffered --invert-match --extended-regexp 'started\.$|Testing Library|Target Platform'
 }
 

@@ -5,7 +5,9 @@ import Synchronization
 struct SyncedBefore {
     fileprivate let word: UInt64
     fileprivate let facts: SyncFacts
-    fileprivate let isStamped: Bool
+    /// The clock tick before the inode was looked at.
+    fileprivate let tick: Int64
+    fileprivate var isStamped: Bool { facts.ctime == tick }
 }
 
 extension Engine {
@@ -73,14 +75,14 @@ extension Engine {
             target.inode.set(
                 target.inode.has(InodeFlag.renewed) ? InodeFlag.renewedTwice : InodeFlag.renewed)
         }
-        let isStamped = known.ctime == ps_sys_coarse_now()
-        if !isStamped, Settings.current.pointee.exclusive == 0 {
+        let before = SyncedBefore(word: word, facts: known, tick: ps_sys_coarse_now())
+        if !before.isStamped, Settings.current.pointee.exclusive == 0 {
             var facts = ps_sync_facts()
             guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(target.inode, facts), known.hold(facts) else {
                 return nil
             }
         }
-        return SyncedBefore(word: word, facts: known, isStamped: isStamped)
+        return before
     }
 
     /// The kernel has written [start, end) for us. Where it was an overwrite that began with everything synced, its bytes
@@ -96,12 +98,14 @@ extension Engine {
     }
 
     private func renewed(_ target: Target, _ before: SyncedBefore) -> Bool {
-        if before.isStamped, before.facts.ctime == ps_sys_coarse_now() {
+        if before.isStamped, before.tick == ps_sys_coarse_now() {
             return target.inode.publish(ctime: before.facts.ctime, since: before.word)
         }
         var facts = ps_sync_facts()
-        guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(target.inode, facts), facts.size == before.facts.size,
-            facts.blocks == before.facts.blocks
+        guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(target.inode, facts),
+            before.facts.holdButForStamp(
+                facts, tick: before.tick, now: ps_sys_coarse_now(),
+                isAlone: Settings.current.pointee.exclusive != 0)
         else { return false }
         return target.inode.publish(ctime: facts.ctime, since: before.word)
     }
