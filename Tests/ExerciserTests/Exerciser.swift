@@ -18,6 +18,10 @@ struct Exercise: Sendable, CustomTestStringConvertible {
     var ownFileSystems = false
     /// The runtime directory is on a small file system of its own, and is damaged (mode `runtime`).
     var damagesRuntime = false
+    /// The mount may be mounted anew with other options (modes `huge` and `sync`), as far as it is one of the test's own.
+    var ownMount = false
+    /// Further items of PMEMSHIM_MOUNTS.
+    var alsoServed: [String] = []
     /// Room on the mount. Files of 2 GiB with all their pages need as much.
     var mebibytes = 256
 
@@ -87,6 +91,7 @@ extension Exercise {
             "--sequences", "\(sequences)", "--ops", "\(length)",
         ]
         arguments += options
+        if ownMount, mount.isWholeFileSystem { arguments.append("--own-mount") }
         if let save { arguments += ["--save", save] }
         if let load { arguments += ["--load", load] }
         let runtime = try damagesRuntime ? ScratchMount(.tmpfs, mebibytes: 16) : nil
@@ -101,7 +106,8 @@ extension Exercise {
         let item = kind == .ext4 ? "\(sides[0]):pagecache" : sides[0]
         let result = try run(
             Programs.path("exerciser"), arguments,
-            environment: sabotage.map { ["EXERCISER_SABOTAGE": $0] } ?? [:], preload: preload, mounts: [item],
+            environment: sabotage.map { ["EXERCISER_SABOTAGE": $0] } ?? [:], preload: preload,
+            mounts: alsoServed + [item],
             mapAfter: mapAfter, runtimeDirectory: runtime?.path("run"), timeout: .seconds(600))
         return Exercised(result)
     }

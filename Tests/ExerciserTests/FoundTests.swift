@@ -22,7 +22,8 @@ struct FoundTests {
         try skipIfUnavailable(kind)
         // Lengths and seeds are the file's own.
         let exercise = Exercise(
-            kind: kind, firstSeed: 1, sequences: 1, length: 1, options: ["--times", "--no-minimise", "--quiet"])
+            kind: kind, firstSeed: 1, sequences: 1, length: 1, options: ["--times", "--no-minimise", "--quiet"],
+            ownMount: true)
         let exercised = try exercise.perform(load: file)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
         #expect(exercised.operations > 0)

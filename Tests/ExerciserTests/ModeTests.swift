@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -16,7 +17,21 @@ private let plan: [Exercise] = [
     Exercise(kind: .tmpfsHuge, firstSeed: 6300, sequences: 3, length: 500, options: ["--huge", "--modes", ways]),
     Exercise(kind: .ext4, firstSeed: 6400, sequences: 4, length: 1000, options: ["--modes", ways]),
     Exercise(kind: .tmpfs, firstSeed: 6500, sequences: 3, length: 2000, mapAfter: nil, options: ["--modes", ways]),
+    Exercise(kind: .tmpfs, firstSeed: 8000, sequences: 8, length: 2000, options: ["--modes", changes], ownMount: true),
+    Exercise(
+        kind: .tmpfs, firstSeed: 8100, sequences: 3, length: 2000, mapAfter: nil, options: ["--modes", changes],
+        ownMount: true),
+    Exercise(
+        kind: .tmpfsHuge, firstSeed: 8200, sequences: 3, length: 500, options: ["--huge", "--modes", changes],
+        ownMount: true),
+    Exercise(kind: .ext4, firstSeed: 8300, sequences: 4, length: 1500, options: ["--modes", changes], ownMount: true),
+    // Files in memory lie in no directory, not even in this one.
+    Exercise(
+        kind: .tmpfs, firstSeed: 8400, sequences: 4, length: 2000, options: ["--modes", "seals"], alsoServed: ["/"]),
 ]
+
+/// What changes after it was learnt.
+private let changes = "threads,huge,seals,sync"
 
 /// Ways past what a preload sees.
 private let ways = "jumps,vectors,handles"
@@ -72,7 +87,8 @@ struct ModeTests {
     @Test("each kind of operation of each mode is done many times")
     func allAreDone() throws {
         let exercised = try Exercise(
-            kind: .tmpfs, firstSeed: 100, sequences: 8, length: 2000, options: ["--modes", "all"], damagesRuntime: true
+            kind: .tmpfs, firstSeed: 100, sequences: 8, length: 2000, options: ["--modes", "all"], damagesRuntime: true,
+            ownMount: true
         ).perform(preload: false)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
         let kinds = [
@@ -80,9 +96,22 @@ struct ModeTests {
             "killed", "shaken", "address-limit", "lock-memory", "block", "filter", "mark", "jump-home", "jump",
             "jump-cut", "readv-inside", "preadv-inside", "writev-inside", "pwritev-inside", "far", "handle-dup2",
             "handle-dup3", "handle-close", "handle-setfl", "handle-ftruncate", "handle-fallocate", "handle-pread",
-            "handle-pwrite", "handle-limit", "handle-lock-memory", "runtime",
+            "handle-pwrite", "handle-limit", "handle-lock-memory", "runtime", "collapse", "collapse-cut", "memfd",
+            "seal",
+            "sync-open", "sync-attribute",
         ]
         for kind in kinds { #expect(exercised.done(kind) >= 3, "\(kind): \(exercised.run.stdout)") }
+    }
+
+    @Test("mounts are mounted anew while files on them are in use", arguments: [ScratchMount.Kind.tmpfs, .ext4])
+    func remounts(kind: ScratchMount.Kind) throws {
+        try skipIfUnavailable(kind)
+        guard geteuid() == 0 else { try Test.cancel("this user may not mount") }
+        let exercised = try Exercise(
+            kind: kind, firstSeed: 8500, sequences: 3, length: 1500, options: ["--modes", "huge,sync"], ownMount: true
+        ).perform()
+        #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
+        #expect(exercised.done(kind == .tmpfs ? "remount" : "sync-mount") >= 3, "\(exercised.run.stdout)")
     }
 
     @Test("a full file system is met")
@@ -105,13 +134,16 @@ struct ModeSabotageTests {
         var isRace = false
         var ownFileSystems = false
         var damagesRuntime = false
+        var kind = ScratchMount.Kind.tmpfs
+        /// Operations in each sequence.
+        var length = 1500
 
         var testDescription: String { "\(name) by \(modes)" }
 
         func exercise(options: [String]) -> Exercise {
             Exercise(
-                kind: .tmpfs, firstSeed: 1, sequences: 30, length: 1500, options: ["--quiet"] + options,
-                ownFileSystems: ownFileSystems, damagesRuntime: damagesRuntime)
+                kind: kind, firstSeed: 1, sequences: 30, length: length, options: ["--quiet"] + options,
+                ownFileSystems: ownFileSystems, damagesRuntime: damagesRuntime, ownMount: true)
         }
     }
 
@@ -135,10 +167,15 @@ struct ModeSabotageTests {
         Defect(name: "too-much", modes: "counts"),
         Defect(name: "by-handle", modes: "handles"),
         Defect(name: "plain-count", modes: "runtime", damagesRuntime: true),
+        Defect(name: "beyond-end", modes: "huge"),
+        Defect(name: "kept-map", modes: "seals"),
+        Defect(name: "sync-byte", modes: "sync", kind: .ext4, length: 600),
+        Defect(name: "halved-copy", modes: "threads", isRace: true),
     ]
 
     @Test("a defect is found and shortened to what replays it", arguments: defects)
     func found(defect: Defect) throws {
+        try skipIfUnavailable(defect.kind)
         let scratch = try ScratchDirectory()
         let file = "\(scratch.path)/sequence"
         let finding = defect.exercise(options: ["--modes", defect.modes, "--minimise-seconds", "3", "--tries", "3"])
@@ -158,10 +195,20 @@ struct ModeSabotageTests {
         #expect(healthy.run.ending == .exited(0), "it is not the defect that it shows:\n\(healthy.run.stdout)")
     }
 
+    @Test("the end of a file in a huge page that came by a remount is found as well")
+    func remountIsFound() throws {
+        guard geteuid() == 0 else { try Test.cancel("this user may not mount") }
+        let file = "\(Shim.packageRoot)/Tests/Programs/exerciser/found/remounted-huge.ops"
+        let sabotaged = try Self.defects.first { $0.name == "beyond-end" }?.exercise(options: ["--no-minimise"])
+            .perform(preload: false, sabotage: "beyond-end", load: file)
+        #expect(sabotaged?.run.ending == .exited(1), "\(sabotaged?.run.stdout ?? "")")
+    }
+
     @Test("without its mode it is harmless: the mode is what finds it", arguments: defects)
     func harmlessWithoutTheMode(defect: Defect) throws {
+        try skipIfUnavailable(defect.kind)
         let exercise = Exercise(
-            kind: .tmpfs, firstSeed: 1, sequences: 1, length: 1500, options: ["--quiet"],
+            kind: defect.kind, firstSeed: 1, sequences: 1, length: 1500, options: ["--quiet"],
             ownFileSystems: defect.ownFileSystems, damagesRuntime: defect.damagesRuntime)
         let exercised = try exercise.perform(preload: false, sabotage: defect.name)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")

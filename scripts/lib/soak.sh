@@ -5,6 +5,7 @@
 soak_mounts=()
 soak_directory=
 soak_parent=
+soak_runtime=
 
 soak_clean() {
     local mount
@@ -28,25 +29,35 @@ soak_mount_ext4() {
     truncate --size 512M "$image" && mkfs.ext4 -q -F "$image" 2> /dev/null && soak_mount ext4 -t ext4 -o loop "$image"
 }
 
+# The shim's runtime directory, which mode runtime damages: nothing else is in it. On a small file system of its own,
+# where it can also be filled, and not itself a mount, so that it can be removed.
+soak_make_runtime() {
+    soak_runtime=$soak_directory/runtime/run
+    soak_mount runtime -t tmpfs -o size=16m,mode=0755 pmemshim-soak || true
+    mkdir -m 0700 "$soak_runtime"
+}
+
 # soak_piece SERVED REFERENCE OUTSIDE ITEM OPTIONS...: prints what the exerciser prints of it.
 soak_piece() {
     local served=$1 reference=$2 outside=$3 item=$4
     shift 4
-    LD_PRELOAD=$PMEMSHIM_LIBRARY PMEMSHIM_MOUNTS=$item PMEMSHIM_MAP_AFTER=0 PMEMSHIM_RUNTIME_DIR=$soak_directory/run \
+    LD_PRELOAD=$PMEMSHIM_LIBRARY PMEMSHIM_MOUNTS=$item PMEMSHIM_MAP_AFTER=0 PMEMSHIM_RUNTIME_DIR=$soak_runtime \
         "$PMEMSHIM_PROGRAMS/exerciser" --served "$served" --reference "$reference" --outside "$outside" \
-        --sequences 1000000 --seconds 20 --ops 2000 --quiet "$@"
+        --runtime "$soak_runtime" --sequences 1000000 --seconds 20 --ops 2000 --quiet "$@"
 }
 
 # soak MINUTES: 0 and the sum when nothing differed; 1 at the first difference, which is shortened and told.
 soak() {
     local deadline=$((SECONDS + $1 * 60)) before=$SECONDS turn=0 status=0 operations=0
     local name directory served reference outside item output
-    local -a kinds=(tmpfs) options
+    local -a kinds=(tmpfs) options own=()
     soak_directory=$(mktemp -d)
     trap soak_clean EXIT
-    mkdir -m 0700 "$soak_directory/run"
+    soak_make_runtime
     if soak_mount tmpfs -t tmpfs -o size=512m,mode=0755 pmemshim-soak; then
         soak_sides tmpfs
+        # Nothing else is on these: they may be mounted anew with other options.
+        own=(--own-mount)
         if soak_mount huge -t tmpfs -o size=512m,mode=0755,huge=always pmemshim-soak; then
             soak_sides huge
             kinds+=(huge)
@@ -73,7 +84,7 @@ soak() {
         directory=$(realpath "$soak_directory/$name")
         served=$directory/served reference=$directory/reference outside=$directory/outside
         item=$served
-        options=(--modes all)
+        options=(--modes all "${own[@]}")
         case $name in
             huge) options+=(--huge --ops 500) ;;
             ext4) item=$served:pagecache ;;

@@ -239,6 +239,9 @@ static size_t begin(struct generator *generator, struct op *ops, size_t count)
         mark.choice = choose_choice(generator, kind_of(&mark)->choices);
         ops[made++] = mark;
     }
+    if ((generator->modes & MODE_HUGE) != 0 && made < count) {
+        ops[made++] = (struct op){.kind = (uint8_t)kind_named("align")};
+    }
     for (unsigned slot = 0; slot < SLOTS - 1 && made + 2 <= count; slot++) {
         struct op open = {.kind = (uint8_t)kind_named("open"), .slot = (uint8_t)slot, .choice = 1};
         open.name = (uint8_t)below(generator, NAMES);

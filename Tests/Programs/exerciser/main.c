@@ -55,7 +55,8 @@ static const struct option long_options[] = {
     {"print", no_argument, NULL, PRINT}, {"trace", no_argument, NULL, TRACE}, {"quiet", no_argument, NULL, QUIET},
     {"internal-resume", required_argument, NULL, INTERNAL_RESUME}, {"modes", required_argument, NULL, MODES},
     {"seconds", required_argument, NULL, SECONDS}, {"runtime", required_argument, NULL, RUNTIME},
-    {"own-mount", no_argument, NULL, OWN_MOUNT}, {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
+    {"own-mount", no_argument, NULL, OWN_MOUNT},
+    {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
 };
 
 static uint64_t number(const char *text)

@@ -81,6 +81,11 @@ static void cut_and_join(struct side *side, const struct op *op, const struct pl
 
 enum { MOST = 64 << 10 };
 
+static bool may_align(void)
+{
+    return !context.maps_refused && !context.memory_limited;
+}
+
 // The next mapping of the file whose length is a multiple of 2 MiB begins at one: by chance that is one in 512.
 static void align_next_mapping(const struct side *side, int fd)
 {
@@ -91,6 +96,20 @@ static void align_next_mapping(const struct side *side, int fd)
     size_t rest = (uintptr_t)(probe + length) & (HUGE_PAGE - 1);
     if (rest != 0)
         mmap(probe + length - rest, rest, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
+// Mappings of one length go below one another: the windows that come next begin so, too, until another mapping comes
+// between them.
+static void run_align(struct side *side, const struct op *op, const struct place *place, struct result *result)
+{
+    (void)op, (void)place;
+    int fd = may_align() ? (int)raw_calls.memfd_create("align", MFD_CLOEXEC) : -1;
+    if (fd < 0) {
+        result->skipped = true;
+        return;
+    }
+    align_next_mapping(side, fd);
+    raw_calls.close(0, fd);
 }
 
 struct seen {
@@ -144,7 +163,7 @@ static void run_collapse_cut(struct side *side, const struct op *op, const struc
     int64_t end = place->offset, past = (end + PAGE - 1) & ~(int64_t)(PAGE - 1);
     uint64_t state = op->pattern;
     pattern_fill(written, sizeof written, op->pattern);
-    if (op->variant % 2 != 0 && !context.maps_refused && !context.memory_limited) align_next_mapping(side, fd);
+    if (op->variant % 2 != 0 && may_align()) align_next_mapping(side, fd);
     // The window, and what is known of the size. An overwrite in the tick of one before it is served.
     for (int call = 0; call < 3; call++) side->calls->pread(op->variant, fd, bytes, PAGE, call * PAGE);
     if (!helper_run(running->helper, side == running->served ? 0 : 1, op, place, &ignored))
@@ -156,7 +175,8 @@ static void run_collapse_cut(struct side *side, const struct op *op, const struc
     note(&seen, side->calls->pread(op->variant, fd, bytes, length, end > 100 ? end - 100 : 0), bytes);
     // What is acknowledged past the end makes the file longer. Two, for the first of a tick is the kernel's.
     if (random_next(&state) % 4 != 0) {
-        if (end > 0) note(&seen, side->calls->pwrite(op->variant, fd, written, end < 1024 ? (size_t)end : 1024, 0), NULL);
+        size_t first = end < 1024 ? (size_t)end : 1024;
+        if (end > 0) note(&seen, side->calls->pwrite(op->variant, fd, written, first, 0), NULL);
         further = below_limit(side, past + (int64_t)(random_next(&state) % 60) * PAGE);
         for (int call = 0; call < 2; call++)
             note(&seen, side->calls->pwrite(op->variant, fd, written, length, further), NULL);
@@ -180,6 +200,7 @@ static const struct choice orders[] = {
 
 static const struct kind kinds[] = {
     {"remount", 3, CHOICE, OUTSIDE | RESTRICTS | UNSEEN, settings, run_remount},
+    {"align", 4, 0, ONCE, NULL, run_align},
     {"collapse", 6, NAME, OUTSIDE | BY_NAME | UNSEEN | UNTIMED, NULL, run_collapse},
     {"collapse-cut", 8, NAME | OFFSET | LENGTH | VARIANT | CHOICE, BY_NAME | UNSEEN | UNTIMED, orders, run_collapse_cut},
 };

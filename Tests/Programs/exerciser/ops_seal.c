@@ -1,5 +1,5 @@
-// Files in memory that may be sealed. A seal on writing is refused while a mapping could write, which a program that has
-// made none does not expect; and what is sealed must stay as it is, also by a mapping made before.
+// Files in memory that may be sealed. A seal on writing is refused while a mapping could write, which a program that
+// has made none does not expect; and what is sealed must stay as it is, also by a mapping made before.
 #include "exerciser.h"
 
 #include <fcntl.h>

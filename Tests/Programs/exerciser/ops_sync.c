@@ -1,6 +1,6 @@
 // Synchronous writes, by the flag of a description, by the attribute of a file (chattr +S), by an option of the mount:
-// what they return and what is then in the file is what it is without. Attribute and option are another process's doing,
-// while files are in use.
+// what they return and what is then in the file is what it is without. Attribute and option are another process's
+// doing, while files are in use.
 #include "exerciser.h"
 
 #include <fcntl.h>

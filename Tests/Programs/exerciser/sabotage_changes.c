@@ -43,16 +43,18 @@ static long beyond_pread(int variant, int fd, void *buffer, size_t count, off_t 
     long got = real->pread(variant, fd, buffer, count, offset);
     off_t base = offset & ~(off_t)(HUGE_PAGE - 1);
     // Where holes are compared they must not be filled so.
-    if (got != 0 || count == 0 || offset < 0 || running->served->holes || context.maps_refused || context.memory_limited || !faults_are_caught() ||
-        fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || base >= status.st_size ||
+    if (got != 0 || count == 0 || offset < 0 || running->served->holes || context.maps_refused ||
+        context.memory_limited || !faults_are_caught() || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || base >= status.st_size ||
         offset - status.st_size < PAGE)
         return got;
     unsigned char *room = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED) return got;
     unsigned char *address = (unsigned char *)(((uintptr_t)room + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
     size_t within = (size_t)(offset - base);
-    struct copying copying = {buffer, address + within, address, count < HUGE_PAGE - within ? count : HUGE_PAGE - within};
-    if (mmap(address, HUGE_PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, base) != MAP_FAILED && guarded(copy, &copying) == 0)
+    size_t length = count < HUGE_PAGE - within ? count : HUGE_PAGE - within;
+    struct copying copying = {buffer, address + within, address, length};
+    void *mapped = mmap(address, HUGE_PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, base);
+    if (mapped != MAP_FAILED && guarded(copy, &copying) == 0)
         got = (long)copying.length;
     munmap(room, 2 * HUGE_PAGE);
     return got;

@@ -13,6 +13,7 @@
 enum count {
     OPERATIONS,
     CHANGES,   // by the resizer
+    JOINED,    // huge pages that were made of the file's pages, by the joiner
     UNCERTAIN, // judged only in part: the file was being changed
     // Impossible results: without a shim each must be 0.
     FOREIGN,     // bytes that were never in the file at that place
@@ -75,6 +76,8 @@ static inline uint64_t next_random(uint64_t *state)
 static inline long below(uint64_t *state, long bound) { return (long)((next_random(state) >> 11) % (uint64_t)bound); }
 
 void resize_until_stopped(struct board *board, const char *path);
+// `mount`: the directory of a tmpfs that may be mounted anew with other huge=; NULL none.
+void join_until_stopped(struct board *board, const char *path, const char *mount);
 void read_and_write_until_stopped(struct board *board, const char *path);
 
 #endif

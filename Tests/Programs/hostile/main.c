@@ -1,9 +1,11 @@
-// hostile [--seconds N] [--seed N] [--library SO --mounts ITEM] DIRECTORY
+// hostile [--seconds N] [--seed N] [--huge] [--remount] [--library SO --mounts ITEM --runtime DIR] DIRECTORY
 //
 // One process reads and writes a file in DIRECTORY while another cuts it short and extends it, as fast as it can or with
-// pauses. The first runs natively, then with the shim; the other always natively. Counts results that are impossible
-// without a shim, and prints them side by side. Exit status 1: a native count is not 0, so that the judge is wrong; or
-// one of the shim's that docs/limitations.md does not tell of is not 0.
+// pauses. With --huge a third one has the file's pages joined to huge ones, by MADV_COLLAPSE and, as that likes, by
+// khugepaged; --remount: DIRECTORY is a tmpfs of the loop's own, whose huge= is changed as well. The first runs natively,
+// then with the shim; the others always natively. Counts results that are impossible without a shim, and prints them side
+// by side. Exit status 1: a native count is not 0, so that the judge is wrong; or one of the shim's that docs/limitations.md
+// does not tell of is not 0.
 #include "board.h"
 
 #include "transcript.h"
@@ -15,6 +17,7 @@
 static const char *const names[COUNTS] = {
     "reads and writes of the subject",
     "cuts and extensions by the other",
+    "mappings of the file in huge pages, made by the third",
     "of the first, met by one of the second",
     "bytes that were never at that place",
     "bytes that had been cut off before the read began",
@@ -52,8 +55,10 @@ static pid_t start_subject(int memory, const char *path, const char *library, co
     _exit(127);
 }
 
-static void run(struct board *counts, uint64_t seed, double seconds, const char *directory, const char *library,
-                const char *mounts, const char *runtime)
+enum joining { NONE, JOINED_BY_PAGES, JOINED_BY_MOUNT };
+
+static void run(struct board *counts, uint64_t seed, double seconds, enum joining joining, const char *directory,
+                const char *library, const char *mounts, const char *runtime)
 {
     char path[PATH_MAX];
     int memory = memfd_create("board", 0);
@@ -72,15 +77,22 @@ static void run(struct board *counts, uint64_t seed, double seconds, const char 
         resize_until_stopped(board, path);
         _exit(0);
     }
-    if (subject < 0 || resizer < 0)
+    pid_t joiner = joining == NONE ? 0 : fork();
+    if (joining != NONE && joiner == 0) {
+        join_until_stopped(board, path, joining == JOINED_BY_MOUNT ? directory : NULL);
+        _exit(0);
+    }
+    if (subject < 0 || resizer < 0 || joiner < 0)
         die("fork");
     struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
     nanosleep(&time, NULL);
     atomic_store(&board->stop, true);
-    int of_subject, of_resizer;
+    int of_subject, of_resizer, of_joiner = 0;
     if (waitpid(subject, &of_subject, 0) != subject || waitpid(resizer, &of_resizer, 0) != resizer)
         die("waitpid");
-    if (of_resizer != 0 || (WIFEXITED(of_subject) && WEXITSTATUS(of_subject) != 0))
+    if (joiner > 0 && waitpid(joiner, &of_joiner, 0) != joiner)
+        die("waitpid");
+    if (of_resizer != 0 || of_joiner != 0 || (WIFEXITED(of_subject) && WEXITSTATUS(of_subject) != 0))
         die("a process of the hostile loop could not do its work");
     board->counts[DIED] += WIFSIGNALED(of_subject) != 0;
     *counts = *board;
@@ -98,6 +110,7 @@ int main(int argc, char **argv)
         return 0;
     }
     double seconds = 5;
+    enum joining joining = NONE;
     uint64_t seed = 1;
     const char *library = NULL, *mounts = NULL, *directory = NULL, *runtime = "/nonexistent";
     for (int i = 1; i < argc; i++) {
@@ -111,19 +124,24 @@ int main(int argc, char **argv)
             mounts = argv[++i];
         else if (strcmp(argv[i], "--runtime") == 0 && i + 1 < argc)
             runtime = argv[++i];
+        else if (strcmp(argv[i], "--huge") == 0)
+            joining = joining == NONE ? JOINED_BY_PAGES : joining;
+        else if (strcmp(argv[i], "--remount") == 0)
+            joining = JOINED_BY_MOUNT;
         else if (directory == NULL && argv[i][0] != '-')
             directory = argv[i];
         else
             return 2;
     }
     if (directory == NULL || (library == NULL) != (mounts == NULL)) {
-        fprintf(stderr, "usage: hostile [--seconds N] [--seed N] [--library SO --mounts ITEM --runtime DIR] DIRECTORY\n");
+        fprintf(stderr, "usage: hostile [--seconds N] [--seed N] [--huge] [--remount] "
+                        "[--library SO --mounts ITEM --runtime DIR] DIRECTORY\n");
         return 2;
     }
     static struct board native, shimmed;
-    run(&native, seed, seconds, directory, NULL, NULL, NULL);
+    run(&native, seed, seconds, joining, directory, NULL, NULL, NULL);
     if (library != NULL)
-        run(&shimmed, seed, seconds, directory, library, mounts, runtime);
+        run(&shimmed, seed, seconds, joining, directory, library, mounts, runtime);
     int status = 0;
     printf("%-56s %10s %10s\n", "", "native", library != NULL ? "shim" : "");
     for (int i = 0; i < COUNTS; i++) {

@@ -161,6 +161,20 @@ static void write_once(long at, long count)
     }
 }
 
+// The next mapping of the file whose length is a multiple of 2 MiB begins at one, where huge pages can be mapped: by
+// chance that is one in 512. The kernel puts mappings below one another.
+static void align_next_mapping(void)
+{
+    const size_t huge = 2 << 20, length = 66 << 20;
+    char *probe = mmap(NULL, length, PROT_READ, MAP_SHARED, fd, 0);
+    if (probe == MAP_FAILED)
+        die("mmap");
+    munmap(probe, length);
+    size_t rest = (size_t)(probe + length) & (huge - 1);
+    if (rest != 0)
+        mmap(probe + length - rest, rest, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+}
+
 void read_and_write_until_stopped(struct board *shared, const char *path)
 {
     board = shared;
@@ -168,6 +182,7 @@ void read_and_write_until_stopped(struct board *shared, const char *path)
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0)
         die(path);
+    align_next_mapping();
     while (!atomic_load(&board->stop)) {
         long count = some_length(), at = somewhere(count);
         if (below(&random_state, 3))
