@@ -29,7 +29,7 @@ struct SecureTests {
         set -eu
         library=$1 place=$2
         mkdir "$place/etc" "$place/bin" "$place/roots" "$place/library"
-        chmod 755 "$place" "$place/bin" "$place/library"
+        chmod 755 "$place/.." "$place" "$place/bin" "$place/library"
         chmod 700 "$place/roots"
         cp -a /etc/. "$place/etc"
         cp "$library" "$place/library/libpmemshim.so"

@@ -81,6 +81,7 @@ extension Engine {
             let at = Int64(bitPattern: (first &+ index) << 12)
             if bits >> index & 1 != 0 {
                 guard let place = place(target.inode, at, fd: target.fd) else { break }
+                target.inode.set(InodeFlag.hinted)
                 place.insert(.allocated)
             } else if isMemory, let place = knownPlace(target.inode, at), place.flags.contains(.allocated) {
                 // Elsewhere what was written a moment ago has no place on the device yet.
@@ -213,6 +214,7 @@ extension Engine {
         let last = beyond &- 1
         for page in first...last {
             guard let place = place(inode, Int64(bitPattern: page << 12), fd: fd) else { break }
+            inode.set(InodeFlag.hinted)
             place.insert(.allocated)
         }
         let count = min(last &- first, 63)

@@ -43,9 +43,10 @@ extension Engine {
         }
     }
 
-    /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too. Engine lock held.
+    /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too, unless they say what is allocated.
+    /// Engine lock held.
     func forgetSections(_ inode: UnsafeMutablePointer<Inode>) {
-        guard inode.pointee.highestSection.load(ordering: .relaxed) >= 0 else { return }
+        guard inode.pointee.highestSection.load(ordering: .relaxed) >= 0, !inode.has(InodeFlag.hinted) else { return }
         for index in 0..<Arena.sections {
             let entry = sectionEntry(index)
             guard entry.pointee.key.load(ordering: .relaxed) != 0,
