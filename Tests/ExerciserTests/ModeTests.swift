@@ -88,7 +88,7 @@ struct ModeTests {
     @Test("each kind of operation of each mode is done many times")
     func allAreDone() throws {
         let exercised = try Exercise(
-            kind: .tmpfs, firstSeed: 100, sequences: 8, length: 2000, options: ["--modes", "all"], damagesRuntime: true,
+            kind: .tmpfs, firstSeed: 140, sequences: 8, length: 2000, options: ["--modes", "all"], damagesRuntime: true,
             ownMount: true
         ).perform(preload: false)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
