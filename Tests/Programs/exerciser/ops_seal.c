@@ -13,9 +13,11 @@ static void run_memfd(struct side *side, const struct op *op, const struct place
     static unsigned char bytes[64 << 10];
     long fd = side->calls->memfd_create("exerciser-sealed", ALLOW_SEALING);
     pattern_fill(bytes, sizeof bytes, op->pattern);
-    size_t done = 0;
-    while (fd >= 0 && done < place->length) {
-        size_t part = place->length - done < sizeof bytes ? place->length - done : sizeof bytes;
+    // Where files are small, so are these.
+    size_t done = 0, length = place->length + (side->limit > 2 * place->value ? (size_t)place->value : 0);
+    if ((int64_t)length > side->limit) length = (size_t)side->limit;
+    while (fd >= 0 && done < length) {
+        size_t part = length - done < sizeof bytes ? length - done : sizeof bytes;
         long put = side->calls->pwrite(op->variant, (int)fd, bytes, part, (off_t)done);
         if (put <= 0) break;
         done += (size_t)put;
@@ -37,8 +39,11 @@ static const struct choice seals[] = {
     {"unknown", 0x4000, 1}, {NULL, 0, 0},
 };
 
+// An engine may take the pages of a mount that it cannot find for huge ones.
+static const struct choice sizes[] = {{"plain", 0, 1}, {"large", 3 << 20, 2}, {NULL, 0, 0}};
+
 static const struct kind kinds[] = {
-    {"memfd", 20, SLOT | OFFSET | LENGTH | VARIANT, 0, NULL, run_memfd},
+    {"memfd", 20, SLOT | OFFSET | LENGTH | VARIANT | CHOICE, 0, sizes, run_memfd},
     {"seal", 12, SLOT | VARIANT | CHOICE, 0, seals, run_seal},
 };
 
