@@ -19,7 +19,8 @@ static sigset_t set_of(int signals)
 {
     sigset_t set;
     sigemptyset(&set);
-    if ((signals & 4) != 0) sigfillset(&set);
+    // All others without the two: so is a mask that sigsetjmp has stored where they are never blocked.
+    if ((signals & 4) != 0) sigfillset(&set), sigdelset(&set, SIGBUS), sigdelset(&set, SIGSEGV);
     if ((signals & 1) != 0) sigaddset(&set, SIGBUS);
     if ((signals & 2) != 0) sigaddset(&set, SIGSEGV);
     return set;
