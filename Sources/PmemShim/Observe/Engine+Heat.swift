@@ -44,7 +44,7 @@ extension Engine {
 
 /// When a sample may take memory.
 private enum HeatMemory {
-    static let rarity: UInt32 = 16
+    static let rarity: UInt32 = 4
 
     static func isDue(_ turn: UInt32) -> Bool {
         turn & (PS_PAGES_SAMPLE &* rarity &- 1) == 1 || Settings.current.pointee.map_after == 0
