@@ -56,8 +56,8 @@ import Testing
     @Test("eight clients, a server process killed every other second, a restart in immediate mode: totals agree")
     func killed() throws {
         let arguments = try [
-            "150", "\(Shim.packageRoot)/scripts/crash", "postgres", "--library", Shim.library, "--seconds", "8",
-            "--every", "2", "--scale", "1", "--seed", "2", "--alone",
+            "150", "\(Shim.packageRoot)/scripts/crash", "postgres", "--library", Shim.library,
+            "--shimctl", Shim.shimctl, "--seconds", "8", "--every", "2", "--scale", "1", "--seed", "2", "--alone",
         ]
         let killed = try TestSupport.run("/usr/bin/timeout", arguments, preload: false, timeout: .seconds(180))
         #expect(killed.ending == .exited(0), "\(killed.stdout)\(killed.stderr)")

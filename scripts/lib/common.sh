@@ -48,9 +48,10 @@ find_release() {
 
 # strip_library FILE DIRECTORY: FILE as it is shipped, in a directory of its own, since SwiftPM links again whatever has
 # been changed in its own: without debug information, which lies beside it as FILE.debug and is found by gdb through the
-# name and checksum that the library holds. Symbols stay: backtraces, perf and the symbol test read them. Programs may have the old file mapped, and another script may be doing the same:
-# both files are put in place by rename, the debug information first. A library whose debug information is another one's
-# for that moment has none, for the checksum is wrong.
+# name and checksum that the library holds. Symbols stay: backtraces, perf and the symbol test read them. Programs may
+# have the old file mapped, and another script may be doing the same: both files are put in place by rename, the debug
+# information first. A library whose debug information is another one's for that moment has none, for the checksum is
+# wrong.
 strip_library() {
     local file=$1 directory=$2 name work
     name=$(basename "$file")
