@@ -129,7 +129,7 @@ import Testing
             "source \(Self.helper)", "break cut_read", "run", "tbreak ps_copy_probed", "continue",
             "source \(file.path)/loop", "backtrace", "delete", "handle SIGBUS nostop noprint", "continue",
         ])
-        #expect(text.contains(#/#0 +on_signal /#), "\(text)")
+        #expect(text.contains(#/#0 +ps_signals_arrived /#), "\(text)")
         #expect(text.contains("<signal handler called>"), "\(text)")
         #expect(text.contains(#/#\d+ [^\n]* main \(/#), "\(text)")
         try expectNormalEnd(text)
