@@ -81,6 +81,21 @@ struct PageArrayTests {
         for page in UInt64(512)..<1_024 where page != 600 { #expect(array.flags(of: page) == .ready) }
     }
 
+    @Test("a page's word with bits that mean nothing has no flags, and is right again once flags are set")
+    func meaninglessBits() throws {
+        let memory = Memory(seed: 6)
+        let array = try memory.array(tag: 9)
+        array.insert([.allocated], of: 600)
+        for bit in 4..<32 {
+            array.change(array.word(600, .page)) { $0 | 1 << UInt32(bit) }
+            #expect(array.flags(of: 600) == [])
+            array.remove([.bad], of: 600)
+            #expect(array.flags(of: 600) == [])
+            array.insert([.allocated], of: 600)
+            #expect(array.flags(of: 600) == [.ready, .allocated])
+        }
+    }
+
     @Test("flags, owner and counts are kept until the generation is raised, and then are gone")
     func values() throws {
         let memory = Memory(seed: 4)

@@ -7,19 +7,22 @@ extension PageArray {
     @inline(__always)
     package func flags(of page: UInt64) -> PageFlags {
         guard page < pageCount else { return [] }
-        return PageFlags(rawValue: value(page, .page))
+        return PageFlags(rawValue: PageFlags.believed(value(page, .page)))
     }
 
     /// Sets flags, and whatever layers above are not ready yet.
     package func insert(_ flags: PageFlags, of page: UInt64) {
         guard prepare(page) != nil else { return }
-        change(word(page, .page)) { $0 | flags.rawValue | PageFlags.ready.rawValue }
+        change(word(page, .page)) { PageFlags.believed($0) | flags.rawValue | PageFlags.ready.rawValue }
     }
 
     /// Clears flags. Nothing happens to a page that is in its initial state.
     package func remove(_ flags: PageFlags, of page: UInt64) {
         guard page < pageCount, value(page, .page) != 0 else { return }
-        change(word(page, .page)) { $0 & ~flags.rawValue | $0 & PageFlags.ready.rawValue }
+        change(word(page, .page)) {
+            let before = PageFlags.believed($0)
+            return before & ~flags.rawValue | before & PageFlags.ready.rawValue
+        }
     }
 
     /// Which page of which file lies on this one.

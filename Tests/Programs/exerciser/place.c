@@ -107,6 +107,23 @@ static int64_t writes_at(const struct side *reference, const struct op *op, cons
     return (appends || may_append) && place->size > position ? place->size : position;
 }
 
+// sendfile passes pages along, not copies. Of a file into itself, from and to ranges that overlap, what arrives hangs on
+// which pages hold memory already, and one that was only set aside does once a mapping has touched it: natively too, so
+// that there is no one right answer (docs/limitations.md).
+static bool hangs_on_memory(const struct side *reference, const struct op *op, const struct place *place)
+{
+    struct stat in, out;
+    int from = side_fd(reference, op->slot), to = side_fd(reference, op->other);
+    if (fstat(from, &in) != 0 || fstat(to, &out) != 0 || in.st_ino != out.st_ino || in.st_dev != out.st_dev) return false;
+    int64_t before = current_offset(from), target = current_offset(to), length = (int64_t)place->length;
+    int64_t source = (place->value & 1) != 0 ? before : place->offset;
+    if (source < 0 || target < 0 || source >= target + length || target >= source + length) return false;
+    // Space that was only set aside is a hole here.
+    int64_t hole = lseek(from, source, SEEK_HOLE);
+    lseek(from, before, SEEK_SET);
+    return hole < source + length && hole < in.st_size;
+}
+
 bool place_resolve(const struct side *reference, const struct op *op, struct place *place)
 {
     const struct kind *kind = kind_of(op);
@@ -140,6 +157,7 @@ bool place_resolve(const struct side *reference, const struct op *op, struct pla
         if ((kind->traits & IMPLICIT) != 0) place->position = current;
         else if ((kind->fields & (BUFFER | OFFSET)) == (BUFFER | OFFSET)) place->position = place->offset;
     }
+    if (strcmp(kind->name, "sendfile") == 0 && hangs_on_memory(reference, op, place)) return false;
     if ((kind->traits & EXTENDS) == 0) return true;
     int64_t at = writes_at(reference, op, place);
     if (at < 0 || at > INT64_MAX - (8 << 20)) return true; // wrong on purpose: refused
