@@ -51,17 +51,15 @@ let package = Package(
     targets: [
         // The ground: raw system calls, guarded copy, signal handler, thread state, shared layouts.
         .target(name: "CShimSys", cSettings: strictC),
+        // What lies on a device: superblocks and where everything is. Not in the .so: an attached device's registration
+        // tells the engine all it needs.
+        .target(name: "PmemDeviceFormat", dependencies: ["CShimSys"], swiftSettings: strictSwift),
         // The engine as an ordinary module, for tests and shimctl.
         .target(name: "PmemShim", dependencies: ["CShimSys"], swiftSettings: strictSwift + noRedZone),
         // The same sources (a symbolic link) as Embedded Swift, for the .so: no runtime, libc.so.6 only.
         .target(
             name: "PmemShimEmbedded",
             dependencies: ["CShimSys"],
-            // Superblocks are read by shimctl; an attached device's registration tells the engine all it needs.
-            exclude: [
-                "Device/Superblock.swift", "Device/Superblock+Parsing.swift", "Device/SuperblockError.swift",
-                "Device/SuperblockPair.swift",
-            ],
             swiftSettings: strictSwift + noRedZone + [
                 .enableExperimentalFeature("Embedded"),
                 // "nounwind" would leave the engine without unwind tables: a handler that interrupts a call of ours may
@@ -97,7 +95,7 @@ let package = Package(
         .executableTarget(
             name: "shimctl",
             dependencies: [
-                "PmemShim", "CShimSys", "CElf", "CBlock",
+                "PmemDeviceFormat", "PmemShim", "CShimSys", "CElf", "CBlock",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -126,7 +124,8 @@ let package = Package(
             name: "page-race", dependencies: ["PmemShim", "CShimSys"], path: "Tests/DeviceTests/PageRace",
             swiftSettings: strictSwift),
         .testTarget(
-            name: "DeviceTests", dependencies: ["TestSupport", "PmemShim", "CShimSys", "page-race"],
+            name: "DeviceTests",
+            dependencies: ["TestSupport", "PmemDeviceFormat", "PmemShim", "CShimSys", "page-race"],
             exclude: ["PageRace"], swiftSettings: strictSwift),
         .testTarget(name: "ShimctlTests", dependencies: ["TestSupport", "CShimSys"], swiftSettings: strictSwift),
     ]

@@ -1,4 +1,5 @@
 import Foundation
+import PmemDeviceFormat
 import PmemShim
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import CShimSys
+import PmemDeviceFormat
 import PmemShim
 import Testing
 

@@ -151,7 +151,22 @@ struct ps_attachment {
     uint64_t reserved3[160];
 };
 
+// Offsets of its fields, bytes: Embedded Swift has no key paths.
+enum {
+    PS_ATTACHMENT_AT_MAGIC = offsetof(struct ps_attachment, magic),
+    PS_ATTACHMENT_AT_VERSION = offsetof(struct ps_attachment, version),
+    PS_ATTACHMENT_AT_GENERATION = offsetof(struct ps_attachment, attach_generation),
+    PS_ATTACHMENT_AT_DATA_SIZE = offsetof(struct ps_attachment, data_size),
+    PS_ATTACHMENT_AT_PAGE_SIZE = offsetof(struct ps_attachment, page_size),
+    PS_ATTACHMENT_AT_DATA_MAJOR = offsetof(struct ps_attachment, data_major),
+    PS_ATTACHMENT_AT_DATA_MINOR = offsetof(struct ps_attachment, data_minor),
+    PS_ATTACHMENT_AT_PAGES_MAJOR = offsetof(struct ps_attachment, pages_major),
+    PS_ATTACHMENT_AT_DATA_SEQUENCE = offsetof(struct ps_attachment, data_sequence),
+    PS_ATTACHMENT_AT_PAGES = offsetof(struct ps_attachment, pages),
+};
 _Static_assert(offsetof(struct ps_attachment, data_sequence) == 72, "attachment");
+_Static_assert(offsetof(struct ps_attachment, pages_minor) == offsetof(struct ps_attachment, pages_major) + 4,
+               "attachment: read as one word");
 _Static_assert(offsetof(struct ps_attachment, name) == 512, "attachment");
 _Static_assert(offsetof(struct ps_attachment, device) == 768, "attachment");
 _Static_assert(sizeof(struct ps_attachment) == PS_ATTACHMENT_SIZE, "attachment");

@@ -27,7 +27,7 @@ extension Engine {
     private func blockDevice(_ fd: Int32, _ facts: ps_file_facts) -> UInt64? {
         guard facts.device >> 32 == 0 else { return facts.device }
         var path = PathText(scratch, capacity: 128)
-        path.append(AttachmentLayout.directory)
+        path.append(AttachmentDirectory.path)
         var directory = ps_file_facts()
         guard ps_sys_facts_of_path(path.text, &directory) == 0 else { return nil }
         var device: UInt64?
@@ -48,11 +48,11 @@ extension Engine {
         func number(_ offset: Int) -> UInt64 {
             UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         }
-        let pageSize = UInt32(truncatingIfNeeded: number(AttachmentLayout.pageSize))
-        let tag = UInt32(truncatingIfNeeded: number(AttachmentLayout.generation))
+        let pageSize = UInt32(truncatingIfNeeded: number(PS_ATTACHMENT_AT_PAGE_SIZE))
+        let tag = UInt32(truncatingIfNeeded: number(PS_ATTACHMENT_AT_GENERATION))
         guard pageSize == 4_096 || pageSize == 16_384 || pageSize == 65_536, tag != 0 else { return }
         mount.pointee.pageShift = UInt32(pageSize.trailingZeroBitCount)
-        mount.pointee.pageCount = number(AttachmentLayout.dataSize) >> UInt64(mount.pointee.pageShift)
+        mount.pointee.pageCount = number(PS_ATTACHMENT_AT_DATA_SIZE) >> UInt64(mount.pointee.pageShift)
         mount.pointee.pageDevice = device
         mount.pointee.pageTag = tag
     }
@@ -62,13 +62,14 @@ extension Engine {
         guard isRegistered(mount.pointee.pageDevice) else { return nil }
         let bytes = UnsafeRawPointer(registration)
         guard
-            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: AttachmentLayout.generation, as: UInt32.self))
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: PS_ATTACHMENT_AT_GENERATION, as: UInt32.self))
                 == mount.pointee.pageTag
         else { return nil }
-        let numbers = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: AttachmentLayout.pages, as: UInt64.self))
+        let numbers = UInt64(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: PS_ATTACHMENT_AT_PAGES_MAJOR, as: UInt64.self))
         let pages = numbers << 32 | numbers >> 32
         registration[Int(PS_ATTACHMENT_SIZE) &- 1] = 0  // ends the path at the latest there
-        let path = UnsafePointer<CChar>(OpaquePointer(registration + AttachmentLayout.path))
+        let path = UnsafePointer<CChar>(OpaquePointer(registration + PS_ATTACHMENT_AT_PAGES))
         let opened = ps_sys_open(path, Int32(PS_O_RDWR.rawValue | PS_O_CLOEXEC.rawValue), 0)
         guard opened >= 0 else { return nil }
         let fd = Int32(truncatingIfNeeded: opened)
@@ -84,14 +85,14 @@ extension Engine {
 
     private func isRegistered(_ device: UInt64) -> Bool {
         var path = PathText(scratch, capacity: 128)
-        path.append(AttachmentLayout.directory)
+        path.append(AttachmentDirectory.path)
         path.append(byte: UInt8(ascii: "/"))
         append(device, to: &path)
         var facts = ps_file_facts()
         guard ps_sys_facts_of_path(path.text, &facts) == 0 else { return false }
         let text = registration
         guard contentOfRoots(path.text, text, capacity: 8_192) == Int(PS_ATTACHMENT_SIZE),
-            isRoots(AttachmentLayout.parent), isRoots(AttachmentLayout.directory)
+            isRoots(AttachmentDirectory.parent), isRoots(AttachmentDirectory.path)
         else { return false }
         let bytes = UnsafeRawPointer(text)
         func number32(_ offset: Int) -> UInt32 {
@@ -100,10 +101,11 @@ extension Engine {
         func number64(_ offset: Int) -> UInt64 {
             UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         }
-        return number64(AttachmentLayout.magic) == UInt64(PS_ATTACHMENT_MAGIC)
-            && number32(AttachmentLayout.version) == UInt32(PS_ATTACHMENT_VERSION)
-            && UInt64(number32(AttachmentLayout.major)) << 32 | UInt64(number32(AttachmentLayout.minor)) == device
-            && sequence(of: device) == number64(AttachmentLayout.sequence)
+        return number64(PS_ATTACHMENT_AT_MAGIC) == UInt64(PS_ATTACHMENT_MAGIC)
+            && number32(PS_ATTACHMENT_AT_VERSION) == UInt32(PS_ATTACHMENT_VERSION)
+            && UInt64(number32(PS_ATTACHMENT_AT_DATA_MAJOR)) << 32 | UInt64(number32(PS_ATTACHMENT_AT_DATA_MINOR))
+                == device
+            && sequence(of: device) == number64(PS_ATTACHMENT_AT_DATA_SEQUENCE)
     }
 
     /// Which disk has that number now (/sys/dev/block/N:N/diskseq); 0 where the kernel does not say.
@@ -153,19 +155,8 @@ extension Engine {
     }
 }
 
-/// Where registrations are, and offsets in bytes within `ps_attachment`; proved against the C header by a unit test.
-enum AttachmentLayout {
+/// Where registrations are; proved against the C header by a unit test.
+enum AttachmentDirectory {
     static let parent: StaticString = "/run/pmemshim"
-    static let directory: StaticString = "/run/pmemshim/devices"
-    static let magic = 0
-    static let version = 8
-    static let generation = 32
-    static let dataSize = 40
-    static let pageSize = 48
-    static let major = 52
-    static let minor = 56
-    /// Two numbers of 32 bits.
-    static let pages = 60
-    static let sequence = 72
-    static let path = 1_792
+    static let path: StaticString = "/run/pmemshim/devices"
 }

@@ -2,6 +2,7 @@ import CBlock
 import CShimSys
 import FoundationEssentials
 import Glibc
+import PmemDeviceFormat
 import PmemShim
 import SystemPackage
 

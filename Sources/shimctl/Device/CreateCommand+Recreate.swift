@@ -1,3 +1,4 @@
+import PmemDeviceFormat
 import PmemShim
 
 extension CreateCommand {

@@ -1,5 +1,6 @@
 import CBlock
 import Glibc
+import PmemDeviceFormat
 import PmemShim
 import SystemPackage
 

@@ -1,3 +1,4 @@
+import PmemDeviceFormat
 import PmemShim
 
 /// Capacity and overhead of a device, for people.

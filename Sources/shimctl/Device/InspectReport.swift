@@ -1,3 +1,4 @@
+import PmemDeviceFormat
 import PmemShim
 
 /// What `inspect` shows, as a JSON document and as text. The schema is in docs/shimctl.md.

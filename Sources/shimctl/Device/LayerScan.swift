@@ -1,6 +1,7 @@
 import CShimSys
 import FoundationEssentials
 import Glibc
+import PmemDeviceFormat
 import PmemShim
 import SystemPackage
 

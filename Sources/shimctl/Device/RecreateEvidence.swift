@@ -1,4 +1,5 @@
 import CShimSys
+import PmemDeviceFormat
 import PmemShim
 
 /// Whether a device without any superblock looks as one of ours does. Written with another page size or size, a superblock
