@@ -113,7 +113,7 @@ sanitize_threads() {
     say "a race that must be found"
     PMEMSHIM_SABOTAGE=race TSAN_OPTIONS=$common:log_path=$reports/wanted/report \
         swift test --skip-build "${build[@]}" --filter 'EngineThreadTests\.SabotageTests' > "$reports/output" 2>&1 || true
-    if ! grep -qs 'ThreadSanitizer: data race .*/PmemShim/Windows/Engine+Inodes' "$reports"/wanted/*; then
+    if ! grep -qs 'ThreadSanitizer: data race .*/PmemShim/Files/Engine+Inodes' "$reports"/wanted/*; then
         cat "$reports/output" >&2
         warn "two threads in the engine's tables without its lock, and ThreadSanitizer has not noticed"
         status=1
