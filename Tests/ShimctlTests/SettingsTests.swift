@@ -7,7 +7,7 @@ struct SettingsTests {
     /// The names that the engine compares a variable with, from its source.
     private static func known() throws -> [String] {
         let source = try String(
-            contentsOfFile: "\(Shim.packageRoot)/Sources/PmemShim/Mounts/Settings.swift", encoding: .utf8)
+            contentsOfFile: "\(Shim.packageRoot)/Sources/PmemShim/Ground/Settings.swift", encoding: .utf8)
         return source.matches(of: /value\(name, "([A-Z_]+)="\)/).map { "PMEMSHIM_\($0.1)" }
     }
 

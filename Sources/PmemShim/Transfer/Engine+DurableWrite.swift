@@ -1,0 +1,34 @@
+import CShimSys
+import Synchronization
+
+extension Engine {
+    /// pwrite on DAX, straight down: true where [offset, offset + count) is served and durable. With one thread, as the
+    /// short way of other backings; else the general way is taken.
+    ///
+    /// Below ``smallestServedWrite`` only what one instruction stores.
+    func durableWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
+        guard ps_single_threaded(), count >= smallestServedWrite || ps_stores_whole(count) != 0,
+            count <= mostInOneCall,
+            isUserRange(UInt(bitPattern: buffer), count),
+            let range = Engine.fastRange(
+                fd, offset, count, rights: DescriptorWord.writes, writes: true, durably: true)
+        else { return false }
+        var faulted: Int32 = 1
+        if range.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now(),
+            range.inode.isReady(
+                offset, count, Geometry(bits: range.inode.pointee.geometry.load(ordering: .relaxed)))
+        {
+            let window = UnsafeMutableRawPointer(bitPattern: range.start)
+            if count >= smallestServedWrite {
+                faulted = ps_probe_rest(buffer, count)
+                if faulted == 0 { faulted = ps_copy_durably(window, buffer, count) | ps_probe(range.probe) }
+            } else {
+                faulted = ps_store_durably(window, buffer, count) | ps_probe(range.probe)
+            }
+        }
+        let stayed = range.call.leave()
+        guard faulted == 0, stayed else { return false }
+        range.served(PS_FAMILY_PWRITE, bytes: count, at: CounterLayout.servedWritten)
+        return true
+    }
+}
