@@ -23,7 +23,7 @@ static const char usage[] =
     "                        runtime, huge, seals, sync; or all (default none)\n"
     "  --own-mount           the file system of both is the exerciser's own: modes huge and sync may remount it\n"
     "  --runtime DIR         the shim's runtime directory, for mode runtime: what is there is damaged\n"
-    "  --times               also compare whether mtime and ctime move, to within a tick\n"
+    "  --times               also compare whether mtime and ctime move, to the clock tick\n"
     "  --libc-reference      the reference side too goes through libc, not past it\n"
     "  --load FILE           run the sequence in FILE\n"
     "  --save FILE           where a failing sequence goes (default /tmp/exerciser-SEED-PID.ops)\n"
