@@ -15,10 +15,6 @@ enum SyncWord {
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {
-    /// Our process has changed the file through the kernel: the next sync is the kernel's. To be called when the kernel
-    /// has answered: said before, a sync of another thread that comes in between would be taken to have covered it.
-    func changed() { pointee.changes.wrappingAdd(1, ordering: .acquiringAndReleasing) }
-
     /// Whether ``synced()`` may have an answer.
     @inline(__always)
     var isSynced: Bool {
@@ -67,25 +63,11 @@ extension UnsafeMutablePointer where Pointee == Inode {
         return true
     }
 
-    /// Nothing is known any more.
-    func forgetSync() {
-        if begin() { pointee.syncWord.store(0, ordering: .releasing) }
-    }
-
     private func begin() -> Bool {
         let word = pointee.syncWord.load(ordering: .relaxed)
         guard word & SyncWord.busy == 0 else { return false }
         return pointee.syncWord.compareExchange(
             expected: word, desired: word | SyncWord.busy, ordering: .acquiringAndReleasing
         ).exchanged
-    }
-
-    /// A slot is used for another file. Engine lock held, and nobody has the slot.
-    func resetSync() {
-        pointee.syncWord.store(0, ordering: .relaxed)
-        pointee.changes.store(0, ordering: .relaxed)
-        pointee.syncCost.store(0, ordering: .relaxed)
-        pointee.looks.store(0, ordering: .relaxed)
-        forgetReady()
     }
 }

@@ -9,10 +9,9 @@ import Synchronization
 /// state it guards is then consistent enough, because every step leaves the arena safe (a window unmapped too often is
 /// impossible, one forgotten costs address space).
 struct EngineLock {
-    private let engine: Engine
-    private let mask: UInt64
-    /// SIGBUS in a mask of signals.
-    private static let faults: UInt64 = 1 << 6
+    let engine: Engine
+    /// Signals that were blocked before.
+    let mask: UInt64
 
     /// Takes the lock. `nil` only after a very long wait for a living holder: the caller passes on.
     init?(_ engine: Engine) {
@@ -52,13 +51,9 @@ struct EngineLock {
         }
     }
 
-    func unlock() {
+    /// Gives it back, and no more: ``unlock()`` is what rooms call.
+    func release() {
         engine.root.pointee.lockHolder.store(0, ordering: .releasing)
         ps_sys_unblock_signals(mask)
-        // Not under the lock, nor where the caller has all signals blocked: the record's memory may fault, and with SIGBUS
-        // blocked that would be the end.
-        if engine.root.pointee.figuresDue.load(ordering: .relaxed) != 0, mask & EngineLock.faults == 0 {
-            engine.publishOwnFigures()
-        }
     }
 }

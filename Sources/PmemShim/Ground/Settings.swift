@@ -67,6 +67,9 @@ struct Settings {
         current.pointee.bad = keep(note.utf8Start)
     }
 
+    /// There is a file on DAX: from now on the program's own mappings are of interest.
+    static func noteDAX() { current.pointee.may_have_dax = 1 }
+
     /// The text that begins at `offset` of the kept ones; nothing for 0.
     static func text(_ offset: UInt32) -> UnsafeMutablePointer<UInt8>? {
         guard offset != 0, offset < ps_settings_text_capacity() else { return nil }
@@ -95,13 +98,5 @@ struct Settings {
     }
 }
 
-/// Bytes before the NUL.
-func length(_ text: UnsafePointer<UInt8>) -> Int {
-    var count = 0
-    while text[count] != 0 { count &+= 1 }
-    return count
-}
-
-private let slash: UInt8 = 47
 private let zero: UInt8 = 48
 private let one: UInt8 = 49

@@ -8,7 +8,7 @@ extension Engine {
     /// number it would take for a moment is one that another thread may expect.
     func isAttached(_ fd: Int32, _ facts: ps_file_facts) -> Bool {
         let pageCache = UInt32(PS_BACKING_PAGECACHE.rawValue)
-        for index in 0..<root.pointee.mounts {
+        for index in 0..<mounts.pointee.mounts {
             let known = mount(index)
             if known.pointee.identifier == facts.mount, known.pointee.device == facts.device,
                 known.pointee.tree == 0, known.pointee.backing == pageCache
@@ -16,9 +16,9 @@ extension Engine {
                 return true
             }
         }
-        guard !root.pointee.unattached.has(facts) else { return false }
+        guard !mounts.pointee.unattached.has(facts) else { return false }
         if let device = blockDevice(fd, facts), isRegistered(device) { return true }
-        root.pointee.unattached.add(facts)
+        mounts.pointee.unattached.add(facts)
         return false
     }
 

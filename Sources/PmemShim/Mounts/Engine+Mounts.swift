@@ -35,9 +35,9 @@ extension Engine {
     }
 
     private func treeOf(_ fd: Int32, _ facts: ps_file_facts) -> UInt32? {
-        guard root.pointee.trees > 0 else { return nil }
+        guard mounts.pointee.trees > 0 else { return nil }
         var isOfTree = false
-        for index in 0..<root.pointee.trees {
+        for index in 0..<mounts.pointee.trees {
             let tree = tree(index)
             if tree.pointee.pathLength == 0 { resolve(tree) }
             guard tree.pointee.pathLength != 0, tree.pointee.mountIdentifier == facts.mount,
@@ -51,17 +51,17 @@ extension Engine {
             if tree.pointee.isWholeMount != 0 { return index }
             isOfTree = true
         }
-        guard isOfTree || !root.pointee.elsewhere.has(facts) else { return nil }
+        guard isOfTree || !mounts.pointee.elsewhere.has(facts) else { return nil }
         let location = UnsafeMutableRawPointer(scratch).assumingMemoryBound(to: CChar.self)
         let count = ps_sys_location(fd, location, 4_096)
         guard count > 0, count < 4_096 else { return nil }
-        for index in 0..<root.pointee.trees where isInside(scratch, count, tree(index)) {
+        for index in 0..<mounts.pointee.trees where isInside(scratch, count, tree(index)) {
             // What the kernel calls "/memfd:x (deleted)", or "/SYSV00000000 (deleted)", lies in no directory: its mount is none
             // that anybody has made.
             guard isOfTree || isMounted(fd) else { break }
             return index
         }
-        if !isOfTree { root.pointee.elsewhere.add(facts) }
+        if !isOfTree { mounts.pointee.elsewhere.add(facts) }
         return nil
     }
 
@@ -75,18 +75,18 @@ extension Engine {
 
     /// Reads PMEMSHIM_MOUNTS once per process.
     private func readTrees() {
-        guard !root.pointee.treesRead else { return }
-        root.pointee.treesRead = true
+        guard !mounts.pointee.treesRead else { return }
+        mounts.pointee.treesRead = true
         let start = Settings.current.pointee.mounts
         guard let text = Settings.text(start) else { return }
         var list = MountList(text)
-        while root.pointee.trees < UInt32(Arena.trees), let item = list.next() {
+        while mounts.pointee.trees < UInt32(Arena.trees), let item = list.next() {
             // The text stays as it is: a forked child, which has nothing else, reads it again.
-            let entry = tree(root.pointee.trees)
+            let entry = tree(mounts.pointee.trees)
             entry.pointee = ServedTree(
                 mountIdentifier: 0, device: 0, text: start &+ UInt32(item.start), textLength: UInt32(item.count),
                 allowsPageCache: item.allowsPageCache ? 1 : 0, pathLength: 0, isWholeMount: 0, isRefused: 0)
-            root.pointee.trees &+= 1
+            mounts.pointee.trees &+= 1
         }
         if list.sawBadItem { Settings.bad("PMEMSHIM_MOUNTS has an item that is not an absolute directory: left out") }
         if let note = Settings.text(Settings.current.pointee.bad) {
@@ -126,7 +126,7 @@ extension Engine {
 
     private func mountEntry(_ fd: Int32, _ facts: ps_file_facts, tree: UInt32?, isDAX: Bool) -> Placement {
         let treeKey = (tree.map { $0 &+ 1 } ?? 0) | (isDAX ? Mount.dax : 0)
-        for index in 0..<root.pointee.mounts {
+        for index in 0..<mounts.pointee.mounts {
             let known = mount(index)
             guard known.pointee.identifier == facts.mount, known.pointee.device == facts.device,
                 known.pointee.tree == treeKey
@@ -135,7 +135,7 @@ extension Engine {
         }
         guard let index = freeMount() else { return .foreign }
         let entry = mount(index)
-        if isDAX { engineNoteDAX() }
+        if isDAX { Settings.noteDAX() }
         let isAsked = tree.map { self.tree($0).pointee.allowsPageCache != 0 } ?? false
         let backing = Backing.of(fd, isDAX: isDAX, allowsPageCache: isAsked || isAttached(fd, facts))
         entry.pointee = Mount(
@@ -143,8 +143,10 @@ extension Engine {
             stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0)
         describe(entry, fd, tree: tree)
         if backing != PS_BACKING_MEMORY, Backing.tellsExtents(fd) { findPages(entry, fd, facts) }
-        root.pointee.mounts = max(root.pointee.mounts, index &+ 1)
-        publishMount(index)
+        mounts.pointee.mounts = max(mounts.pointee.mounts, index &+ 1)
+        show(
+            mount: index, backing: entry.pointee.backing,
+            path: UnsafeBufferPointer(start: UnsafePointer(entry.path), count: Int(entry.pointee.pathLength)))
         if let tree, backing == PS_BACKING_NONE {
             let named = self.tree(tree)
             refuse(
@@ -182,13 +184,10 @@ extension Engine {
     /// An entry for one more mount: a fresh one, or one that no file in use is on. The first ones stay, whose figures are
     /// shown by name.
     private func freeMount() -> UInt32? {
-        guard root.pointee.mounts >= UInt32(Arena.mounts) else { return root.pointee.mounts }
-        var used: UInt32 = 0
-        for index in 0..<min(root.pointee.usedInodes.load(ordering: .relaxed), UInt32(Arena.inodes))
-        where inode(index).pointee.references > 0 {
-            used |= 1 << (inode(index).pointee.mount & 31)
+        guard mounts.pointee.mounts >= UInt32(Arena.mounts) else { return mounts.pointee.mounts }
+        for index in UInt32(PS_STATS_MOUNTS)..<UInt32(Arena.mounts) where mount(index).pointee.files == 0 {
+            return index
         }
-        for index in UInt32(PS_STATS_MOUNTS)..<UInt32(Arena.mounts) where used & 1 << index == 0 { return index }
         return nil
     }
 
@@ -248,5 +247,3 @@ enum Backing {
         return magic == 0xef53 || magic == 0x5846_5342 || magic == 0xf2f5_2010
     }
 }
-
-private let slash: UInt8 = 47

@@ -24,7 +24,9 @@ struct Mount {
     /// Low half of the generation it is attached under.
     var pageTag: UInt32 = 0
     /// DAX: 1: maps with MAP_SYNC, 2: does not, 0: not tried yet.
-    var synchronous: UInt32 = 0
+    var synchronous: UInt16 = 0
+    /// Slots of inodes that are in use for files on it: below ``Arena/inodes``.
+    var files: UInt16 = 0
 
     static let dax: UInt32 = 1 << 16
 }

@@ -84,18 +84,6 @@ private struct Fields {
     }
 }
 
-let newline: UInt8 = 10
 private let space: UInt8 = 32
 private let comma: UInt8 = 44
 private let hyphen: UInt8 = 45
-
-/// The number a field spells; nothing where it is empty, too long, or has another character.
-func decimal(_ field: UnsafeBufferPointer<UInt8>) -> UInt64? {
-    guard field.count > 0, field.count < 20 else { return nil }
-    var value: UInt64 = 0
-    for byte in field {
-        guard byte >= 48, byte <= 57 else { return nil }
-        value = value &* 10 &+ UInt64(byte &- 48)
-    }
-    return value
-}

@@ -52,5 +52,4 @@ struct MountList {
     }
 }
 
-private let slash: UInt8 = 47
 private let colon: UInt8 = 58

@@ -87,23 +87,6 @@ extension CurrentThread {
     func countFault(_ mount: Int) { add(at: mount &* CounterLayout.stride &+ CounterLayout.faults, 1) }
 }
 
-extension FastRange {
-    /// One more call of `family` and its bytes, which are counted at `offset` (``CounterLayout``).
-    @inline(__always)
-    func served(_ family: ps_family, bytes: Int, at offset: Int) {
-        let shard = thread.pointee.ready.load(ordering: .relaxed)
-        let counters = shard &+ UInt(inode.pointee.counters.load(ordering: .relaxed))
-        let call = UInt(family.rawValue & 15) &* UInt(CounterLayout.outcomes &* 8)
-        guard shard & 1 == 0 else {
-            ps_raise_together(counters &- 1 &+ call, 1)
-            ps_raise_together(counters &- 1 &+ UInt(offset), UInt64(bitPattern: Int64(bytes)))
-            return
-        }
-        ps_raise(counters &+ call, 1)
-        ps_raise(counters &+ UInt(offset), UInt64(bitPattern: Int64(bytes)))
-    }
-}
-
 /// Atomic, but not against other writers, where the shard has one: other processes read it, and a later thread goes on with
 /// it of which only the kernel knows that this one had ended. Bit 0 of `shard`: it has several.
 @inline(__always)

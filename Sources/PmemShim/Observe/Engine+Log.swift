@@ -54,7 +54,7 @@ extension Engine {
     }
 
     private func isLogging() -> Bool {
-        Settings.current.pointee.log != 0 && root.pointee.logged < Engine.mostLines
+        Settings.current.pointee.log != 0 && observe.pointee.logged < Engine.mostLines
     }
 
     private func beginLine() -> PathText {
@@ -72,7 +72,7 @@ extension Engine {
             // Not while it acts for another user: the file would be that one's, or be written with his rights.
             ps_sys_only_user() >= 0
         else { return }
-        root.pointee.logged &+= 1
+        observe.pointee.logged &+= 1
         line.append("\n")
         let name = UnsafePointer<CChar>(OpaquePointer(path))
         let flags =
@@ -96,14 +96,4 @@ extension Engine {
         return ps_sys_own_facts(Int32(truncatingIfNeeded: fd), &facts) == 0
             && facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(PS_S_IFREG.rawValue)
     }
-}
-
-@c(ps_engine_log_once) @implementation
-public func engineLogOnce(bit: UInt32, text: UnsafePointer<CChar>) {
-    guard let engine = Engine.current, Settings.current.pointee.log != 0, let lock = EngineLock(engine) else { return }
-    defer { lock.unlock() }
-    let mask = UInt32(1) << (bit & 31)
-    guard engine.root.pointee.saidOnce & mask == 0 else { return }
-    engine.root.pointee.saidOnce |= mask
-    engine.log(UnsafePointer(OpaquePointer(text)))
 }

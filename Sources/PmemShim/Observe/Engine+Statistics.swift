@@ -18,12 +18,12 @@ extension Engine {
     /// (no directory, foreign owner, no space, too many processes) the process is served all the same, and counts in memory of its
     /// own. Engine lock held.
     func attachStatistics() {
-        guard !root.pointee.statisticsTried else { return }
-        root.pointee.statisticsTried = true
+        guard !observe.pointee.statisticsTried else { return }
+        observe.pointee.statisticsTried = true
         guard let file = StatisticsFile(scratch) else { return }
         defer { file.close() }
         guard let index = claimRecord(file), let base = file.map(index) else { return }
-        root.pointee.statistics = StatisticsRecord(
+        observe.pointee.statistics = StatisticsRecord(
             base: base, index: index, device: file.file.facts.device, inode: file.file.facts.inode, shards: 1)
         ps_soft_memory_set(base, StatisticsFile.recordSize)
     }
@@ -33,14 +33,19 @@ extension Engine {
         var identity = ProcessIdentity()
         identity.read(me, scratch, capacity: StatisticsFile.page)
         guard let index = file.claim(me, identity) else { return nil }
-        for mount in 0..<min(root.pointee.mounts, UInt32(PS_STATS_MOUNTS)) { describe(mount, in: file, index) }
+        for mount in 0..<observe.pointee.shown { describe(mount, in: file, index) }
         if let note = Settings.text(Settings.current.pointee.bad) { file.note(index, note) }
         return index
     }
 
-    /// Shows a mount of ours that was met after the record had been claimed. Engine lock held.
-    func publishMount(_ index: UInt32) {
+    /// Shows a mount of ours, which has been met for the first time. Engine lock held.
+    func show(mount index: UInt32, backing: UInt32, path: UnsafeBufferPointer<UInt8>) {
         guard index < UInt32(PS_STATS_MOUNTS) else { return }
+        let entry = shownMount(Int(index))
+        let count = min(path.count, Int(PS_STATS_PATH) &- 1)
+        entry.pointee = ShownMount(backing: backing, pathLength: UInt32(count))
+        for at in 0..<count { entry.path[at] = path[at] }
+        observe.pointee.shown = max(observe.pointee.shown, index &+ 1)
         withOwnRecord { file, record in
             // The first shard has room for the first mount's counters in the page that every record has.
             _ = file.allocate(StatisticsFile.offset(ofShard: 0, in: record), StatisticsFile.shardSize)
@@ -49,7 +54,7 @@ extension Engine {
     }
 
     private func describe(_ index: UInt32, in file: StatisticsFile, _ record: Int) {
-        let source = mount(index)
+        let source = shownMount(Int(index))
         let path = UnsafeBufferPointer(start: UnsafePointer(source.path), count: Int(source.pointee.pathLength))
         file.describe(
             record, mount: Int(index), count: Int(index) &+ 1, backing: source.pointee.backing, path: path)
@@ -57,22 +62,22 @@ extension Engine {
 
     /// Makes room for the counters of one more thread. False: there is none. Engine lock held.
     private func addShard(_ number: Int) -> Bool {
-        var isThere = root.pointee.statistics.shards & 1 << UInt32(number) != 0
+        var isThere = observe.pointee.statistics.shards & 1 << UInt32(number) != 0
         guard !isThere else { return true }
         withOwnRecord { file, record in
             guard file.allocate(StatisticsFile.offset(ofShard: number, in: record), StatisticsFile.shardSize) else {
                 return
             }
             isThere = true
-            root.pointee.statistics.shards |= 1 << UInt32(number)
-            let bits = root.pointee.statistics.shards
+            observe.pointee.statistics.shards |= 1 << UInt32(number)
+            let bits = observe.pointee.statistics.shards
             file.write(UInt32(32 &- bits.leadingZeroBitCount), at: PS_STATS_AT_SHARD_COUNT, of: record)
         }
         return isThere
     }
 
     private func withOwnRecord(_ body: (StatisticsFile, Int) -> Void) {
-        let own = root.pointee.statistics
+        let own = observe.pointee.statistics
         guard own.base != 0, let file = StatisticsFile(scratch) else { return }
         if file.file.isSame(device: own.device, inode: own.inode) { body(file, own.index) }
         file.close()
@@ -81,7 +86,7 @@ extension Engine {
     /// Where the thread with these counters of its own counts once it may copy: in the record, if there is room for it.
     /// Without the engine lock.
     func sharedShard(_ own: UInt) -> UInt {
-        guard root.pointee.statistics.base != 0 else { return own }
+        guard observe.pointee.statistics.base != 0 else { return own }
         let known = knownShard(own)
         guard known == own, let lock = EngineLock(self) else { return known }
         defer { lock.unlock() }
@@ -92,7 +97,7 @@ extension Engine {
     /// The same as far as there is room already.
     func knownShard(_ own: UInt) -> UInt {
         let number = number(own)
-        let record = root.pointee.statistics
+        let record = observe.pointee.statistics
         guard record.base != 0, record.shards & 1 << UInt32(number) != 0 else { return own }
         return record.base &+ UInt(StatisticsFile.headSize &+ number &* StatisticsFile.shardSize)
     }
@@ -103,20 +108,20 @@ extension Engine {
 
     /// Windows and mapped bytes of one mount, as they come and go. Engine lock held: under it only memory that cannot fault is
     /// counted in.
-    func countWindow(_ inode: UnsafeMutablePointer<Inode>, bytes: Int64, mapped: Bool) {
+    func countWindow(statistics: UInt32, bytes: Int64, mapped: Bool) {
         guard let thread = countingThread() else { return }
-        let mount = Int(mount(inode.pointee.mount).pointee.statisticsIndex & 3) &* CounterLayout.stride
+        let mount = Int(statistics & 3) &* CounterLayout.stride
         let sign: Int64 = mapped ? 1 : -1
         thread.addOwn(at: mount &+ CounterLayout.windows, UInt64(bitPattern: sign))
         thread.addOwn(at: mount &+ CounterLayout.mappedBytes, UInt64(bitPattern: sign &* bytes))
         if mapped { thread.addOwn(at: mount &+ CounterLayout.windowsTotal, 1) }
-        root.pointee.figuresDue.store(1, ordering: .relaxed)
+        observe.pointee.figuresDue.store(1, ordering: .relaxed)
     }
 
     /// Moves what the calling thread has counted in its own memory to where it counts now, if that is elsewhere. Without the
     /// engine lock.
     func publishOwnFigures() {
-        root.pointee.figuresDue.store(0, ordering: .relaxed)
+        observe.pointee.figuresDue.store(0, ordering: .relaxed)
         guard
             let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: ps_thread_current().pointee.record),
             record.pointee.thread.load(ordering: .relaxed) > 0, record.pointee.ready.load(ordering: .relaxed) != 0
@@ -125,16 +130,14 @@ extension Engine {
             shard: record.pointee.shard.load(ordering: .relaxed), mounts: mountsCounted)
     }
 
-    private var mountsCounted: Int { Int(min(root.pointee.mounts, UInt32(PS_STATS_MOUNTS))) }
+    private var mountsCounted: Int { Int(observe.pointee.shown) }
 
-    /// Before the process ends: what is tallied with descriptors, and what threads have counted in their own memory, goes into
-    /// the record. A process that never mapped a window has none yet, and leaves its figures in one now.
+    /// Before the process ends: what threads have counted in their own memory goes into the record. A process that never mapped a window has none yet, and leaves its figures in one now.
     func settleAtEnd() {
         // Not under a filter of system calls, which may kill for the first of them.
-        guard root.pointee.mounts > 0, ps_given_way() & GiveWay.stops == 0, isInOwnProcess else { return }
-        settleAll()
-        if root.pointee.statistics.base == 0 {
-            if !root.pointee.statisticsTried { leaveFigures() }
+        guard maySettle else { return }
+        if observe.pointee.statistics.base == 0 {
+            if !observe.pointee.statisticsTried { leaveFigures() }
         } else if let thread = currentThread(), thread.record.pointee.ready.load(ordering: .relaxed) != 0 {
             for number in 0..<Int(PS_STATS_SHARDS) {
                 thread.publish(shard: shards &+ UInt(number &* StatisticsFile.shardSize), mounts: mountsCounted)
@@ -146,6 +149,11 @@ extension Engine {
         }
     }
 
+    /// Whether there is anything to be shown at the end, and it may be.
+    var maySettle: Bool {
+        observe.pointee.shown > 0 && ps_given_way() & GiveWay.stops == 0 && isInOwnProcess
+    }
+
     /// Not a vfork child, to which neither the figures belong nor the lock.
     private var isInOwnProcess: Bool {
         Int(root.pointee.owner.load(ordering: .relaxed)) == ps_sys_process()
@@ -154,7 +162,7 @@ extension Engine {
     private func leaveFigures() {
         guard let lock = EngineLock(self) else { return }
         defer { lock.unlock() }
-        root.pointee.statisticsTried = true
+        observe.pointee.statisticsTried = true
         guard let file = StatisticsFile(scratch) else { return }
         defer { file.close() }
         guard let index = claimRecord(file) else { return }

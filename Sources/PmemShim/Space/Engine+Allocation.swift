@@ -32,48 +32,13 @@ extension Engine {
         return true
     }
 
-    /// The whole of the decision, for a range that turned out to be another than expected.
-    @inline(never)
-    func isServable(_ target: Target, _ offset: Int64, _ count: Int, limit: Int64) -> Bool {
-        target.looksServable(offset, count, limit: limit) || arePagesKnown(target, offset, count, limit: limit)
-    }
-
-    /// A range of a file with holes cannot be served as far as is known. Looks again now and then; true: try once more.
-    @inline(never)
-    func lookCloser(_ target: Target, _ offset: Int64, _ count: Int, writes: Bool) -> Bool {
-        let inode = target.inode
-        guard inode.has(InodeFlag.sparse) else { return true }
-        let turn = inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue
-        if turn & 63 == 0 {
-            relearn(target)
-            guard inode.has(InodeFlag.sparse) else { return true }
-        }
-        warm(target, offset, writes: writes)
-        guard isWarm(target, offset) else { return false }
-        // Where everything is to be served at once (tests), everything is looked at at once.
-        let isEager = Settings.current.pointee.map_after == 0
-        guard isEager || turn & 31 == 1 else { return false }
-        let end = offset &+ Int64(count)
-        var at = offset
-        // The longest file ends where the numbers do.
-        while at >= offset, at < end, at &- offset < Int64(Allocation.longest) {
-            look(target, at)
-            at = (at | Allocation.lookMask) &+ 1
-        }
-        if isEager || turn & 1_023 == 1 { proveRegion(target, offset) }
-        let limit =
-            writes
-            ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)
-        return isServable(target, offset, count, limit: limit)
-    }
-
-    private func isWarm(_ target: Target, _ offset: Int64) -> Bool {
+    func isWarm(_ target: Target, _ offset: Int64) -> Bool {
         let geometry = Geometry(bits: target.inode.pointee.geometry.load(ordering: .relaxed))
         return target.inode.heat(offset, geometry) >= geometry.warmest
     }
 
     /// Asks the kernel about the 64 pages that `offset` lies among, and tells what it says to all.
-    private func look(_ target: Target, _ offset: Int64) {
+    func look(_ target: Target, _ offset: Int64) {
         let first = UInt64(offset >> 12) & ~63
         let bits = allocatedPages(target.inode, target.fd, first, 64)
         let isMemory = isMemory(target.inode)
@@ -225,7 +190,7 @@ extension Engine {
     /// The same of a file that may have no slot any more, or not yet: what this process has mapped of the first 8 GiB behind
     /// `start` is looked for by the file's identity.
     func emptiedUnknown(_ facts: ps_file_facts, from start: Int64, to end: Int64) {
-        guard start >= 0, start < end, root.pointee.sections.load(ordering: .relaxed) > 0 else { return }
+        guard start >= 0, start < end, space.pointee.sections.load(ordering: .relaxed) > 0 else { return }
         let identity = PageKey.identity(facts)
         let first = UInt64(start) >> 27
         for section in first..<min(first &+ 64, (UInt64(end) >> 27) &+ 1) {
@@ -272,7 +237,7 @@ extension Engine {
 }
 
 /// Sizes in bytes, of pages of 4 KiB.
-private enum Allocation {
+enum Allocation {
     /// Longest range that is served page by page.
     static let longest = 1 << 20
     /// Longest region that is looked at as a whole: 64 MiB take a millisecond.

@@ -13,16 +13,6 @@ extension Engine {
         if turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: writes, turn: turn) }
     }
 
-    /// The first call that a window of this process serves: of so many windows one is told of, and all where everything is
-    /// to be done at once (tests).
-    @inline(never)
-    func sampleMapped(_ target: Target, _ offset: Int64, writes: Bool) {
-        guard Settings.current.pointee.map_after == 0 || root.pointee.windows & (PS_PAGES_SAMPLE &- 1) == 1 else {
-            return
-        }
-        sample(target, offset, writes: writes)
-    }
-
     /// Counts one call on the page that holds `offset`.
     ///
     /// A group's descriptors take 32 KiB, and to map them 20 us: that is not paid for each file that is used a little, but for

@@ -7,8 +7,8 @@ extension Engine {
     func takePlace() -> UInt? {
         let size = UInt(PS_DEVICE_ARRAY_SIZE)
         let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(size)
-        let low = root.pointee.sectionPlaces.0
-        let high = root.pointee.sectionPlaces.1
+        let low = space.pointee.sectionPlaces.0
+        let high = space.pointee.sectionPlaces.1
         let number = low != .max ? (~low).trailingZeroBitCount : 64 &+ (~high).trailingZeroBitCount
         guard number < Arena.sections else { return nil }
         let region = sectionRegion(number / perRegion)
@@ -21,9 +21,9 @@ extension Engine {
             region.pointee.store(start, ordering: .relaxed)
         }
         if number < 64 {
-            root.pointee.sectionPlaces.0 |= 1 << UInt64(number)
+            space.pointee.sectionPlaces.0 |= 1 << UInt64(number)
         } else {
-            root.pointee.sectionPlaces.1 |= 1 << UInt64(number &- 64)
+            space.pointee.sectionPlaces.1 |= 1 << UInt64(number &- 64)
         }
         return start &+ UInt(number % perRegion) &* size
     }
@@ -35,9 +35,9 @@ extension Engine {
             guard start != 0, place &- start < UInt(PS_ROOT_REGION_SIZE) else { continue }
             let number = index &* perRegion &+ Int((place &- start) / UInt(PS_DEVICE_ARRAY_SIZE))
             if number < 64 {
-                root.pointee.sectionPlaces.0 &= ~(1 << UInt64(number))
+                space.pointee.sectionPlaces.0 &= ~(1 << UInt64(number))
             } else {
-                root.pointee.sectionPlaces.1 &= ~(1 << UInt64(number &- 64))
+                space.pointee.sectionPlaces.1 &= ~(1 << UInt64(number &- 64))
             }
             return
         }

@@ -143,7 +143,7 @@ extension Engine {
         while probe < MappedSection.probes, sectionEntry(index &+ probe).pointee.key.load(ordering: .relaxed) != 0 {
             probe &+= 1
         }
-        let used = root.pointee.sections.wrappingAdd(1, ordering: .relaxed).oldValue
+        let used = space.pointee.sections.wrappingAdd(1, ordering: .relaxed).oldValue
         index = (index &+ (probe < MappedSection.probes ? probe : Int(used) & 7)) & (Arena.sections &- 1)
         let entry = sectionEntry(index)
         if entry.pointee.key.load(ordering: .relaxed) != 0 { dropSection(index) }
@@ -169,7 +169,7 @@ extension Engine {
             return 0
         }
         guard ps_sys_map_shared_over(place, length, pages.fd, PageFile.offset(ofArray: slot)) > 0 else { return 0 }
-        root.pointee.pages = (pages.facts.device, pages.facts.inode)
+        space.pointee.pages = (pages.facts.device, pages.facts.inode)
         ps_sys_private_to_process(place, length)
         return place
     }
@@ -179,9 +179,9 @@ extension Engine {
     private func grow(_ key: UInt64, _ place: PagePlace) -> Bool {
         // A refusal holds for a while: asking costs ten system calls, and a hint is not worth them each time.
         let now = ps_sys_coarse_now()
-        guard now &- root.pointee.growthRefused.load(ordering: .relaxed) > Growth.rest else { return false }
+        guard now &- space.pointee.growthRefused.load(ordering: .relaxed) > Growth.rest else { return false }
         guard allocateGroup(key, place.page) else {
-            root.pointee.growthRefused.store(now, ordering: .relaxed)
+            space.pointee.growthRefused.store(now, ordering: .relaxed)
             return false
         }
         place.array.notePresent(place.page)
@@ -201,7 +201,7 @@ extension Engine {
         guard let pages = PageFile(scratch) else { return false }
         defer { pages.close() }
         // Where the file has been replaced, what is mapped here is another's.
-        guard root.pointee.pages == (pages.facts.device, pages.facts.inode), let slot = pages.find(key) else {
+        guard space.pointee.pages == (pages.facts.device, pages.facts.inode), let slot = pages.find(key) else {
             return false
         }
         let group = Int(page / UInt64(PS_DEVICE_GROUP_PAGES))

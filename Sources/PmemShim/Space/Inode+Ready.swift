@@ -35,8 +35,6 @@ extension UnsafeMutablePointer where Pointee == Inode {
         return ready >> UInt64(bitPattern: first) & ready >> UInt64(bitPattern: last) & 1 != 0
     }
 
-    func forgetReady() { pointee.ready.store(0, ordering: .relaxed) }
-
     /// Looks at the regions of [offset, offset + count) through `fd`. True: they are all written.
     func makeReady(_ fd: Int32, _ offset: Int64, _ count: Int, _ geometry: Geometry) -> Bool {
         let shift = geometry.regionShift

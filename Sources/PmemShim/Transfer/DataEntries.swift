@@ -127,7 +127,9 @@ public func engineFellShort(fd: Int32, count: Int, result: Int64) {
 
 @c(ps_engine_settle) @implementation
 public func engineSettle() {
-    Engine.current?.settleAtEnd()
+    guard let engine = Engine.current, engine.maySettle else { return }
+    engine.settleAll()
+    engine.settleAtEnd()
 }
 
 @c(ps_engine_readv) @implementation

@@ -36,13 +36,13 @@ public func engineResized(fd: Int32) {
 
 @c(ps_engine_emptied) @implementation
 public func engineEmptied(fd: Int32, from: Int64, to: Int64) {
-    guard let engine = Engine.current, engine.root.pointee.usedInodes.load(ordering: .relaxed) > 0 else { return }
+    guard let engine = Engine.current, engine.files.pointee.usedInodes.load(ordering: .relaxed) > 0 else { return }
     engine.resized(of: fd, emptiedFrom: from, emptiedTo: to)
 }
 
 @c(ps_engine_resized_path) @implementation
 public func engineResizedPath(path: UnsafePointer<CChar>?) {
-    guard let path, let engine = Engine.current, engine.root.pointee.usedInodes.load(ordering: .relaxed) > 0 else {
+    guard let path, let engine = Engine.current, engine.files.pointee.usedInodes.load(ordering: .relaxed) > 0 else {
         return
     }
     var facts = ps_file_facts()
@@ -92,7 +92,7 @@ public func engineWindowsExist() -> Bool {
 @c(ps_engine_is_window) @implementation
 public func engineIsWindow(address: UInt) -> Bool {
     guard let engine = Engine.current else { return false }
-    let used = min(engine.root.pointee.usedInodes.load(ordering: .relaxed), UInt32(Arena.inodes))
+    let used = min(engine.files.pointee.usedInodes.load(ordering: .relaxed), UInt32(Arena.inodes))
     for index in 0..<used {
         let base = engine.inode(index).pointee.base.load(ordering: .acquiring)
         let length = engine.inode(index).pointee.length.load(ordering: .acquiring)
@@ -101,10 +101,25 @@ public func engineIsWindow(address: UInt) -> Bool {
     return false
 }
 
+@c(ps_engine_log_once) @implementation
+public func engineLogOnce(bit: UInt32, text: UnsafePointer<CChar>) {
+    guard let engine = Engine.current, Settings.current.pointee.log != 0, let lock = EngineLock(engine) else { return }
+    defer { lock.unlock() }
+    let mask = UInt32(1) << (bit & 31)
+    guard engine.observe.pointee.saidOnce & mask == 0 else { return }
+    engine.observe.pointee.saidOnce |= mask
+    engine.log(UnsafePointer(OpaquePointer(text)))
+}
+
 /// What the arena takes for granted of the compiler's layouts: constants at compile time, so this costs nothing.
 enum Layouts {
     static var hold: Bool {
-        MemoryLayout<Root>.size <= Int(PS_ROOT_REGION)
+        MemoryLayout<Root>.size <= Arena.observeOffset
+            && Arena.observeOffset &+ MemoryLayout<ObserveState>.size <= Arena.mountsStateOffset
+            && Arena.mountsStateOffset &+ MemoryLayout<MountsState>.size <= Arena.filesStateOffset
+            && Arena.filesStateOffset &+ MemoryLayout<FilesState>.size <= Arena.spaceStateOffset
+            && Arena.spaceStateOffset &+ MemoryLayout<SpaceState>.size <= Arena.windowsStateOffset
+            && Arena.windowsStateOffset &+ MemoryLayout<WindowsState>.size <= Int(PS_ROOT_REGION)
             && Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE) == Int(PS_ROOT_REGIONS) &* Int(PS_ROOT_REGION_SIZE)
             && MemoryLayout<Descriptor>.stride == 32
             && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64

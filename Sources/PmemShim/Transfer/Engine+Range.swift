@@ -1,80 +1,6 @@
 import CShimSys
 import Synchronization
 
-/// A descriptor of ours, as one data call found it.
-struct Target {
-    let fd: Int32
-    let descriptor: UnsafeMutablePointer<Descriptor>
-    let word: DescriptorWord
-    let inode: UnsafeMutablePointer<Inode>
-    let geometry: Geometry
-    let thread: CurrentThread
-    let family: ps_family
-}
-
-/// Proved addresses of a range: valid, or faulting, until the thread leaves.
-struct ProvedRange {
-    let start: UInt
-    let probe: UInt
-}
-
-extension Target {
-    /// Whether [offset, offset + count) is not empty, ends at or before `limit`, and its region is hot. Of these only
-    /// the bounds matter to safety; `limit` itself is a hint.
-    @inline(__always)
-    func looksServable(_ offset: Int64, _ count: Int, limit: Int64) -> Bool {
-        guard count > 0, offset >= 0, offset <= limit, Int64(count) <= limit &- offset, count <= mostInOneCall else {
-            return false
-        }
-        return inode.heat(offset, geometry) >= geometry.threshold
-    }
-
-    /// Addresses of the range in the window and of the end probe. To be called between enter and leave, with the limit
-    /// the range was found to lie below.
-    ///
-    /// The order of the loads is the proof: `length` belongs to `base` because `base` is the same before and after, and
-    /// `base` belongs to this descriptor because its word is the same as before. A window taken away later faults, and
-    /// its addresses are not used again before this thread has left.
-    ///
-    /// The end probe is one byte at the limit, which is the start of the page (step) the file ends in: whatever cuts the
-    /// file short enough to touch the range takes that page away as well. It is the same byte for every call on the
-    /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss at
-    /// random (docs/design.md).
-    @inline(__always)
-    func prove(_ offset: Int64, limit: Int64) -> ProvedRange? {
-        let base = inode.pointee.base.load(ordering: .acquiring)
-        let length = inode.pointee.length.load(ordering: .acquiring)
-        guard base != 0, limit < length,
-            inode.pointee.base.load(ordering: .acquiring) == base,
-            descriptor.pointee.word.load(ordering: .acquiring) == word.bits
-        else { return nil }
-        return ProvedRange(start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)))
-    }
-
-    /// Before the offset is moved, and after the call has been announced: whether the number still means what it meant.
-    /// Then it goes on meaning it until the call has ended (``Engine/claimsHaveEnded()``).
-    @inline(__always)
-    func mayClaim() -> Bool { descriptor.pointee.word.load(ordering: .acquiring) == word.bits }
-
-    /// After the offset has been moved: whether the kernel may be asked to go on there. Not where a signal handler has
-    /// given the number to another file in the middle of this very call.
-    func isStillMeant() -> Bool {
-        if descriptor.pointee.word.load(ordering: .acquiring) == word.bits { return true }
-        var facts = ps_file_facts()
-        return ps_sys_facts_of_descriptor(fd, &facts) == 0 && facts.inode == inode.pointee.number
-            && facts.device == inode.pointee.device
-    }
-
-    /// After a call that has claimed has ended.
-    @inline(__always)
-    func hasEnded(_ engine: Engine) {
-        if descriptor.pointee.word.load(ordering: .relaxed) != word.bits { engine.dropLingering() }
-    }
-
-    @inline(__always)
-    func count(_ outcome: ps_outcome) { thread.count(geometry.statistics, family, outcome) }
-}
-
 extension Engine {
     /// What `fd` is: a target, if it is ours and the calling thread has a record. Otherwise the call passes on.
     @inline(__always)
@@ -169,29 +95,6 @@ extension Engine {
         return true
     }
 
-    /// Lets size and holes be learnt again: the copy faulted, or something changed the file.
-    @inline(never)
-    func relearn(_ target: Target) {
-        // Somebody else has made holes: which, nobody knows.
-        if relearnt(target) { emptied(target.inode, from: 0, to: Int64.max) }
-    }
-
-    /// True: there are fewer blocks than there were.
-    private func relearnt(_ target: Target) -> Bool {
-        guard let lock = EngineLock(self) else { return false }
-        defer { lock.unlock() }
-        var facts = ps_file_facts()
-        guard target.descriptor.pointee.word.load(ordering: .acquiring) == target.word.bits,
-            ps_sys_facts_of_descriptor(target.fd, &facts) == 0
-        else { return false }
-        guard facts.inode == target.inode.pointee.number, facts.device == target.inode.pointee.device else {
-            forget(target.fd)
-            return false
-        }
-        let before = target.inode.pointee.blocks
-        refreshSize(target.inode, facts, fd: target.fd)
-        return facts.blocks < before && target.inode.has(InodeFlag.sparse)
-    }
 }
 
 /// write() on a number nothing is known of, counted in ``Descriptor/misses`` until it is.

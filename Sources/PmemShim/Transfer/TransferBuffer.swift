@@ -21,9 +21,6 @@ protocol TransferBuffer {
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int
 }
 
-/// The most that the kernel moves in one call, bytes (MAX_RW_COUNT in its include/linux/fs.h): of more it moves that much.
-let mostInOneCall = 0x7fff_f000
-
 /// From this length on overwrites use non-temporal stores (bytes). Measured by `scripts/bench micro`: below it the line
 /// is likelier to be read or written again soon, and the fence costs more than the store saves.
 let nonTemporalFrom = 1_024

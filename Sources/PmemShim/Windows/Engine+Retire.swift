@@ -21,19 +21,19 @@ extension Engine {
             _ = ps_sys_unmap(base, Int(length))
             return
         }
-        if root.pointee.retired >= Engine.mostRetired || lingers { reuseRetired() }
-        if !covers, root.pointee.retired < UInt32(Arena.retired) {
-            retired(root.pointee.retired).pointee = RetiredRange(base: base, length: length)
-            root.pointee.retired &+= 1
-            root.pointee.lingering.store(1, ordering: .sequentiallyConsistent)
+        if windows.pointee.retired >= Engine.mostRetired || lingers { reuseRetired() }
+        if !covers, windows.pointee.retired < UInt32(Arena.retired) {
+            retired(windows.pointee.retired).pointee = RetiredRange(base: base, length: length)
+            windows.pointee.retired &+= 1
+            windows.pointee.lingering.store(1, ordering: .sequentiallyConsistent)
             return
         }
         let isCovered = ps_sys_cover(base, Int(length)) > 0
         ps_sys_private_to_process(base, Int(length))
         // No room: the addresses stay reserved for the life of the process. Address space is what that costs.
-        if root.pointee.retired < UInt32(Arena.retired) {
-            retired(root.pointee.retired).pointee = RetiredRange(base: base, length: length)
-            root.pointee.retired &+= 1
+        if windows.pointee.retired < UInt32(Arena.retired) {
+            retired(windows.pointee.retired).pointee = RetiredRange(base: base, length: length)
+            windows.pointee.retired &+= 1
         }
         guard !isCovered else { return }
         // The process has all the mappings it may have (vm.max_map_count), and the kernel wants room for one more even
@@ -53,18 +53,18 @@ extension Engine {
         // itself later reads a base that is no longer the retired one.
         guard ps_sys_barrier_all_threads(), callsHaveEnded(patience: Engine.spins) else { return false }
         var index: UInt32 = 0
-        while index < root.pointee.retired {
+        while index < windows.pointee.retired {
             let range = retired(index).pointee
             _ = ps_sys_unmap(range.base, Int(range.length))
             index &+= 1
         }
-        root.pointee.retired = 0
-        root.pointee.lingering.store(0, ordering: .relaxed)
+        windows.pointee.retired = 0
+        windows.pointee.lingering.store(0, ordering: .relaxed)
         return true
     }
 
     /// Whether a range is retired that still has its file.
-    private var lingers: Bool { root.pointee.lingering.load(ordering: .relaxed) != 0 }
+    private var lingers: Bool { windows.pointee.lingering.load(ordering: .relaxed) != 0 }
 
     /// After a call whose number was forgotten meanwhile: it may have been the one that a window was kept for.
     @inline(never)

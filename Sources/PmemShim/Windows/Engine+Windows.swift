@@ -1,6 +1,18 @@
 import CShimSys
 import Synchronization
 
+/// What came of an attempt to map. No enum: without a payload it would be hashable, and bring a generator of random numbers.
+struct MapOutcome {
+    /// There is a window, as long and as writable as it was wanted: try again.
+    let isMapped: Bool
+    /// The number has another meaning than we learnt: there was a close that we did not see.
+    let hasStrayed: Bool
+
+    static var mapped: MapOutcome { MapOutcome(isMapped: true, hasStrayed: false) }
+    static var refused: MapOutcome { MapOutcome(isMapped: false, hasStrayed: false) }
+    static var strayed: MapOutcome { MapOutcome(isMapped: false, hasStrayed: true) }
+}
+
 extension Engine {
     /// Windows one process may hold: an eighth of the kernel's default for mappings (vm.max_map_count). Each takes 4.7 KiB of
     /// page tables at least.
@@ -9,33 +21,30 @@ extension Engine {
     /// nothing, and a few of them would else take all of it.
     static let mostMapped: Int64 = 32 << 40
 
-    /// Maps a window for `fd`'s inode, or a longer or writable one in place of what it has. True: try again.
-    @inline(never)
-    func mapWindow(_ fd: Int32, wantsWrite: Bool) -> Bool {
+    /// Maps a window for `fd`'s inode, or a longer or writable one in place of what it has.
+    func map(_ fd: Int32, wantsWrite: Bool) -> MapOutcome {
         guard ps_given_way() & GiveWay.stops == 0, let descriptor = descriptor(fd), let lock = EngineLock(self) else {
-            return false
+            return .refused
         }
         defer { lock.unlock() }
-        guard isOurProcess() else { return false }
+        guard isOurProcess() else { return .refused }
         var step = MapStep(engine: self, fd: fd, descriptor: descriptor, wantsWrite: wantsWrite)
         onOwnStack(&step) { $0.assumingMemoryBound(to: MapStep.self).pointee.run() }
-        return step.isMapped
+        return step.outcome
     }
 
-    fileprivate func mapWindow(
+    fileprivate func map(
         _ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, wantsWrite: Bool
-    ) -> Bool {
+    ) -> MapOutcome {
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.has(DescriptorWord.ours | DescriptorWord.maps) else { return false }
-        if wantsWrite, !word.has(DescriptorWord.mapsWritable) { return false }
+        guard word.has(DescriptorWord.ours | DescriptorWord.maps) else { return .refused }
+        if wantsWrite, !word.has(DescriptorWord.mapsWritable) { return .refused }
         let inode = inode(word.inode)
         var facts = ps_file_facts()
         guard ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
             facts.device == inode.pointee.device
         else {
-            // The number has another meaning than we learnt: a close we did not see.
-            forget(fd)
-            return false
+            return .strayed
         }
         let writable = word.has(DescriptorWord.mapsWritable)
         let needed = windowLength(facts.size, inode)
@@ -44,23 +53,23 @@ extension Engine {
             let fits = inode.pointee.length.load(ordering: .relaxed) &- step >= facts.size
             if fits, inode.has(InodeFlag.writable) || !wantsWrite {
                 refreshSize(inode, facts, fd: fd)
-                return true
+                return .mapped
             }
             // A read-only descriptor must not take the writable window away for the sake of length.
-            if inode.has(InodeFlag.writable), !writable { return false }
+            if inode.has(InodeFlag.writable), !writable { return .refused }
             retireWindow(inode)
         }
-        guard facts.size > 0 else { return false }
-        guard root.pointee.windows < Engine.mostWindows, needed <= Engine.mostMapped &- root.pointee.mapped else {
+        guard facts.size > 0 else { return .refused }
+        guard windows.pointee.windows < Engine.mostWindows, needed <= Engine.mostMapped &- windows.pointee.mapped else {
             inode.set(InodeFlag.refused)
             log(fd, "passed on", "this process has as many windows as it may have")
-            return false
+            return .refused
         }
         attachStatistics()
         guard prepareSignals(), let base = mapped(needed, writable: writable, fd, inode) else {
             inode.set(InodeFlag.refused)
             log(fd, "passed on", "mmap refused")
-            return false
+            return .refused
         }
         inode.clear(InodeFlag.refused | InodeFlag.writable)
         if writable { inode.set(InodeFlag.writable) }
@@ -79,20 +88,12 @@ extension Engine {
         // `length` that is not 0 has found a window.
         inode.pointee.base.store(base, ordering: .sequentiallyConsistent)
         inode.pointee.length.store(needed, ordering: .releasing)
-        root.pointee.windows &+= 1
-        root.pointee.mapped &+= needed
-        countWindow(inode, bytes: needed, mapped: true)
+        windows.pointee.windows &+= 1
+        windows.pointee.mapped &+= needed
+        countWindow(statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: needed, mapped: true)
         refreshSize(inode, facts, fd: fd)
         log(fd, "served", "")
-        return true
-    }
-
-    func geometry(_ inode: UnsafeMutablePointer<Inode>, size: Int64) -> Geometry {
-        let mount = mount(inode.pointee.mount).pointee
-        let isDAX = mount.backing == UInt32(PS_BACKING_DAX.rawValue)
-        return Geometry.forFile(
-            size: size, mount: mount, eager: Settings.current.pointee.map_after == 0,
-            liesInGroups: isDAX ? inode.has(InodeFlag.inGroups) : nil)
+        return .mapped
     }
 
     /// Room to grow without a new mapping: twice the size, but at least 64 MiB and at most 4 GiB more.
@@ -204,9 +205,9 @@ extension Engine {
         inode.pointee.base.store(0, ordering: .sequentiallyConsistent)
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)
-        root.pointee.windows &-= 1
-        root.pointee.mapped &-= length
-        countWindow(inode, bytes: length, mapped: false)
+        windows.pointee.windows &-= 1
+        windows.pointee.mapped &-= length
+        countWindow(statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: length, mapped: false)
         retire(base, length, covers: !besidesClaims)
     }
 
@@ -218,7 +219,7 @@ extension Engine {
         guard base != 0 else { return }
         let writable = inode.has(InodeFlag.writable)
         let needed = DescriptorWord.ours | (writable ? DescriptorWord.mapsWritable : DescriptorWord.maps)
-        let bound = min(root.pointee.descriptorBound.load(ordering: .relaxed), Int32(Arena.descriptors))
+        let bound = min(files.pointee.descriptorBound.load(ordering: .relaxed), Int32(Arena.descriptors))
         var candidate: Int32 = 0
         while candidate < bound {
             defer { candidate &+= 1 }
@@ -246,7 +247,7 @@ private struct MapStep: SlowStep {
     let fd: Int32
     let descriptor: UnsafeMutablePointer<Descriptor>
     let wantsWrite: Bool
-    var isMapped = false
+    var outcome = MapOutcome.refused
 
-    mutating func run() { isMapped = engine.mapWindow(fd, descriptor, wantsWrite: wantsWrite) }
+    mutating func run() { outcome = engine.map(fd, descriptor, wantsWrite: wantsWrite) }
 }

@@ -40,7 +40,7 @@ extension Engine {
     @inline(never)
     private func evictOurs(_ fd: Int32, barred: Bool) {
         evictUndisturbed(fd, barred: barred)
-        if root.pointee.figuresDue.load(ordering: .relaxed) != 0 { publishOwnFigures() }
+        if observe.pointee.figuresDue.load(ordering: .relaxed) != 0 { publishOwnFigures() }
     }
 
     private func evictUndisturbed(_ fd: Int32, barred: Bool) {
@@ -93,9 +93,9 @@ extension Engine {
 
     /// Before anything is counted or learnt of a number: what lies at or above the bound is skipped by range evictions.
     func raiseBound(_ fd: Int32) {
-        var bound = root.pointee.descriptorBound.load(ordering: .relaxed)
+        var bound = files.pointee.descriptorBound.load(ordering: .relaxed)
         while fd >= bound {
-            let (stored, seen) = root.pointee.descriptorBound.compareExchange(
+            let (stored, seen) = files.pointee.descriptorBound.compareExchange(
                 expected: bound, desired: fd &+ 1, ordering: .sequentiallyConsistent)
             if stored { break }
             bound = seen
@@ -105,7 +105,7 @@ extension Engine {
     /// Forgets first...last, both included, as far as anything was ever cached.
     func evictRange(_ first: UInt32, _ last: UInt32) {
         // A number at or above the bound was never called on: nothing is known of it and nobody is learning it.
-        let bound = UInt32(bitPattern: max(root.pointee.descriptorBound.load(ordering: .acquiring), 0))
+        let bound = UInt32(bitPattern: max(files.pointee.descriptorBound.load(ordering: .acquiring), 0))
         var fd = first
         while fd < bound, fd <= last {
             evict(Int32(bitPattern: fd))

@@ -113,64 +113,6 @@ extension Engine {
         return stored
     }
 
-    /// The first slow path of a process makes it the owner of the table. With the engine lock held.
-    func isOurProcess() -> Bool {
-        let process = Int32(truncatingIfNeeded: ps_sys_process())
-        let owner = root.pointee.owner.load(ordering: .relaxed)
-        if owner == process { return true }
-        // A vfork child may be the first to come here, and must not take the table for its own.
-        let sharer = ps_root_sharer()
-        guard owner == 0, sharer == 0 || sharer == process else { return false }
-        root.pointee.owner.store(process, ordering: .relaxed)
-        if ps_sys_address_space_limited() { ps_set_given_way(UInt32(PS_GIVE_WAY_ADDRESS_SPACE.rawValue), 0) }
-        if ps_sys_file_size_limited() { ps_set_given_way(UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue), 0) }
-        return ps_given_way() & GiveWay.stops == 0
-    }
-
-    /// Fewer blocks than bytes. tmpfs has whole pages; others have blocks of their own size, at least of the bytes.
-    private func hasHoles(_ facts: ps_file_facts, memory: Bool) -> Bool {
-        // Rounded up without overflow: a file may be as long as 2^63 - 1.
-        let shift: Int64 = memory ? 12 : 9
-        let units = (facts.size >> shift) &+ (facts.size & ((1 << shift) &- 1) == 0 ? 0 : 1)
-        return facts.blocks >> (shift &- 9) < units
-    }
-
-    /// Takes size and holes from `facts`, which are of `fd`; of another description where there is no `fd`. With the engine
-    /// lock held.
-    ///
-    /// On DAX, preallocated space counts as a hole. A read there maps the page of zeros, and ext4 (Linux 6.1) does not
-    /// always take it away when it is written: a write nearby may convert the space in passing, and the next write finds
-    /// nothing new (docs/dax-vm.md). The kernel's own read sees the data, a mapping zeros for ever.
-    func refreshSize(_ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts, fd: Int32?) {
-        let backing = mount(inode.pointee.mount).pointee.backing
-        var isSparse = hasHoles(facts, memory: backing == UInt32(PS_BACKING_MEMORY.rawValue))
-        inode.pointee.size.store(facts.size, ordering: .relaxed)
-        inode.clear(InodeFlag.unverified)
-        if backing == UInt32(PS_BACKING_DAX.rawValue), !isSparse {
-            if let fd { isSparse = !ps_sys_is_written(fd, 0, facts.size) } else { inode.set(InodeFlag.unverified) }
-        }
-        if inode.has(InodeFlag.bad) || isSparse {
-            // Fewer blocks than before: what was known to be allocated may be gone.
-            if !inode.has(InodeFlag.sparse) || facts.blocks < inode.pointee.blocks { inode.distrust() }
-        } else if inode.has(InodeFlag.sparse) {
-            inode.clear(InodeFlag.sparse)
-            inode.setGeometry(geometry(inode, size: facts.size))
-        }
-        // What is in use of a file without holes, on DAX, has all been written, and so will be what the kernel makes it longer by.
-        if backing == UInt32(PS_BACKING_DAX.rawValue), !inode.has(InodeFlag.sparse | InodeFlag.unverified) {
-            inode.pointee.ready.store(UInt64.max, ordering: .relaxed)
-        }
-        inode.pointee.blocks = facts.blocks
-        inode.updateLimits()
-    }
-}
-
-/// Which reasons for giving way stop everything, and which only writes.
-enum GiveWay {
-    static let stops: UInt32 =
-        UInt32(PS_GIVE_WAY_MLOCKALL.rawValue) | UInt32(PS_GIVE_WAY_SECCOMP.rawValue)
-        | UInt32(PS_GIVE_WAY_UNSHARE_FILES.rawValue) | UInt32(PS_GIVE_WAY_ADDRESS_SPACE.rawValue)
-    static let stopsWrites: UInt32 = UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue)
 }
 
 private struct ClassifyStep: SlowStep {

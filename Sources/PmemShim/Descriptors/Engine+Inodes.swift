@@ -27,6 +27,7 @@ extension Engine {
         inode.pointee.lowestSection.store(Int32.max, ordering: .relaxed)
         inode.pointee.highestSection.store(-1, ordering: .relaxed)
         inode.pointee.mount = mount
+        self.mount(mount).pointee.files &+= 1
         let geometry = Geometry.forFile(
             size: facts.size, mount: self.mount(mount).pointee, eager: Settings.current.pointee.map_after == 0)
         inode.setGeometry(geometry)
@@ -36,17 +37,6 @@ extension Engine {
         return index
     }
 
-    /// The slot of a known inode. Engine lock held.
-    func findInode(device: UInt64, number: UInt64) -> UInt32? {
-        var link = heads()[hash(device, number)]
-        while link != 0 {
-            let candidate = inode(link &- 1)
-            if candidate.pointee.number == number, candidate.pointee.device == device { return link &- 1 }
-            link = candidate.pointee.next
-        }
-        return nil
-    }
-
     /// One descriptor less; the last one takes window and slot with it. Engine lock held.
     func release(_ index: UInt32) {
         let inode = inode(index)
@@ -54,6 +44,7 @@ extension Engine {
         guard inode.pointee.references <= 0 else { return }
         retireWindow(inode)
         forgetSections(inode)
+        mount(inode.pointee.mount).pointee.files &-= 1
         var link = heads() + hash(inode.pointee.device, inode.pointee.number)
         while link.pointee != 0 {
             let candidate = self.inode(link.pointee &- 1)
@@ -63,8 +54,8 @@ extension Engine {
             }
             link = nextLink(candidate)
         }
-        inode.pointee.next = root.pointee.freeInode
-        root.pointee.freeInode = index &+ 1
+        inode.pointee.next = files.pointee.freeInode
+        files.pointee.freeInode = index &+ 1
     }
 
     private func nextLink(_ inode: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<UInt32> {
@@ -72,19 +63,14 @@ extension Engine {
     }
 
     private func freeSlot() -> UInt32? {
-        let free = root.pointee.freeInode
+        let free = files.pointee.freeInode
         if free != 0 {
-            root.pointee.freeInode = inode(free &- 1).pointee.next
+            files.pointee.freeInode = inode(free &- 1).pointee.next
             return free &- 1
         }
-        let fresh = root.pointee.usedInodes.load(ordering: .relaxed)
+        let fresh = files.pointee.usedInodes.load(ordering: .relaxed)
         guard fresh < UInt32(Arena.inodes) else { return nil }
-        root.pointee.usedInodes.store(fresh &+ 1, ordering: .relaxed)
+        files.pointee.usedInodes.store(fresh &+ 1, ordering: .relaxed)
         return fresh
-    }
-
-    private func hash(_ device: UInt64, _ number: UInt64) -> Int {
-        let mixed = (number ^ device << 17) &* 0x9e37_79b9_7f4a_7c15
-        return Int(mixed >> 52) & (Arena.inodeHeads &- 1)
     }
 }

@@ -1,0 +1,38 @@
+import CShimSys
+import Synchronization
+
+/// What this process knows of its files besides their entries.
+struct FilesState: ~Copyable {
+    /// One more than the highest descriptor ever cached.
+    let descriptorBound: Atomic<Int32>
+    /// Slots of inodes handed out so far. Changed with the engine lock held; without it, only whether there are any.
+    let usedInodes: Atomic<UInt32>
+    /// Index + 1 of the first free slot; guarded by the engine lock.
+    var freeInode: UInt32
+}
+
+extension Engine {
+    @inline(__always)
+    var files: UnsafeMutablePointer<FilesState> {
+        (address + Arena.filesStateOffset).assumingMemoryBound(to: FilesState.self)
+    }
+
+    /// The cache entry of `fd`, or nothing where the number is negative or above the table: such calls pass on.
+    @inline(__always)
+    func descriptor(_ fd: Int32) -> UnsafeMutablePointer<Descriptor>? {
+        guard UInt32(bitPattern: fd) < UInt32(Arena.descriptors) else { return nil }
+        return (address + Arena.descriptorsOffset).assumingMemoryBound(to: Descriptor.self) + Int(fd)
+    }
+
+    /// The slot with that index; the caller got the index from a descriptor word or a chain, both ours.
+    @inline(__always)
+    func inode(_ index: UInt32) -> UnsafeMutablePointer<Inode> {
+        let bounded = Int(index & UInt32(Arena.inodes &- 1))
+        return (address + Arena.inodesOffset).assumingMemoryBound(to: Inode.self) + bounded
+    }
+
+    @inline(__always)
+    func heads() -> UnsafeMutablePointer<UInt32> {
+        (address + Arena.headsOffset).assumingMemoryBound(to: UInt32.self)
+    }
+}

@@ -1,0 +1,46 @@
+import CShimSys
+import Synchronization
+
+/// What the figures and the log of this process keep; guarded by the engine lock, but for the atomic words.
+struct ObserveState: ~Copyable {
+    var statistics: StatisticsRecord
+    var statisticsTried: Bool
+    /// Mounts that the figures tell of so far (``ShownMount``).
+    var shown: UInt32
+    /// Lines written to the log, and which of the once-only ones.
+    var logged: UInt32
+    var saidOnce: UInt32
+    /// Not 0: something was counted under the engine lock, and is to be shown.
+    let figuresDue: Atomic<UInt32>
+}
+
+/// A mount as the figures show it, in the arena, with its path behind it: what the record needs that is written once there
+/// is one. Guarded by the engine lock.
+struct ShownMount {
+    /// ``ps_backing``.
+    var backing: UInt32
+    /// Bytes of the path, below PS_STATS_PATH.
+    var pathLength: UInt32
+}
+
+extension UnsafeMutablePointer where Pointee == ShownMount {
+    var path: UnsafeMutablePointer<UInt8> {
+        (UnsafeMutableRawPointer(self) + 16).assumingMemoryBound(to: UInt8.self)
+    }
+}
+
+extension Engine {
+    @inline(__always)
+    var observe: UnsafeMutablePointer<ObserveState> {
+        (address + Arena.observeOffset).assumingMemoryBound(to: ObserveState.self)
+    }
+
+    /// The mount with that index, below PS_STATS_MOUNTS.
+    func shownMount(_ index: Int) -> UnsafeMutablePointer<ShownMount> {
+        (address + Arena.shownOffset + (index & (Int(PS_STATS_MOUNTS) &- 1)) &* Arena.shownSize)
+            .assumingMemoryBound(to: ShownMount.self)
+    }
+
+    /// Hashes of lines told to the log; 0: free. Engine lock held.
+    var said: UnsafeMutablePointer<UInt64> { (address + Arena.saidOffset).assumingMemoryBound(to: UInt64.self) }
+}

@@ -1,0 +1,49 @@
+import CShimSys
+import Synchronization
+
+extension Engine {
+    /// The whole of the decision, for a range that turned out to be another than expected.
+    @inline(never)
+    func isServable(_ target: Target, _ offset: Int64, _ count: Int, limit: Int64) -> Bool {
+        target.looksServable(offset, count, limit: limit) || arePagesKnown(target, offset, count, limit: limit)
+    }
+
+    /// A range of a file with holes cannot be served as far as is known. Looks again now and then; true: try once more.
+    @inline(never)
+    func lookCloser(_ target: Target, _ offset: Int64, _ count: Int, writes: Bool) -> Bool {
+        let inode = target.inode
+        guard inode.has(InodeFlag.sparse) else { return true }
+        let turn = inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue
+        if turn & 63 == 0 {
+            relearn(target)
+            guard inode.has(InodeFlag.sparse) else { return true }
+        }
+        warm(target, offset, writes: writes)
+        guard isWarm(target, offset) else { return false }
+        // Where everything is to be served at once (tests), everything is looked at at once.
+        let isEager = Settings.current.pointee.map_after == 0
+        guard isEager || turn & 31 == 1 else { return false }
+        let end = offset &+ Int64(count)
+        var at = offset
+        // The longest file ends where the numbers do.
+        while at >= offset, at < end, at &- offset < Int64(Allocation.longest) {
+            look(target, at)
+            at = (at | Allocation.lookMask) &+ 1
+        }
+        if isEager || turn & 1_023 == 1 { proveRegion(target, offset) }
+        let limit =
+            writes
+            ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)
+        return isServable(target, offset, count, limit: limit)
+    }
+
+    /// The first call that a window of this process serves: of so many windows one is told of, and all where everything is
+    /// to be done at once (tests).
+    @inline(never)
+    func sampleMapped(_ target: Target, _ offset: Int64, writes: Bool) {
+        guard Settings.current.pointee.map_after == 0 || windows.pointee.windows & (PS_PAGES_SAMPLE &- 1) == 1 else {
+            return
+        }
+        sample(target, offset, writes: writes)
+    }
+}
