@@ -32,6 +32,15 @@ struct ChangingMountTests {
             ]) { $1 })
     }
 
+    @Test("a tmpfs that gets huge=always keeps what is written later in larger pieces", arguments: [0, nil])
+    func extended(mapAfter: Int?) throws {
+        try onlyRoot()
+        let scratch = try ScratchDirectory()
+        try expectSameAsNative(
+            "joined-pages", "extended", on: .tmpfs, serving: ["pread", "pwrite"], mapAfter: mapAfter,
+            environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
+    }
+
     @Test("a mount that nobody named gets the number of one that was")
     func numbersUsedAgain() throws {
         try onlyRoot()

@@ -33,7 +33,7 @@ extension Engine {
         inode.setGeometry(geometry)
         let head = heads() + hash(facts.device, facts.inode)
         inode.pointee.next = head.pointee
-        head.pointee = index &+ 1
+        head.pointee = UInt16(truncatingIfNeeded: index &+ 1)
         return index
     }
 
@@ -47,7 +47,7 @@ extension Engine {
         mount(inode.pointee.mount).pointee.files &-= 1
         var link = heads() + hash(inode.pointee.device, inode.pointee.number)
         while link.pointee != 0 {
-            let candidate = self.inode(link.pointee &- 1)
+            let candidate = self.inode(UInt32(link.pointee &- 1))
             if candidate == inode {
                 link.pointee = inode.pointee.next
                 break
@@ -55,18 +55,18 @@ extension Engine {
             link = nextLink(candidate)
         }
         inode.pointee.next = files.pointee.freeInode
-        files.pointee.freeInode = index &+ 1
+        files.pointee.freeInode = UInt16(truncatingIfNeeded: index &+ 1)
     }
 
-    private func nextLink(_ inode: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<UInt32> {
+    private func nextLink(_ inode: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<UInt16> {
         withUnsafeMutablePointer(to: &inode.pointee.next) { $0 }
     }
 
     private func freeSlot() -> UInt32? {
         let free = files.pointee.freeInode
         if free != 0 {
-            files.pointee.freeInode = inode(free &- 1).pointee.next
-            return free &- 1
+            files.pointee.freeInode = inode(UInt32(free &- 1)).pointee.next
+            return UInt32(free &- 1)
         }
         let fresh = files.pointee.usedInodes.load(ordering: .relaxed)
         guard fresh < UInt32(Arena.inodes) else { return nil }

@@ -6,8 +6,8 @@ extension Engine {
     func findInode(device: UInt64, number: UInt64) -> UInt32? {
         var link = heads()[hash(device, number)]
         while link != 0 {
-            let candidate = inode(link &- 1)
-            if candidate.pointee.number == number, candidate.pointee.device == device { return link &- 1 }
+            let candidate = inode(UInt32(link &- 1))
+            if candidate.pointee.number == number, candidate.pointee.device == device { return UInt32(link &- 1) }
             link = candidate.pointee.next
         }
         return nil

@@ -8,7 +8,7 @@ struct FilesState: ~Copyable {
     /// Slots of inodes handed out so far. Changed with the engine lock held; without it, only whether there are any.
     let usedInodes: Atomic<UInt32>
     /// Index + 1 of the first free slot; guarded by the engine lock.
-    var freeInode: UInt32
+    var freeInode: UInt16
 }
 
 extension Engine {
@@ -32,7 +32,7 @@ extension Engine {
     }
 
     @inline(__always)
-    func heads() -> UnsafeMutablePointer<UInt32> {
-        (address + Arena.headsOffset).assumingMemoryBound(to: UInt32.self)
+    func heads() -> UnsafeMutablePointer<UInt16> {
+        (address + Arena.headsOffset).assumingMemoryBound(to: UInt16.self)
     }
 }

@@ -15,34 +15,38 @@ struct Inode: ~Copyable {
     let readLimit: Atomic<Int64>
     /// The same for overwrites.
     let writeLimit: Atomic<Int64>
-    /// ``ps_sys_coarse_now()`` before the last write of ours that went through the kernel, ns.
-    let lastTick: Atomic<Int64>
+    /// From a byte of the window to the same byte in the mapping that end probes are made in, bytes: ``Target/prove(_:limit:)``.
+    /// 0: they are made in the window itself.
+    let probeDistance: Atomic<UInt>
     /// Where the file's mount has its figures in a thread's shard, bytes: ``Geometry/statistics`` worked out.
-    let counters: Atomic<UInt32>
+    let counters: Atomic<UInt16>
     /// DAX only: asked whether a region is ready.
-    let looks: Atomic<UInt32>
+    let looks: Atomic<UInt16>
     /// See ``InodeFlag``.
     let flags: Atomic<UInt32>
     /// See ``Geometry``.
     let geometry: Atomic<UInt32>
+    /// Calls that a look at holes, or at a file that grows, was thought of in.
+    let sparseCalls: Atomic<UInt32>
     /// Largest size known, bytes.
     let size: Atomic<Int64>
 
     /// Calls per region of the file (64 of them, saturating): a region is served once it is hot.
     var heat: Heat
 
+    /// ``ps_sys_coarse_now()`` before the last write of ours that went through the kernel, ns.
+    let lastTick: Atomic<Int64>
     /// Data calls on the inode while it had no window.
     let calls: Atomic<UInt32>
-    let sparseCalls: Atomic<UInt32>
     // Guarded by the engine lock.
     var references: Int32
     /// Descriptor the window was mapped from; -1: none.
     var source: Int32
+    /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
+    var next: UInt16
+    private let mountWord: Atomic<UInt16>
     private let deviceWord: Atomic<UInt64>
     private let numberWord: Atomic<UInt64>
-    /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
-    var next: UInt32
-    private let mountWord: Atomic<UInt32>
     // DAX only: what the last kernel sync made durable. See ``SyncWord`` and ``SyncFacts``.
     let syncWord: Atomic<UInt64>
     let syncSize: Atomic<Int64>
@@ -79,8 +83,8 @@ extension Inode {
     }
 
     var mount: UInt32 {
-        get { mountWord.load(ordering: .relaxed) }
-        nonmutating set { mountWord.store(newValue, ordering: .relaxed) }
+        get { UInt32(mountWord.load(ordering: .relaxed)) }
+        nonmutating set { mountWord.store(UInt16(truncatingIfNeeded: newValue), ordering: .relaxed) }
     }
 
     /// ``PageKey/identity(_:)``; stays while there are descriptors of the inode.
@@ -160,7 +164,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
     func setGeometry(_ geometry: Geometry) {
         pointee.geometry.store(geometry.bits, ordering: .relaxed)
         pointee.counters.store(
-            UInt32(truncatingIfNeeded: geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
+            UInt16(truncatingIfNeeded: geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
     }
 
     /// All regions cold, as in a slot of a new inode.

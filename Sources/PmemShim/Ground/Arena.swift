@@ -37,7 +37,7 @@ enum Arena {
     /// shift of it and nothing else.
     static let firstInode = UInt32((inodesOffset - descriptorsOffset) / 256)
     static let headsOffset = inodesOffset + inodes * 256
-    static let threadsOffset = headsOffset + inodeHeads * 4
+    static let threadsOffset = headsOffset + inodeHeads * 2
     static let retiredOffset = threadsOffset + threads * 64
     static let mountsOffset = retiredOffset + retired * 16
     static let treesOffset = mountsOffset + mounts * mountSize

@@ -96,7 +96,10 @@ public func engineIsWindow(address: UInt) -> Bool {
     for index in 0..<used {
         let base = engine.inode(index).pointee.base.load(ordering: .acquiring)
         let length = engine.inode(index).pointee.length.load(ordering: .acquiring)
-        if base != 0, address >= base, address &- base < UInt(bitPattern: Int(max(length, 0))) { return true }
+        let span =
+            UInt(bitPattern: Int(max(length, 0)))
+            &+ engine.inode(index).pointee.probeDistance.load(ordering: .acquiring)
+        if base != 0, address >= base, address &- base < span { return true }
     }
     return false
 }

@@ -51,6 +51,7 @@ extension Engine {
         else { return nil }
         // In this order, as in `Target.prove`.
         let base = inode.pointee.base.load(ordering: .acquiring)
+        let probe = base &+ UInt(bitPattern: Int(limit)) &+ inode.pointee.probeDistance.load(ordering: .acquiring)
         guard ps_is_below(limit, UnsafeRawPointer(inode) + InodeLayout.length),
             ps_is_still(UnsafeRawPointer(inode), UInt64(base)), ps_is_still(UnsafeRawPointer(descriptor), word.bits)
         else {
@@ -58,8 +59,7 @@ extension Engine {
             return nil
         }
         return FastRange(
-            start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)), inode: inode,
-            thread: record, call: call)
+            start: base &+ UInt(bitPattern: Int(offset)), probe: probe, inode: inode, thread: record, call: call)
     }
 }
 

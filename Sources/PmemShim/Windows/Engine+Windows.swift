@@ -60,13 +60,14 @@ extension Engine {
             retireWindow(inode)
         }
         guard facts.size > 0 else { return .refused }
-        guard windows.pointee.windows < Engine.mostWindows, needed <= Engine.mostMapped &- windows.pointee.mapped else {
+        guard windows.pointee.windows < Engine.mostWindows, 2 &* needed <= Engine.mostMapped &- windows.pointee.mapped
+        else {
             inode.set(InodeFlag.refused)
             log(fd, "passed on", "this process has as many windows as it may have")
             return .refused
         }
         attachStatistics()
-        guard prepareSignals(), let base = mapped(needed, writable: writable, fd, inode) else {
+        guard prepareSignals(), let window = mapped(needed, writable: writable, fd, inode) else {
             inode.set(InodeFlag.refused)
             log(fd, "passed on", "mmap refused")
             return .refused
@@ -85,12 +86,11 @@ extension Engine {
         if inode.has(InodeFlag.sparse) { inode.distrust() }
         inode.pointee.source = fd
         // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
-        // `length` that is not 0 has found a window.
-        inode.pointee.base.store(base, ordering: .sequentiallyConsistent)
+        // `length` that is not 0 has found a window. The distance stays when it goes: it belongs to the base.
+        inode.pointee.probeDistance.store(window.probeDistance, ordering: .relaxed)
+        inode.pointee.base.store(window.base, ordering: .sequentiallyConsistent)
         inode.pointee.length.store(needed, ordering: .releasing)
-        windows.pointee.windows &+= 1
-        windows.pointee.mapped &+= needed
-        countWindow(statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: needed, mapped: true)
+        count(inode, bytes: needed &+ Int64(window.probeDistance), mapped: true)
         refreshSize(inode, facts, fd: fd)
         log(fd, "served", "")
         return .mapped
@@ -102,9 +102,24 @@ extension Engine {
         return ((size &+ room) | ((2 << 20) &- 1)) &+ 1
     }
 
-    private func mapped(_ length: Int64, writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>) -> UInt? {
+    /// Counts a window that comes or goes. Engine lock held.
+    private func count(_ inode: UnsafeMutablePointer<Inode>, bytes: Int64, mapped: Bool) {
+        if mapped {
+            windows.pointee.windows &+= 1
+            windows.pointee.mapped &+= bytes
+        } else {
+            windows.pointee.windows &-= 1
+            windows.pointee.mapped &-= bytes
+        }
+        countWindow(
+            statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: bytes, mapped: mapped)
+    }
+
+    private func mapped(
+        _ length: Int64, writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>
+    ) -> MappedWindow? {
         let bytes = Int(length)
-        var base: UInt = 0
+        var window = MappedWindow(base: 0, probeDistance: 0)
         if mount(inode.pointee.mount).pointee.stepShift > 12
             || mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue)
         {
@@ -122,39 +137,50 @@ extension Engine {
             let end = aligned &+ UInt(bytes)
             let rest = start &+ UInt(bytes &+ huge) &- end
             if rest > 0 { _ = ps_sys_unmap(end, Int(rest)) }
-            base = aligned
-        } else {
+            window.base = aligned
+        } else if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue) {
             guard let start = mappedInSmallPages(bytes, writable, fd) else { return nil }
-            base = start
+            window = MappedWindow(base: start, probeDistance: UInt(bytes))
+        } else {
+            let start = ps_sys_map_file(0, bytes, writable, fd)
+            guard start > 0 else { return nil }
+            window.base = UInt(bitPattern: start)
         }
-        ps_sys_private_to_process(base, bytes)
-        return base
+        ps_sys_private_to_process(window.base, bytes &+ Int(window.probeDistance))
+        return window
     }
 
-    /// Maps `fd` where no huge page can be mapped: file offset and address differ modulo 2 MiB.
+    /// Maps `fd` twice where no huge page can be mapped: file offset and address differ modulo 2 MiB. The second mapping, behind
+    /// the first, is for end probes.
     ///
     /// A tmpfs without huge pages may get them at any time (remount, MADV_COLLAPSE by any process). A huge page that the end of
-    /// the file lies in would be mapped beyond that end as well, and the end probe would find a byte there. Pages of 4 KiB are
-    /// not mapped beyond the end, whatever holds them.
+    /// the file lies in would be mapped beyond that end as well, and the end probe would find a byte there. Where it cannot
+    /// be mapped as one it is mapped page by page, never beyond the end. Of smaller ones, which come with huge=always, all
+    /// pages are mapped with the first that is touched: so end probes are made where nothing else is.
     private func mappedInSmallPages(_ bytes: Int, _ writable: Bool, _ fd: Int32) -> UInt? {
         let huge = UInt(2 << 20)
-        let result = ps_sys_map_file(0, bytes, writable, fd)
+        let result = ps_sys_map_file(0, 2 &* bytes, writable, fd)
         guard result > 0 else { return nil }
-        let found = UInt(bitPattern: result)
-        guard found & (huge &- 1) == 0 else { return found }
-        // By chance, one in 512, or because the kernel favours it.
-        _ = ps_sys_unmap(found, bytes)
-        let page = 4_096
-        let reserved = ps_sys_reserve(bytes &+ 2 &* page)
-        guard reserved > 0 else { return nil }
-        let start = UInt(bitPattern: reserved)
-        let base = (start &+ UInt(page)) & (huge &- 1) == 0 ? start : start &+ UInt(page)
-        guard ps_sys_map_file(base, bytes, writable, fd) > 0 else {
-            _ = ps_sys_unmap(start, bytes &+ 2 &* page)
+        var base = UInt(bitPattern: result)
+        if base & (huge &- 1) == 0 {
+            // By chance, one in 512, or because the kernel favours it.
+            _ = ps_sys_unmap(base, 2 &* bytes)
+            let page = 4_096
+            let reserved = ps_sys_reserve(2 &* bytes &+ 2 &* page)
+            guard reserved > 0 else { return nil }
+            let start = UInt(bitPattern: reserved)
+            base = (start &+ UInt(page)) & (huge &- 1) == 0 ? start : start &+ UInt(page)
+            guard ps_sys_map_file(base, bytes, writable, fd) > 0 else {
+                _ = ps_sys_unmap(start, 2 &* bytes &+ 2 &* page)
+                return nil
+            }
+            if base > start { _ = ps_sys_unmap(start, page) }
+            _ = ps_sys_unmap(base &+ UInt(2 &* bytes), 2 &* page &- Int(base &- start))
+        }
+        guard ps_sys_map_file(base &+ UInt(bytes), bytes, false, fd) > 0 else {
+            _ = ps_sys_unmap(base, 2 &* bytes)
             return nil
         }
-        if base > start { _ = ps_sys_unmap(start, page) }
-        _ = ps_sys_unmap(base &+ UInt(bytes), 2 &* page &- Int(base &- start))
         return base
     }
 
@@ -205,10 +231,9 @@ extension Engine {
         inode.pointee.base.store(0, ordering: .sequentiallyConsistent)
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)
-        windows.pointee.windows &-= 1
-        windows.pointee.mapped &-= length
-        countWindow(statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: length, mapped: false)
-        retire(base, length, covers: !besidesClaims)
+        let span = length &+ Int64(inode.pointee.probeDistance.load(ordering: .relaxed))
+        count(inode, bytes: span, mapped: false)
+        retire(base, span, covers: !besidesClaims)
     }
 
     /// Puts the window of `inode` onto another descriptor of the same inode, in place, or takes it away: the one it
@@ -227,8 +252,11 @@ extension Engine {
             let word = DescriptorWord(other.pointee.word.load(ordering: .acquiring))
             guard word.has(needed), word.inode == index, isSameInode(candidate, inode) else { continue }
             let length = inode.pointee.length.load(ordering: .relaxed)
-            guard mapFile(base, Int(length), writable, candidate, inode) else { break }
-            ps_sys_private_to_process(base, Int(length))
+            let distance = inode.pointee.probeDistance.load(ordering: .relaxed)
+            guard mapFile(base, Int(length), writable, candidate, inode),
+                distance == 0 || ps_sys_map_file(base &+ distance, Int(length), false, candidate) > 0
+            else { break }
+            ps_sys_private_to_process(base, Int(length) &+ Int(distance))
             inode.pointee.source = candidate
             return
         }
@@ -240,6 +268,12 @@ extension Engine {
         return ps_sys_facts_of_descriptor(fd, &facts) == 0 && facts.inode == inode.pointee.number
             && facts.device == inode.pointee.device
     }
+}
+
+/// Where a window has been mapped, and its ``Inode/probeDistance``.
+private struct MappedWindow {
+    var base: UInt
+    var probeDistance: UInt
 }
 
 private struct MapStep: SlowStep {

@@ -19,14 +19,20 @@ extension Target {
     /// file short enough to touch the range takes that page away as well. It is the same byte for every call on the
     /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss at
     /// random (docs/design.md).
+    ///
+    /// On tmpfs it is made in a mapping of its own, in which nothing but such bytes is ever touched. Linux 6.14 and later keep
+    /// several pages as one wherever a tmpfs has got `huge=always`, by a remount too, and a load or store to one of them
+    /// maps all, those beyond the end of the file as well: in the window a page beyond the end may be there.
     @inline(__always)
     func prove(_ offset: Int64, limit: Int64) -> ProvedRange? {
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)
+        let distance = inode.pointee.probeDistance.load(ordering: .acquiring)
         guard base != 0, limit < length,
             inode.pointee.base.load(ordering: .acquiring) == base,
             descriptor.pointee.word.load(ordering: .acquiring) == word.bits
         else { return nil }
-        return ProvedRange(start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ UInt(bitPattern: Int(limit)))
+        return ProvedRange(
+            start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ distance &+ UInt(bitPattern: Int(limit)))
     }
 }
