@@ -1,7 +1,7 @@
 import CShimSys
-import PmemDeviceFormat
 import Testing
 
+@testable import PmemDeviceFormat
 @testable import PmemShim
 
 /// The parser meets bytes that are nearly right, since only those come far: a valid superblock with fields replaced by

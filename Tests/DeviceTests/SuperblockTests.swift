@@ -1,7 +1,7 @@
 import CShimSys
-import PmemDeviceFormat
 import Testing
 
+@testable import PmemDeviceFormat
 @testable import PmemShim
 
 /// A superblock and its bytes on media, to be changed.
