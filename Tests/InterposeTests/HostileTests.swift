@@ -37,8 +37,8 @@ struct HostileTests {
             // mappings of the file in huge pages, made by the third           470        617
             let made = result.lines.first { $0.hasPrefix("mappings of the file in huge pages") }
             let counts = made?.split(separator: " ").suffix(2).compactMap { Int($0) } ?? []
-            // On a busy machine one of the two runs may see none.
-            #expect(counts.count == 2 && counts.contains { $0 > 0 }, "no huge pages came: \(result.stdout)")
+            // Under the shim, that is. The other run only has to end well, and on a busy machine it may see none.
+            #expect(counts.count == 2 && counts[1] > 0, "no huge pages came: \(result.stdout)")
         }
         let counts = try ServedCounts.read(runtimeDirectory: runtime.path)
         // Where most of the file is the kernel's (the last huge page) a second of a busy machine may not bring more.
