@@ -60,7 +60,9 @@ extension Engine {
             retireWindow(inode)
         }
         guard facts.size > 0 else { return .refused }
-        guard windows.pointee.windows < Engine.mostWindows, 2 &* needed <= Engine.mostMapped &- windows.pointee.mapped
+        // Twice, as there may be a second mapping. The longest file there can be has no window: the sum wraps.
+        guard windows.pointee.windows < Engine.mostWindows, needed > 0,
+            needed <= (Engine.mostMapped &- windows.pointee.mapped) / 2
         else {
             inode.set(InodeFlag.refused)
             log(fd, "passed on", "this process has as many windows as it may have")
