@@ -24,12 +24,17 @@ private func mapped(_ inode: UnsafeMutablePointer<Inode>, size: Int64, length: I
 
 @Suite("What of a file may be served", .serialized)
 struct InodeTests {
-    @Test func heatLiesWhereTheAddressArithmeticTakesIt() {
+    @Test func whatIsUsedByAddressLiesWhereTheArithmeticTakesIt() {
         withInode { inode in
-            let distance = withUnsafeMutablePointer(to: &inode.pointee.heat) {
-                UnsafeMutableRawPointer($0) - UnsafeMutableRawPointer(inode)
-            }
-            #expect(distance == InodeLayout.heat)
+            let start = UnsafeMutableRawPointer(inode)
+            let heat = withUnsafeMutablePointer(to: &inode.pointee.heat) { UnsafeMutableRawPointer($0) - start }
+            #expect(heat == InodeLayout.heat)
+            // Words without a copy of their own: found by what a store to them changes.
+            inode.pointee.length.store(0x1234, ordering: .relaxed)
+            inode.pointee.probeDistance.store(0x5678, ordering: .relaxed)
+            #expect(start.load(fromByteOffset: InodeLayout.length, as: UInt64.self) == 0x1234)
+            #expect(start.load(fromByteOffset: InodeLayout.probeDistance, as: UInt64.self) == 0x5678)
+            #expect(MemoryLayout<Inode>.stride == 256)
         }
     }
 

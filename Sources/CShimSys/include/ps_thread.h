@@ -81,6 +81,19 @@ static inline __attribute__((always_inline)) bool ps_is_below(int64_t value, con
     return value < __atomic_load_n((const int64_t *)at, __ATOMIC_ACQUIRE);
 #endif
 }
+// `value` and the number at `at`, looked at once and in this place, for the same reason.
+static inline __attribute__((always_inline)) uintptr_t ps_plus(uintptr_t value, const void *_Nonnull at)
+{
+#if !__has_feature(thread_sanitizer)
+    __asm__ volatile("addq %[at], %[value]"
+                     : [value] "+r"(value)
+                     : [at] "m"(*(const uintptr_t *)at)
+                     : "memory", "cc");
+    return value;
+#else
+    return value + __atomic_load_n((const uintptr_t *)at, __ATOMIC_ACQUIRE);
+#endif
+}
 // The same address, kept in a register: used as often as it is here, working it out anew in every use costs more.
 static inline __attribute__((always_inline)) void *_Nonnull ps_kept(void *_Nonnull address)
 {

@@ -19,9 +19,7 @@ struct Inode: ~Copyable {
     /// 0: they are made in the window itself.
     let probeDistance: Atomic<UInt>
     /// Where the file's mount has its figures in a thread's shard, bytes: ``Geometry/statistics`` worked out.
-    let counters: Atomic<UInt16>
-    /// DAX only: asked whether a region is ready.
-    let looks: Atomic<UInt16>
+    let counters: Atomic<UInt32>
     /// See ``InodeFlag``.
     let flags: Atomic<UInt32>
     /// See ``Geometry``.
@@ -44,7 +42,9 @@ struct Inode: ~Copyable {
     var source: Int32
     /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
     var next: UInt16
-    private let mountWord: Atomic<UInt16>
+    private let mountWord: Atomic<UInt8>
+    /// DAX only: asked whether a region is ready.
+    let looks: Atomic<UInt8>
     private let deviceWord: Atomic<UInt64>
     private let numberWord: Atomic<UInt64>
     // DAX only: what the last kernel sync made durable. See ``SyncWord`` and ``SyncFacts``.
@@ -84,7 +84,7 @@ extension Inode {
 
     var mount: UInt32 {
         get { UInt32(mountWord.load(ordering: .relaxed)) }
-        nonmutating set { mountWord.store(UInt16(truncatingIfNeeded: newValue), ordering: .relaxed) }
+        nonmutating set { mountWord.store(UInt8(truncatingIfNeeded: newValue), ordering: .relaxed) }
     }
 
     /// ``PageKey/identity(_:)``; stays while there are descriptors of the inode.
@@ -164,7 +164,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
     func setGeometry(_ geometry: Geometry) {
         pointee.geometry.store(geometry.bits, ordering: .relaxed)
         pointee.counters.store(
-            UInt16(truncatingIfNeeded: geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
+            UInt32(truncatingIfNeeded: geometry.statistics &* CounterLayout.stride), ordering: .relaxed)
     }
 
     /// All regions cold, as in a slot of a new inode.
@@ -273,4 +273,5 @@ extension UnsafeMutablePointer where Pointee == Inode {
 enum InodeLayout {
     static let heat = 64
     static let length = 8
+    static let probeDistance = 32
 }

@@ -42,16 +42,18 @@ extension Engine {
         let first = UInt64(offset >> 12) & ~63
         let bits = allocatedPages(target.inode, target.fd, first, 64)
         let isMemory = isMemory(target.inode)
-        for index in 0..<UInt64(64) {
-            let at = Int64(bitPattern: (first &+ index) << 12)
-            if bits >> index & 1 != 0 {
-                guard let place = place(target.inode, at, fd: target.fd) else { break }
-                target.inode.set(InodeFlag.hinted)
-                place.insert(.allocated)
-            } else if isMemory, let place = knownPlace(target.inode, at), place.flags.contains(.allocated) {
-                // Elsewhere what was written a moment ago has no place on the device yet.
-                place.remove(.allocated)
+        for index in 0..<UInt64(64) where bits >> index & 1 != 0 {
+            guard let place = place(target.inode, Int64(bitPattern: (first &+ index) << 12), fd: target.fd) else {
+                break
             }
+            target.inode.set(InodeFlag.hinted)
+            place.insert(.allocated)
+        }
+        // After that: the array may have been mapped by it, and say of pages before the first what was true once. Elsewhere than
+        // on tmpfs what was written a moment ago has no place on the device yet.
+        for index in 0..<UInt64(64) where isMemory && bits >> index & 1 == 0 {
+            let known = knownPlace(target.inode, Int64(bitPattern: (first &+ index) << 12))
+            if let known, known.flags.contains(.allocated) { known.remove(.allocated) }
         }
         if bits != 0 {
             let highest = first &+ 63 &- UInt64(bits.leadingZeroBitCount)

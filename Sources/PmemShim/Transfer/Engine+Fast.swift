@@ -51,15 +51,20 @@ extension Engine {
         else { return nil }
         // In this order, as in `Target.prove`.
         let base = inode.pointee.base.load(ordering: .acquiring)
-        let probe = base &+ UInt(bitPattern: Int(limit)) &+ inode.pointee.probeDistance.load(ordering: .acquiring)
-        guard ps_is_below(limit, UnsafeRawPointer(inode) + InodeLayout.length),
+        guard ps_is_below(limit, UnsafeRawPointer(inode) + InodeLayout.length) else {
+            call.leave()
+            return nil
+        }
+        let probe = ps_plus(UInt(bitPattern: Int(limit)), UnsafeRawPointer(inode) + InodeLayout.probeDistance)
+        guard
             ps_is_still(UnsafeRawPointer(inode), UInt64(base)), ps_is_still(UnsafeRawPointer(descriptor), word.bits)
         else {
             call.leave()
             return nil
         }
         return FastRange(
-            start: base &+ UInt(bitPattern: Int(offset)), probe: probe, inode: inode, thread: record, call: call)
+            start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ probe, inode: inode,
+            thread: record, call: call)
     }
 }
 
