@@ -4,7 +4,8 @@
   micro.py collect LINES... --json FILE    read the driver's lines, add machine data, write FILE, print the table
                                            (LINES.stats/ID.json: what the shim served, from shimctl stats --json)
   micro.py table FILE                      print the table of a report as Markdown
-  micro.py publish FILE DOCUMENT...        put that table between the marks in DOCUMENT
+  micro.py publish FILE DOCUMENT...        put that table between the marks in DOCUMENT; of rows that the first mark
+                                           names, and of times only, where it names rows
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -34,7 +36,7 @@ TARGETS = {
     "small-files": {"cost": 1.03},
     "exec": {"difference_ms": 0.1},
 }
-BEGIN, END = "<!-- bench micro: begin -->", "<!-- bench micro: end -->"
+BEGIN, END = re.compile(r"<!-- bench micro: begin ?(.*?) -->"), "<!-- bench micro: end -->"
 
 
 def interval(values, level=0.95):
@@ -140,6 +142,7 @@ def cells(row):
 
 
 HEAD = ["operation", "native ns", "shim ns", "memcpy ns", "native / shim", "shim / memcpy", "served", "target"]
+TIMES = 5  # of these columns
 
 
 def plain_table(rows):
@@ -152,11 +155,20 @@ def plain_table(rows):
     return "\n".join(text)
 
 
-def markdown_table(report):
+def markdown_table(report, names=()):
+    """Of all rows, or the times of those that are named."""
     m = report["machine"]
-    lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * 6 + "---|"]
-    lines += ["| " + " | ".join(cells(row)) + " |" for row in report["rows"]]
-    lines += ["", f"{m['cpu']}, {m['cpus']} CPUs{' (virtual)' if m['virtual'] else ''}, Linux {m['kernel']}, {m['libc']}; "
+    if names:
+        by_name = {row["id"]: cells(row)[:TIMES] for row in report["rows"]}
+        missing = [name for name in names if name not in by_name]
+        if missing:
+            sys.exit(f"the report has no row {', '.join(missing)}")
+        lines = ["| " + " | ".join(HEAD[:TIMES]) + " |", "|---|" + "---:|" * (TIMES - 1)]
+        lines += ["| " + " | ".join(by_name[name]) + " |" for name in names]
+    else:
+        lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * 6 + "---|"]
+        lines += ["| " + " | ".join(cells(row)) + " |" for row in report["rows"]]
+    lines += ["", f"{m['cpu']}, {m['cpus']} CPUs{' (virtual)' if m['virtual'] else ''}, Linux {m['kernel']}, {m['libc']};",
               f"commit {m['commit']}, {m['time'][:10]}. Again: `scripts/bench micro`."]
     return "\n".join(lines)
 
@@ -189,16 +201,17 @@ def collect(options):
 
 def publish(options):
     with open(options.report, encoding="utf-8") as file:
-        table = markdown_table(json.load(file))
+        report = json.load(file)
     for name in options.documents:
         with open(name, encoding="utf-8") as file:
             text = file.read()
-        head, begin, rest = text.partition(BEGIN)
-        _, end, tail = rest.partition(END)
-        if not begin or not end:
-            sys.exit(f"{name}: the marks {BEGIN} and {END} are missing")
+        begin = BEGIN.search(text)
+        end = text.find(END, begin.end()) if begin else -1
+        if end < 0:
+            sys.exit(f"{name}: the marks <!-- bench micro: begin --> and {END} are missing")
+        table = markdown_table(report, begin.group(1).split())
         with open(name, "w", encoding="utf-8") as file:
-            file.write(f"{head}{BEGIN}\n{table}\n{END}{tail}")
+            file.write(f"{text[:begin.end()]}\n{table}\n{text[end:]}")
     return 0
 
 
