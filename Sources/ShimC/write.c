@@ -32,7 +32,7 @@ PS_ENTRY ssize_t write(int fd, const void *buffer, size_t count)
     if (served == PS_PASS_ON_SETTLED) {
         // Where libc's own write is next, and no second thread exists which could cancel this one, passing on is a bare
         // system call, and done here: each jump more through code that the kernel has put out of the caches can be seen
-        // in the price of an append (docs/design.md).
+        // in the price of an append (docs/decisions.md).
         if (__builtin_expect(!(ps_single_threaded() && ps_write_is_bare()), 0))
             return append_by_next(fd, buffer, count);
         ssize_t result = ps_sys_call3(SYS_write, fd, (long)buffer, (long)count);
