@@ -124,6 +124,20 @@ static bool hangs_on_memory(const struct side *reference, const struct op *op, c
     return hole < source + length && hole < in.st_size;
 }
 
+// Elsewhere than on tmpfs a direct read that is not aligned is refused where there are blocks, and reads zeros from a hole.
+// A store through a mapping gives blocks to all of the piece of the page cache that it lies in (ext4, Linux 6.18), natively
+// too: there is no one right answer (docs/limitations.md).
+static bool hangs_on_blocks(const struct side *reference, int fd, const struct place *place)
+{
+    long flags = fd >= 0 && !reference->memory ? fcntl(fd, F_GETFL) : -1;
+    if (flags < 0 || (flags & O_DIRECT) == 0 || (flags & O_ACCMODE) == O_WRONLY) return false;
+    int64_t before = current_offset(fd), from = place->position >= 0 ? place->position : place->offset;
+    if ((from | (int64_t)place->length) % 512 == 0 || before < 0 || from < 0 || from >= place->size) return false;
+    int64_t hole = lseek(fd, from, SEEK_HOLE);
+    lseek(fd, before, SEEK_SET);
+    return hole < from + (int64_t)place->length && hole < place->size;
+}
+
 bool place_resolve(const struct side *reference, const struct op *op, struct place *place)
 {
     const struct kind *kind = kind_of(op);
@@ -157,6 +171,7 @@ bool place_resolve(const struct side *reference, const struct op *op, struct pla
         if ((kind->traits & IMPLICIT) != 0) place->position = current;
         else if ((kind->fields & (BUFFER | OFFSET)) == (BUFFER | OFFSET)) place->position = place->offset;
     }
+    if ((kind->fields & BUFFER) != 0 && hangs_on_blocks(reference, fd, place)) return false;
     if (strcmp(kind->name, "sendfile") == 0 && hangs_on_memory(reference, op, place)) return false;
     if ((kind->traits & EXTENDS) == 0) return true;
     int64_t at = writes_at(reference, op, place);
