@@ -1,6 +1,7 @@
 // Which of the two signals a thread believes blocked, what is held back meanwhile, and whose the belief is.
 #include "signal_state.h"
 
+#include "ps_hot.h"
 #include "ps_libc.h"
 #include "ps_sys.h"
 #include "ps_thread.h"
