@@ -2,9 +2,9 @@
 
 #include "ps_copy.h"
 #include "ps_engine.h"
+#include "ps_settings.h"
 #include "ps_signals.h"
 #include "ps_sys.h"
-#include "ps_thread.h"
 
 #include <errno.h>
 #include <signal.h>

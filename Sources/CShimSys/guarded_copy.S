@@ -5,28 +5,89 @@
 #define ps_copy_probed ps_copy_probed_unchecked
 #define ps_copy_through ps_copy_through_unchecked
 #endif
+
+// ---- macros: each stands for the instructions in it, and nothing else -------------------------------------------
+
+// A function that only this library sees, its first instruction on a multiple of 2^alignment bytes.
+.macro FUNCTION name, alignment=0
+    .globl  \name
+    .hidden \name
+    .type   \name, @function
+    .p2align \alignment
+\name:
+    .cfi_startproc
+.endm
+.macro END name
+    .cfi_endproc
+    .size   \name, . - \name
+.endm
+
+// All is copied, or done.
+.macro RETURN_0
+    xorl    %eax, %eax
+    ret
+.endm
+// It faulted, or is not for this function.
+.macro RETURN_1
+    movl    $1, %eax
+    ret
+.endm
+// All is copied: the byte that must still be there is loaded, then 0.
+.macro PROBED_RETURN
+    movzbl  (%r8), %eax
+    RETURN_0
+.endm
+
+// Moves between registers `first` to `last` and as many places in memory, one behind the other, the first at `address`:
+// always a displacement and what is in parentheses. 16 bytes each by SSE (XMM), 32 by AVX (YMM). STREAM stores past the
+// caches, and needs a fence.
+.macro LOADS move, size, register, first, last, address:vararg
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7
+    .if (\n >= \first) && (\n <= \last)
+    \move  \size * (\n - \first) + \address, %\register\n
+    .endif
+    .endr
+.endm
+.macro STORES move, size, register, first, last, address:vararg
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7
+    .if (\n >= \first) && (\n <= \last)
+    \move  %\register\n, \size * (\n - \first) + \address
+    .endif
+    .endr
+.endm
+.macro LOAD_XMM first, last, address:vararg
+    LOADS   movdqu, 16, xmm, \first, \last, \address
+.endm
+.macro LOAD_YMM first, last, address:vararg
+    LOADS   vmovdqu, 32, ymm, \first, \last, \address
+.endm
+.macro STORE_XMM first, last, address:vararg
+    STORES  movdqu, 16, xmm, \first, \last, \address
+.endm
+.macro STORE_YMM first, last, address:vararg
+    STORES  vmovdqu, 32, ymm, \first, \last, \address
+.endm
+.macro STREAM_XMM first, last, address:vararg
+    STORES  movntdq, 16, xmm, \first, \last, \address
+.endm
+.macro STREAM_YMM first, last, address:vararg
+    STORES  vmovntdq, 32, ymm, \first, \last, \address
+.endm
+
+// ---- the copies -------------------------------------------------------------------------------------------------
+
     .text
-    .hidden ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe, ps_wide_vectors
-    .hidden ps_soft_load, ps_soft_store, ps_soft_exchange
-    .globl ps_guard_begin, ps_guard_end, ps_guard_exit, ps_copy, ps_copy_probed, ps_copy_through, ps_probe
-    .hidden ps_flush, ps_touch, ps_store_whole, ps_store_masks, ps_copy_lines, ps_flush_kind, ps_whole_lengths
-    .globl ps_flush, ps_touch, ps_store_whole, ps_copy_lines
-    .globl ps_soft_load, ps_soft_store, ps_soft_exchange
+    .hidden ps_guard_begin, ps_guard_end, ps_wide_vectors, ps_flush_kind, ps_whole_lengths, ps_store_masks
+    .globl  ps_guard_begin, ps_guard_end
     .p2align 6
 ps_guard_begin:
 
-    .type ps_copy, @function
-ps_copy:                                // rdi destination, rsi source, rdx count
-    .cfi_startproc
+    FUNCTION ps_copy                    // rdi destination, rsi source, rdx count
     movq    %rsp, %r8                   // a byte that is always there
     jmp     .Lcopy
-    .cfi_endproc
-    .size ps_copy, . - ps_copy
+    END ps_copy
 
-    .type ps_copy_probed, @function
-    .p2align 5
-ps_copy_probed:                         // rcx: address of a byte to load when all is copied; rdi, rsi, rdx stay
-    .cfi_startproc
+    FUNCTION ps_copy_probed, 5          // rcx: address of a byte to load when all is copied; rdi, rsi, rdx stay
     movq    %rcx, %r8
 .Lcopy:
     cmpq    $32, %rdx
@@ -37,23 +98,15 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     movdqu  -16(%rsi,%rdx), %xmm1
     movdqu  %xmm0, (%rdi)
     movdqu  %xmm1, -16(%rdi,%rdx)
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    PROBED_RETURN
 .Lover32:
     cmpq    $64, %rdx
     ja      .Lover64
-    movdqu  (%rsi), %xmm0
-    movdqu  16(%rsi), %xmm1
-    movdqu  -32(%rsi,%rdx), %xmm2
-    movdqu  -16(%rsi,%rdx), %xmm3
-    movdqu  %xmm0, (%rdi)
-    movdqu  %xmm1, 16(%rdi)
-    movdqu  %xmm2, -32(%rdi,%rdx)
-    movdqu  %xmm3, -16(%rdi,%rdx)
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    LOAD_XMM   0, 1, 0(%rsi)
+    LOAD_XMM   2, 3, -32(%rsi,%rdx)
+    STORE_XMM  0, 1, 0(%rdi)
+    STORE_XMM  2, 3, -32(%rdi,%rdx)
+    PROBED_RETURN
 .Lover64:
     cmpq    $256, %rdx
     jae     .Lover255
@@ -65,29 +118,15 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     je      .Lsse
     .p2align 5
 .Lavx:
-    vmovdqu (%rsi,%rax), %ymm0
-    vmovdqu 32(%rsi,%rax), %ymm1
-    vmovdqu 64(%rsi,%rax), %ymm2
-    vmovdqu 96(%rsi,%rax), %ymm3
-    vmovdqu %ymm0, (%rdi,%rax)
-    vmovdqu %ymm1, 32(%rdi,%rax)
-    vmovdqu %ymm2, 64(%rdi,%rax)
-    vmovdqu %ymm3, 96(%rdi,%rax)
+    LOAD_YMM   0, 3, 0(%rsi,%rax)
+    STORE_YMM  0, 3, 0(%rdi,%rax)
     subq    $-128, %rax
     cmpq    %rcx, %rax
     jb      .Lavx
-    vmovdqu (%rsi,%rcx), %ymm0
-    vmovdqu 32(%rsi,%rcx), %ymm1
-    vmovdqu 64(%rsi,%rcx), %ymm2
-    vmovdqu 96(%rsi,%rcx), %ymm3
-    vmovdqu %ymm0, (%rdi,%rcx)
-    vmovdqu %ymm1, 32(%rdi,%rcx)
-    vmovdqu %ymm2, 64(%rdi,%rcx)
-    vmovdqu %ymm3, 96(%rdi,%rcx)
+    LOAD_YMM   0, 3, 0(%rsi,%rcx)
+    STORE_YMM  0, 3, 0(%rdi,%rcx)
     vzeroupper
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    PROBED_RETURN
     .p2align 5
 .Lover255:
     cmpq    $0x7ffff000, %rdx           // MAX_RW_COUNT: of more the kernel moves that much, and is asked
@@ -97,103 +136,38 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     cmpb    $0, ps_wide_vectors(%rip)
     je      .Lover255sse
 .Lavx256:
-    vmovdqu (%rsi,%rax), %ymm0
-    vmovdqu 32(%rsi,%rax), %ymm1
-    vmovdqu 64(%rsi,%rax), %ymm2
-    vmovdqu 96(%rsi,%rax), %ymm3
-    vmovdqu 128(%rsi,%rax), %ymm4
-    vmovdqu 160(%rsi,%rax), %ymm5
-    vmovdqu 192(%rsi,%rax), %ymm6
-    vmovdqu 224(%rsi,%rax), %ymm7
-    vmovdqu %ymm0, (%rdi,%rax)
-    vmovdqu %ymm1, 32(%rdi,%rax)
-    vmovdqu %ymm2, 64(%rdi,%rax)
-    vmovdqu %ymm3, 96(%rdi,%rax)
-    vmovdqu %ymm4, 128(%rdi,%rax)
-    vmovdqu %ymm5, 160(%rdi,%rax)
-    vmovdqu %ymm6, 192(%rdi,%rax)
-    vmovdqu %ymm7, 224(%rdi,%rax)
+    LOAD_YMM   0, 7, 0(%rsi,%rax)
+    STORE_YMM  0, 7, 0(%rdi,%rax)
     addq    $256, %rax
     cmpq    %rcx, %rax
     jb      .Lavx256
-    vmovdqu (%rsi,%rcx), %ymm0
-    vmovdqu 32(%rsi,%rcx), %ymm1
-    vmovdqu 64(%rsi,%rcx), %ymm2
-    vmovdqu 96(%rsi,%rcx), %ymm3
-    vmovdqu 128(%rsi,%rcx), %ymm4
-    vmovdqu 160(%rsi,%rcx), %ymm5
-    vmovdqu 192(%rsi,%rcx), %ymm6
-    vmovdqu 224(%rsi,%rcx), %ymm7
-    vmovdqu %ymm0, (%rdi,%rcx)
-    vmovdqu %ymm1, 32(%rdi,%rcx)
-    vmovdqu %ymm2, 64(%rdi,%rcx)
-    vmovdqu %ymm3, 96(%rdi,%rcx)
-    vmovdqu %ymm4, 128(%rdi,%rcx)
-    vmovdqu %ymm5, 160(%rdi,%rcx)
-    vmovdqu %ymm6, 192(%rdi,%rcx)
-    vmovdqu %ymm7, 224(%rdi,%rcx)
+    LOAD_YMM   0, 7, 0(%rsi,%rcx)
+    STORE_YMM  0, 7, 0(%rdi,%rcx)
     vzeroupper
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    PROBED_RETURN
 .Ltoomuch:
-    movl    $1, %eax
-    ret
+    RETURN_1
 .Lover255sse:
     addq    $128, %rcx
     .p2align 5
 .Lsse:
-    movdqu  (%rsi,%rax), %xmm0
-    movdqu  16(%rsi,%rax), %xmm1
-    movdqu  32(%rsi,%rax), %xmm2
-    movdqu  48(%rsi,%rax), %xmm3
-    movdqu  %xmm0, (%rdi,%rax)
-    movdqu  %xmm1, 16(%rdi,%rax)
-    movdqu  %xmm2, 32(%rdi,%rax)
-    movdqu  %xmm3, 48(%rdi,%rax)
+    LOAD_XMM   0, 3, 0(%rsi,%rax)
+    STORE_XMM  0, 3, 0(%rdi,%rax)
     addq    $64, %rax
     cmpq    %rcx, %rax
     jb      .Lsse
     leaq    64(%rcx), %rax              // the last 128 bytes, overlapping what the loop did
-    movdqu  (%rsi,%rcx), %xmm0
-    movdqu  16(%rsi,%rcx), %xmm1
-    movdqu  32(%rsi,%rcx), %xmm2
-    movdqu  48(%rsi,%rcx), %xmm3
-    movdqu  (%rsi,%rax), %xmm4
-    movdqu  16(%rsi,%rax), %xmm5
-    movdqu  32(%rsi,%rax), %xmm6
-    movdqu  48(%rsi,%rax), %xmm7
-    movdqu  %xmm0, (%rdi,%rcx)
-    movdqu  %xmm1, 16(%rdi,%rcx)
-    movdqu  %xmm2, 32(%rdi,%rcx)
-    movdqu  %xmm3, 48(%rdi,%rcx)
-    movdqu  %xmm4, (%rdi,%rax)
-    movdqu  %xmm5, 16(%rdi,%rax)
-    movdqu  %xmm6, 32(%rdi,%rax)
-    movdqu  %xmm7, 48(%rdi,%rax)
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    LOAD_XMM   0, 3, 0(%rsi,%rcx)
+    LOAD_XMM   4, 7, 0(%rsi,%rax)
+    STORE_XMM  0, 3, 0(%rdi,%rcx)
+    STORE_XMM  4, 7, 0(%rdi,%rax)
+    PROBED_RETURN
 .Lto128:                                // 65 to 128 bytes: both ends, overlapping in the middle
-    movdqu  (%rsi), %xmm0
-    movdqu  16(%rsi), %xmm1
-    movdqu  32(%rsi), %xmm2
-    movdqu  48(%rsi), %xmm3
-    movdqu  -64(%rsi,%rdx), %xmm4
-    movdqu  -48(%rsi,%rdx), %xmm5
-    movdqu  -32(%rsi,%rdx), %xmm6
-    movdqu  -16(%rsi,%rdx), %xmm7
-    movdqu  %xmm0, (%rdi)
-    movdqu  %xmm1, 16(%rdi)
-    movdqu  %xmm2, 32(%rdi)
-    movdqu  %xmm3, 48(%rdi)
-    movdqu  %xmm4, -64(%rdi,%rdx)
-    movdqu  %xmm5, -48(%rdi,%rdx)
-    movdqu  %xmm6, -32(%rdi,%rdx)
-    movdqu  %xmm7, -16(%rdi,%rdx)
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    LOAD_XMM   0, 3, 0(%rsi)
+    LOAD_XMM   4, 7, -64(%rsi,%rdx)
+    STORE_XMM  0, 3, 0(%rdi)
+    STORE_XMM  4, 7, -64(%rdi,%rdx)
+    PROBED_RETURN
 .Lunder16:
     cmpl    $8, %edx
     jb      .Lunder8
@@ -201,9 +175,7 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     movq    -8(%rsi,%rdx), %rcx
     movq    %rax, (%rdi)
     movq    %rcx, -8(%rdi,%rdx)
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    PROBED_RETURN
 .Lunder8:
     cmpl    $4, %edx
     jb      .Lunder4
@@ -211,9 +183,7 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     movl    -4(%rsi,%rdx), %ecx
     movl    %eax, (%rdi)
     movl    %ecx, -4(%rdi,%rdx)
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
+    PROBED_RETURN
 .Lunder4:
     testl   %edx, %edx
     je      .Lnone
@@ -226,16 +196,10 @@ ps_copy_probed:                         // rcx: address of a byte to load when a
     movb    %al, 1(%rdi)
     movb    %cl, -1(%rdi,%rdx)
 .Lnone:
-    movzbl  (%r8), %eax
-    xorl    %eax, %eax
-    ret
-    .cfi_endproc
-    .size ps_copy_probed, . - ps_copy_probed
+    PROBED_RETURN
+    END ps_copy_probed
 
-    .type ps_copy_through, @function
-    .p2align 5
-ps_copy_through:
-    .cfi_startproc
+    FUNCTION ps_copy_through, 5
     movq    %rdi, %rcx                  // bytes up to the next cache line: plain stores, rep movsb needs no stack
     negq    %rcx
     andq    $63, %rcx
@@ -253,14 +217,8 @@ ps_copy_through:
     cmpb    $0, ps_wide_vectors(%rip)   // two stores per line instead of four: measured 290 ns for 4 KiB against 470
     jne     5f
     .p2align 5
-2:  movdqu  (%rsi), %xmm0
-    movdqu  16(%rsi), %xmm1
-    movdqu  32(%rsi), %xmm2
-    movdqu  48(%rsi), %xmm3
-    movntdq %xmm0, (%rdi)
-    movntdq %xmm1, 16(%rdi)
-    movntdq %xmm2, 32(%rdi)
-    movntdq %xmm3, 48(%rdi)
+2:  LOAD_XMM   0, 3, 0(%rsi)
+    STREAM_XMM 0, 3, 0(%rdi)
     addq    $64, %rsi
     addq    $64, %rdi
     decq    %rax
@@ -270,35 +228,24 @@ ps_copy_through:
     je      4f
     rep movsb
 4:  sfence
-    xorl    %eax, %eax
-    ret
+    RETURN_0
     .p2align 5
-5:  vmovdqu (%rsi), %ymm0
-    vmovdqu 32(%rsi), %ymm1
-    vmovntdq %ymm0, (%rdi)
-    vmovntdq %ymm1, 32(%rdi)
+5:  LOAD_YMM   0, 1, 0(%rsi)
+    STREAM_YMM 0, 1, 0(%rdi)
     addq    $64, %rsi
     addq    $64, %rdi
     decq    %rax
     jne     5b
     vzeroupper
     jmp     3b
-    .cfi_endproc
-    .size ps_copy_through, . - ps_copy_through
+    END ps_copy_through
 
-    .type ps_probe, @function
-ps_probe:
-    .cfi_startproc
+    FUNCTION ps_probe
     movzbl  (%rdi), %eax
-    xorl    %eax, %eax
-    ret
-    .cfi_endproc
-    .size ps_probe, . - ps_probe
+    RETURN_0
+    END ps_probe
 
-    .type ps_flush, @function
-    .p2align 5
-ps_flush:                               // rdi address, rsi count: the lines they lie in leave the caches; then a fence
-    .cfi_startproc
+    FUNCTION ps_flush, 5                // rdi address, rsi count: the lines they lie in leave the caches; then a fence
     addq    %rdi, %rsi
     andq    $-64, %rdi
     movzbl  ps_flush_kind(%rip), %eax
@@ -324,15 +271,10 @@ ps_flush:                               // rdi address, rsi count: the lines the
     cmpq    %rsi, %rdi
     jb      3b
 4:  sfence
-    xorl    %eax, %eax
-    ret
-    .cfi_endproc
-    .size ps_flush, . - ps_flush
+    RETURN_0
+    END ps_flush
 
-    .type ps_store_whole, @function
-    .p2align 5
-ps_store_whole:                         // rdi destination, rsi source, rdx count: by one instruction, or 1
-    .cfi_startproc
+    FUNCTION ps_store_whole, 5          // rdi destination, rsi source, rdx count: by one instruction, or 1
     leaq    -1(%rdx), %rcx
     cmpq    $63, %rcx
     ja      1f
@@ -349,119 +291,71 @@ ps_store_whole:                         // rdi destination, rsi source, rdx coun
     vmovdqu8 (%rsi), %ymm0{%k1}{z}
     vmovdqu8 %ymm0, (%rdi){%k1}
     vzeroupper
-    xorl    %eax, %eax
-    ret
+    RETURN_0
 3:  vmovdqu8 (%rsi), %zmm0{%k1}{z}
     vmovdqu8 %zmm0, (%rdi){%k1}
     vzeroupper
-    xorl    %eax, %eax
-    ret
+    RETURN_0
 2:  leaq    ps_store_masks+32(%rip), %rcx
     subq    %rdx, %rcx                  // as many words of ones as the count has
     vmovdqu (%rcx), %ymm1
     vpmaskmovd (%rsi), %ymm1, %ymm0
     vpmaskmovd %ymm0, %ymm1, (%rdi)
     vzeroupper
-    xorl    %eax, %eax
-    ret
-1:  movl    $1, %eax
-    ret
-    .cfi_endproc
-    .size ps_store_whole, . - ps_store_whole
+    RETURN_0
+1:  RETURN_1
+    END ps_store_whole
 
-    .type ps_copy_lines, @function
-    .p2align 5
-ps_copy_lines:                          // rdi destination, on a line; rsi source; rdx count, whole lines; no fence
-    .cfi_startproc
+    FUNCTION ps_copy_lines, 5           // rdi destination, on a line; rsi source; rdx count, whole lines; no fence
     cmpb    $0, ps_wide_vectors(%rip)
     je      4f
     subq    $256, %rdx
     jb      2f
     .p2align 5
-1:  vmovdqu (%rsi), %ymm0
-    vmovdqu 32(%rsi), %ymm1
-    vmovdqu 64(%rsi), %ymm2
-    vmovdqu 96(%rsi), %ymm3
-    vmovdqu 128(%rsi), %ymm4
-    vmovdqu 160(%rsi), %ymm5
-    vmovdqu 192(%rsi), %ymm6
-    vmovdqu 224(%rsi), %ymm7
-    vmovntdq %ymm0, (%rdi)
-    vmovntdq %ymm1, 32(%rdi)
-    vmovntdq %ymm2, 64(%rdi)
-    vmovntdq %ymm3, 96(%rdi)
-    vmovntdq %ymm4, 128(%rdi)
-    vmovntdq %ymm5, 160(%rdi)
-    vmovntdq %ymm6, 192(%rdi)
-    vmovntdq %ymm7, 224(%rdi)
+1:  LOAD_YMM   0, 7, 0(%rsi)
+    STREAM_YMM 0, 7, 0(%rdi)
     addq    $256, %rsi
     addq    $256, %rdi
     subq    $256, %rdx
     jae     1b
 2:  addq    $256, %rdx
     je      3f
-    vmovdqu (%rsi), %ymm0
-    vmovdqu 32(%rsi), %ymm1
-    vmovntdq %ymm0, (%rdi)
-    vmovntdq %ymm1, 32(%rdi)
+    LOAD_YMM   0, 1, 0(%rsi)
+    STREAM_YMM 0, 1, 0(%rdi)
     addq    $64, %rsi
     addq    $64, %rdi
     subq    $320, %rdx                  // 64, and the 256 that come back
     jmp     2b
 3:  vzeroupper
-    xorl    %eax, %eax
-    ret
+    RETURN_0
 4:  testq   %rdx, %rdx
     je      6f
-5:  movdqu  (%rsi), %xmm0
-    movdqu  16(%rsi), %xmm1
-    movdqu  32(%rsi), %xmm2
-    movdqu  48(%rsi), %xmm3
-    movntdq %xmm0, (%rdi)
-    movntdq %xmm1, 16(%rdi)
-    movntdq %xmm2, 32(%rdi)
-    movntdq %xmm3, 48(%rdi)
+5:  LOAD_XMM   0, 3, 0(%rsi)
+    STREAM_XMM 0, 3, 0(%rdi)
     addq    $64, %rsi
     addq    $64, %rdi
     subq    $64, %rdx
     jne     5b
-6:  xorl    %eax, %eax
-    ret
-    .cfi_endproc
-    .size ps_copy_lines, . - ps_copy_lines
+6:  RETURN_0
+    END ps_copy_lines
 
-    .type ps_touch, @function
-    .p2align 4
-ps_touch:                               // rdi address: a store that changes nothing, whoever else writes there
-    .cfi_startproc
+    FUNCTION ps_touch, 4                // rdi address: a store that changes nothing, whoever else writes there
     lock orb $0, (%rdi)
-    xorl    %eax, %eax
-    ret
-    .cfi_endproc
-    .size ps_touch, . - ps_touch
+    RETURN_0
+    END ps_touch
 
-    .type ps_soft_load, @function
-ps_soft_load:                           // rdi word, rsi where its value goes
-    .cfi_startproc
+    FUNCTION ps_soft_load               // rdi word, rsi where its value goes
     movq    (%rdi), %rax
     movq    %rax, (%rsi)
-    xorl    %eax, %eax
-    ret
-    .cfi_endproc
-    .size ps_soft_load, . - ps_soft_load
+    RETURN_0
+    END ps_soft_load
 
-    .type ps_soft_store, @function
-ps_soft_store:                          // rdi word, rsi value
-    .cfi_startproc
+    FUNCTION ps_soft_store              // rdi word, rsi value
     movq    %rsi, (%rdi)
-    xorl    %eax, %eax
-    ret
-    .cfi_endproc
-    .size ps_soft_store, . - ps_soft_store
+    RETURN_0
+    END ps_soft_store
 
-    .type ps_soft_exchange, @function
-ps_soft_exchange:                       // rdi word, rsi what it should hold, then what it held, rdx what it is to hold
-    .cfi_startproc
+    FUNCTION ps_soft_exchange           // rdi word, rsi what it should hold, then what it held, rdx what it is to hold
     movq    (%rsi), %rax
     lock cmpxchgq %rdx, (%rdi)
     movq    %rax, (%rsi)
@@ -469,22 +363,17 @@ ps_soft_exchange:                       // rdi word, rsi what it should hold, th
     movzbl  %al, %eax
     addl    %eax, %eax
     ret
-    .cfi_endproc
-    .size ps_soft_exchange, . - ps_soft_exchange
+    END ps_soft_exchange
 
 ps_guard_end:
 
-    .type ps_guard_exit, @function
-ps_guard_exit:
-    .cfi_startproc
+    FUNCTION ps_guard_exit
     cmpb    $0, ps_wide_vectors(%rip)
     je      1f
     vzeroupper                          // the copy may have been between its wide loads
 1:  sfence                              // order what non-temporal stores it had done
-    movl    $1, %eax
-    ret
-    .cfi_endproc
-    .size ps_guard_exit, . - ps_guard_exit
+    RETURN_1
+    END ps_guard_exit
 
     .section .rodata
     .p2align 5

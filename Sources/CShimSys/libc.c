@@ -4,7 +4,7 @@
 #include "ps_libc.h"
 
 #include "ps_elf.h"
-#include "ps_thread.h"
+#include "ps_hot.h"
 
 #include <link.h>
 #include <pthread.h>

@@ -3,8 +3,8 @@
 #endif
 #include "ps_soft_memory.h"
 
+#include "ps_hot.h"
 #include "ps_sys.h"
-#include "ps_thread.h"
 
 #include <sys/mman.h>
 #include <sys/syscall.h>

@@ -11,10 +11,6 @@
 #include <sys/uio.h>
 
 __thread struct ps_thread ps_thread_state;
-static const char several_threads;
-struct ps_hot ps_hot = {.single_threaded = &several_threads};
-struct ps_settings ps_settings_storage;
-struct ps_unseen ps_unseen;
 
 // The linker's: the start of the file this is part of, as it is in memory.
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));

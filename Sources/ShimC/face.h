@@ -26,6 +26,7 @@
 #include "next.h"
 #include "ps_engine.h"
 #include "ps_fetch.h"
+#include "ps_hot.h"
 #include "ps_libc.h"
 #include "ps_sys.h"
 #include "ps_thread.h"

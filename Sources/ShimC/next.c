@@ -12,7 +12,7 @@ void *ps_next_slots[PS_NEXT_COUNT];
 // The names, as one constant block with offsets into it: an array of pointers would need a relocation for each.
 static const struct names {
 #define FAMILY(family, about)
-#define SYSTEM_CALL(name, treatment, owes)
+#define SYSTEM_CALL(name, treatment, how, owes)
 #define ENTRY_SINCE(major, minor, name, treatment, owes) ENTRY(name, treatment, owes)
 #define ENTRY(name, treatment, owes) char name_of_##name[sizeof #name];
 #include "entry-points.def"

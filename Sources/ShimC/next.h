@@ -11,7 +11,7 @@ enum ps_next_slot {
 #define FAMILY(family, about)
 #define ENTRY(name, treatment, owes) PS_NEXT_##name,
 #define ENTRY_SINCE(major, minor, name, treatment, owes) PS_NEXT_##name,
-#define SYSTEM_CALL(name, treatment, owes)
+#define SYSTEM_CALL(name, treatment, how, owes)
 #include "entry-points.def"
 #undef FAMILY
 #undef ENTRY

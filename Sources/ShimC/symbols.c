@@ -35,7 +35,7 @@ enum {
 };
 static const uint8_t harm[PS_NEXT_COUNT] = {
 #define FAMILY(family, about)
-#define SYSTEM_CALL(name, treatment, owes)
+#define SYSTEM_CALL(name, treatment, how, owes)
 #define ENTRY_SINCE(major, minor, name, treatment, owes) ENTRY(name, treatment, owes)
 #define ENTRY(name, treatment, owes) HARM_##treatment,
 #include "entry-points.def"

@@ -1,9 +1,10 @@
 // The same as in signal.c, contexts.c and wait.c for callers of syscall(2): on the kernel's own layouts, and with its
 // answers to arguments that are wrong, in its order. What cannot be read is the kernel's to refuse.
-#include "face.h"
+#include "numbers.h"
 
-#include "syscall_signals.h"
+#include "masks.h"
 
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static long bad_address(void)
@@ -11,6 +12,9 @@ static long bad_address(void)
     errno = EFAULT;
     return -1;
 }
+
+// The masks of this thread are kept here, and the caller is no vfork child with masks of its own.
+static bool keeps_mask(void) { return ps_signals_keep_mask() && !ps_signals_stranger(); }
 
 // The kernel looks at the size, reads the new action, judges the number, sets, and writes the old one.
 static long set_action(entry *next, int number, const void *action, void *old)
@@ -45,6 +49,13 @@ static long set_action(entry *next, int number, const void *action, void *old)
     return old && !ps_put(old, &before, sizeof before) ? bad_address() : 0;
 }
 
+PS_CALL(rt_sigaction)
+{
+    if (!ps_signals_installed() || d != (long)sizeof(uint64_t))
+        return PASS_ON;
+    return set_action((entry *)NEXT(syscall), (int)a, (const void *)b, (void *)c);
+}
+
 static long set_mask(entry *next, int how, const void *set, void *old)
 {
     uint64_t before = ps_signals_blocked(), bits = 0, seen = 0;
@@ -63,12 +74,20 @@ static long set_mask(entry *next, int how, const void *set, void *old)
     return result;
 }
 
-// A wait with another mask, which is argument `at` of the call, its size the next one.
-static long wait_with(entry *next, long number, const long argument[6], int at)
+PS_CALL(rt_sigprocmask)
 {
+    if (!keeps_mask() || d != (long)sizeof(uint64_t))
+        return PASS_ON;
+    return set_mask((entry *)NEXT(syscall), (int)a, (const void *)b, (void *)c);
+}
+
+// A wait with another mask, which is argument `at` of the call, its size the next one.
+static long wait_with(long number, const long argument[6], int at)
+{
+    entry *next = (entry *)NEXT(syscall);
     long changed[6] = {argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]};
     uint64_t bits, without;
-    bool concerns = argument[at] && argument[at + 1] == (long)sizeof bits
+    bool concerns = keeps_mask() && argument[at] && argument[at + 1] == (long)sizeof bits
         && ps_fetch(&bits, (const void *)argument[at], sizeof bits)
         && ((bits & PS_SIGNALS_OURS) || ps_signals_blocked());
     if (!concerns)
@@ -83,77 +102,57 @@ static long wait_with(entry *next, long number, const long argument[6], int at)
     return result;
 }
 
-// pselect6 has mask and size in a structure of their own.
-static long select_with(entry *next, const long argument[6])
+PS_CALL(rt_sigsuspend) { return wait_with(number, (const long[]){a, b, c, d, e, f}, 0); }
+
+PS_CALL(ppoll) { return wait_with(number, (const long[]){a, b, c, d, e, f}, 3); }
+
+PS_CALL(epoll_pwait) { return wait_with(number, (const long[]){a, b, c, d, e, f}, 4); }
+
+// It has mask and size in a structure of their own.
+PS_CALL(pselect6)
 {
     long given[2] = {0, 0};
     uint64_t bits, without;
-    bool concerns = argument[5] && ps_fetch(given, (const void *)argument[5], sizeof given) && given[0]
+    bool concerns = keeps_mask() && f && ps_fetch(given, (const void *)f, sizeof given) && given[0]
         && given[1] == (long)sizeof bits && ps_fetch(&bits, (const void *)given[0], sizeof bits)
         && ((bits & PS_SIGNALS_OURS) || ps_signals_blocked());
     if (!concerns)
-        return next(SYS_pselect6, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
+        return PASS_ON;
     without = bits & ~PS_SIGNALS_OURS;
     given[0] = (long)&without;
+    f = (long)given;
     uint64_t token = ps_signals_begin_wait(bits);
-    long result = next(SYS_pselect6, argument[0], argument[1], argument[2], argument[3], argument[4], (long)given);
-    int saved = errno;
-    ps_signals_end_wait(token);
-    errno = saved;
-    return result;
+    return PASS_ON_AND(ps_signals_end_wait(token));
 }
 
-static long take(entry *next, const long argument[6])
+PS_CALL(rt_sigtimedwait)
 {
-    uint64_t bits, token = 0;
-    bool takes = argument[0] && argument[3] == (long)sizeof bits && ps_signals_blocked()
-        && ps_fetch(&bits, (const void *)argument[0], sizeof bits) && (bits & ps_signals_blocked());
-    if (takes)
-        token = ps_signals_begin_take(bits);
-    long result = next(SYS_rt_sigtimedwait, argument[0], argument[1], argument[2], argument[3], 0, 0);
-    int saved = errno;
-    if (takes)
-        ps_signals_end_take(token);
-    errno = saved;
-    return result;
+    uint64_t bits;
+    bool takes = keeps_mask() && a && d == (long)sizeof bits && ps_signals_blocked()
+        && ps_fetch(&bits, (const void *)a, sizeof bits) && (bits & ps_signals_blocked());
+    if (!takes)
+        return PASS_ON;
+    uint64_t token = ps_signals_begin_take(bits);
+    return PASS_ON_AND(ps_signals_end_take(token));
 }
 
-static long pending(entry *next, const long argument[6])
+PS_CALL(rt_sigpending)
 {
-    long result = next(SYS_rt_sigpending, argument[0], argument[1], 0, 0, 0, 0);
-    uint64_t held = result == 0 && argument[1] == (long)sizeof held ? ps_signals_held() : 0, bits;
-    if (held && ps_fetch(&bits, (const void *)argument[0], sizeof bits)) {
+    if (!keeps_mask())
+        return PASS_ON;
+    long result = PASS_ON;
+    uint64_t held = result == 0 && b == (long)sizeof held ? ps_signals_held() : 0, bits;
+    if (held && ps_fetch(&bits, (const void *)a, sizeof bits)) {
         bits |= held;
-        ps_put((void *)argument[0], &bits, sizeof bits);
+        ps_put((void *)a, &bits, sizeof bits);
     }
     return result;
 }
 
-long ps_syscall_signals(entry *next, long number, const long argument[6])
+PS_CALL(sigaltstack)
 {
-    const long a = argument[0], b = argument[1], c = argument[2], d = argument[3];
-    if (number == SYS_sigaltstack) {
-        long result = next(number, a, b, c, d, argument[4], argument[5]);
-        if (result == 0 && a)
-            ps_after_sigaltstack();
-        return result;
-    }
-    if (number == SYS_rt_sigaction && ps_signals_installed() && d == (long)sizeof(uint64_t))
-        return set_action(next, (int)a, (const void *)b, (void *)c);
-    if (number == SYS_rt_sigaction || !ps_signals_keep_mask() || ps_signals_stranger())
-        return next(number, a, b, c, d, argument[4], argument[5]);
-    switch (number) {
-    case SYS_rt_sigprocmask:
-        if (d != (long)sizeof(uint64_t))
-            break;
-        return set_mask(next, (int)a, (const void *)b, (void *)c);
-    case SYS_rt_sigpending: return pending(next, argument);
-    case SYS_rt_sigsuspend: return wait_with(next, number, argument, 0);
-    case SYS_rt_sigtimedwait: return take(next, argument);
-    case SYS_pselect6: return select_with(next, argument);
-    case SYS_ppoll: return wait_with(next, number, argument, 3);
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2: return wait_with(next, number, argument, 4);
-    }
-    return next(number, a, b, c, d, argument[4], argument[5]);
+    long result = PASS_ON;
+    if (result == 0 && a)
+        ps_after_sigaltstack();
+    return result;
 }

@@ -1,4 +1,5 @@
-// SIGBUS and SIGSEGV: ours for the guarded copies (ps_copy.h), and the application's for all else.
+// SIGBUS and SIGSEGV: ours for the guarded copies (ps_copy.h), and the application's for all else. In signals/ there
+// is a file for each part: the actions, the delivery, the masks, frames of handlers in progress, stacks too small.
 //
 // Once the first window is about to be mapped, our handler is the kernel's action for the two: a fault inside a guarded
 // copy resumes at its exit. From a thread's first copy on, neither is ever blocked in it. The application's own actions
@@ -54,7 +55,7 @@ void ps_signals_thread_ready(void);
 // Where the main thread's stack ends: anything that was on it before main, such as the arguments.
 void ps_signals_set_stack_end(const void *_Nonnull end);
 // The part of this thread's stack for handlers (sigaltstack) in which a fault in a copy could not be survived, for want
-// of room below it: alternate_stack.c. Size 0: there is none, or the thread has not been looked at.
+// of room below it: signals/alternate_stack.c. Size 0: there is none, or the thread has not been looked at.
 struct ps_small_stack {
     uintptr_t base;
     size_t size;
@@ -99,8 +100,8 @@ static inline bool ps_signals_installed(void) { return __atomic_load_n(&ps_signa
 // No system call, but after a vfork or clone that came through the face.
 bool ps_signals_stranger(void);
 
-// The kernel's id of the thread that last forked in a way that may share its state with the child, or 0: set by the face
-// before that call, cleared by ps_signals_stranger when it finds itself in the parent, or in a child with a copy.
+// The kernel's id of the thread that last forked in a way that may share its state with the child, or 0: set by the
+// face before that call, cleared by ps_signals_stranger when it finds itself in the parent, or in a child with a copy.
 extern __thread int ps_thread_sharer __attribute__((tls_model("initial-exec"), visibility("hidden")));
 void ps_signals_note_sharing(void);
 

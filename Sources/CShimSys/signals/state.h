@@ -1,10 +1,10 @@
-// What signals.c, signal_delivery.c and signal_masks.c share, and nobody else: ps_signals.h has the contract.
-#ifndef SIGNAL_STATE_H
-#define SIGNAL_STATE_H
+// What actions.c, delivery.c and masks.c share, and nobody else. include/ps_signals.h has the contract of them all.
+#ifndef PS_SIGNALS_STATE_H
+#define PS_SIGNALS_STATE_H
 
 #include "ps_signals.h"
 
-// ---- actions: signals.c ----------------------------------------------------------------------------------------
+// ---- actions.c -------------------------------------------------------------------------------------------------
 
 // The two signals as indices of arrays.
 static inline int ps_signals_index(int number) { return number == SIGSEGV; }
@@ -23,13 +23,13 @@ void ps_signals_end_writing(uint64_t mask);
 long ps_signals_kernel_action(int number, const struct ps_kernel_action *_Nullable new_action,
                               struct ps_kernel_action *_Nullable old_action);
 
-// ---- delivery: signal_delivery.c -------------------------------------------------------------------------------
+// ---- delivery.c ------------------------------------------------------------------------------------------------
 
 // The handler, and where it returns to.
 void ps_signals_arrived(int number, siginfo_t *_Nonnull details, void *_Nonnull context);
 void ps_signals_restorer(void) __asm__("__restore_rt") __attribute__((visibility("hidden")));
 
-// ---- masks: signal_masks.c -------------------------------------------------------------------------------------
+// ---- masks.c ---------------------------------------------------------------------------------------------------
 
 // One thread's view. Only its own thread and the handlers on it touch it.
 struct ps_signals_view {

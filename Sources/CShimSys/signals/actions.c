@@ -1,5 +1,5 @@
 // What the application has set as its actions for the two signals, and the handler of ours that stands in their place.
-#include "signal_state.h"
+#include "state.h"
 
 #include "ps_sys.h"
 
@@ -73,7 +73,8 @@ void ps_signals_end_writing(uint64_t mask)
     ps_sys_unblock_signals(mask);
 }
 
-long ps_signals_kernel_action(int number, const struct ps_kernel_action *new_action, struct ps_kernel_action *old_action)
+long ps_signals_kernel_action(int number, const struct ps_kernel_action *new_action,
+                              struct ps_kernel_action *old_action)
 {
     return ps_sys_call4(SYS_rt_sigaction, number, (long)new_action, (long)old_action, sizeof(uint64_t));
 }
@@ -84,7 +85,8 @@ long ps_signals_kernel_action(int number, const struct ps_kernel_action *new_act
 // stack, where there is one.
 static struct ps_kernel_action installed_for(struct ps_kernel_action action)
 {
-    uint64_t flags = ps_signals_is_handler(action.handler) ? action.flags & (SA_ONSTACK | SA_RESTART) : SA_ONSTACK | SA_RESTART;
+    uint64_t flags =
+        ps_signals_is_handler(action.handler) ? action.flags & (SA_ONSTACK | SA_RESTART) : SA_ONSTACK | SA_RESTART;
     return (struct ps_kernel_action){
         .handler = (uintptr_t)ps_signals_arrived,
         .flags = flags | SA_SIGINFO | SA_NODEFER | KERNEL_SA_RESTORER,

@@ -11,7 +11,6 @@
 #include "ps_signals.h"
 
 #include "ps_sys.h"
-#include "ps_thread.h"
 
 #include <signal.h>
 #include <sys/syscall.h>

@@ -1,6 +1,6 @@
 // What happens when one of the two signals arrives: a fault in a copy of ours ends the copy, anything else reaches the
 // application as it would have natively.
-#include "signal_state.h"
+#include "state.h"
 
 #include "ps_copy.h"
 #include "ps_pmem.h"

@@ -1,0 +1,3 @@
+#include "ps_unseen.h"
+
+struct ps_unseen ps_unseen;
