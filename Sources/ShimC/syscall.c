@@ -186,7 +186,8 @@ long ps_syscall_handle(long number, long a, long b, long c, long d, long e, long
         return ps_copy_inside(&(struct ps_copy_call){PS_COPY_RANGE, (int)a, (int)c, (off64_t *)b, (off64_t *)d,
                                                      (size_t)e, (unsigned)f});
     if (number == SYS_sendfile)
-        return ps_copy_inside(&(struct ps_copy_call){PS_COPY_SENDFILE, (int)b, (int)a, (off64_t *)c, NULL, (size_t)d, 0});
+        return ps_copy_inside(&(struct ps_copy_call){PS_COPY_SENDFILE, (int)b, (int)a, (off64_t *)c, NULL,
+                                                     (size_t)d, 0});
     if (number == SYS_splice)
         return ps_copy_inside(&(struct ps_copy_call){PS_COPY_SPLICE, (int)a, (int)c, (off64_t *)b, (off64_t *)d,
                                                      (size_t)e, (unsigned)f});

@@ -124,8 +124,8 @@ import Testing
 
 /// A device of ours whose superblocks are damaged, and what --recreate takes for one.
 @Suite("shimctl create --recreate wants evidence") struct RecreateEvidenceTests {
-    /// A device of 600 MiB with 16 KiB pages, whose data would begin elsewhere with all others, and ext4 in it. The file system
-    /// is made without an attach.
+    /// A device of 600 MiB with 16 KiB pages, whose data would begin elsewhere with all others, and ext4 in it. The
+    /// file system is made without an attach.
     private func device() throws -> DeviceImage {
         let image = try DeviceImage()
         try image.create("--size", "600M", "--page-size", "16K")

@@ -305,8 +305,8 @@ static void replaced_while_read(void)
             words[k] = (uint64_t)i << 32 | (uint64_t)(k / (RECORD / 8));
         logs[i] = open(name, O_RDWR | O_CREAT, 0644);
         for (long at = 0; at < records * RECORD; at += 1 << 20)
-            raw(SYS_pwrite64, logs[i], (long)words + at, at + (1 << 20) > records * RECORD ? records * RECORD - at : 1 << 20,
-                at, 0, 0);
+            raw(SYS_pwrite64, logs[i], (long)words + at,
+                at + (1 << 20) > records * RECORD ? records * RECORD - at : 1 << 20, at, 0, 0);
         warm(logs[i]);
         taken[i] = calloc(1, (size_t)records + 1);
     }

@@ -18,13 +18,14 @@ struct DeviceFile {
     enum Purpose {
         /// To look only.
         case inspect
-        /// To write superblocks, or to attach: nobody else may be using it. A lock keeps other shimctls away; that of an
-        /// image belongs to the open file, so a loop device that is given it keeps it until detached.
+        /// To write superblocks, or to attach: nobody else may be using it. A lock keeps other shimctls away; that of
+        /// an image belongs to the open file, so a loop device that is given it keeps it until detached.
         case change
     }
 
-    /// An exclusive open of a block device, which keeps mounts and everybody else's exclusive opens away (open(2)). A loop
-    /// device that is given it keeps it. The device mapper makes a claim of its own, and finds this one in its way.
+    /// An exclusive open of a block device, which keeps mounts and everybody else's exclusive opens away (open(2)). A
+    /// loop device that is given it keeps it. The device mapper makes a claim of its own, and finds this one in its
+    /// way.
     final class Claim {
         private(set) var descriptor: FileDescriptor?
 

@@ -4,8 +4,8 @@ import Glibc
 import PmemShim
 import SystemPackage
 
-/// The user's page arrays in DRAM (ps_pages.h), open for reading. Anybody of that user may have scribbled over them: what
-/// is read is copied first, and nothing in it is used as an index or a length.
+/// The user's page arrays in DRAM (ps_pages.h), open for reading. Anybody of that user may have scribbled over them:
+/// what is read is copied first, and nothing in it is used as an index or a length.
 struct PagesFile {
     let descriptor: FileDescriptor
 

@@ -1,10 +1,10 @@
 import Glibc
 import SystemPackage
 
-/// What the shim in this user's processes could not use of its settings, from the file `refused` of the runtime directory:
-/// lines `TIME PID COMMAND: TEXT`, TIME in seconds since 1970. The shim never writes to a program's standard error, and
-/// where settings come from a service's own environment nobody else looks at them. Anybody of that user may have scribbled
-/// over the file: it is text for people, and nothing in it is believed.
+/// What the shim in this user's processes could not use of its settings, from the file `refused` of the runtime
+/// directory: lines `TIME PID COMMAND: TEXT`, TIME in seconds since 1970. The shim never writes to a program's standard
+/// error, and where settings come from a service's own environment nobody else looks at them. Anybody of that user may
+/// have scribbled over the file: it is text for people, and nothing in it is believed.
 struct RefusedSettings {
     struct Line: Encodable, Equatable {
         let timeUnixS: UInt64
