@@ -204,9 +204,8 @@ import Testing
 
     @Test("a copy that a later mkfs has left makes no device of the new file system: neither for create nor for attach")
     func leftCopy() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         let copy = [UInt8](try image.bytes(at: 1 << 20, count: 4_096))
         try require("/usr/sbin/mkfs.ext4", ["-q", "-F", image.path])
         try image.write(copy, at: 1 << 20)
