@@ -135,17 +135,9 @@ struct DeviceFile {
 
     /// Reads into `buffer` as much of it as the device has at `offset`; the number of bytes.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
-        var filled = 0
-        while filled < buffer.count {
-            let count = try Self.complaining("\(path.string.printable) at \(offset)") {
-                try descriptor.read(
-                    fromAbsoluteOffset: Int64(offset) + Int64(filled),
-                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
-            }
-            if count == 0 { break }
-            filled += count
+        try Self.complaining("\(path.string.printable) at \(offset)") {
+            try descriptor.fill(buffer, at: Int64(offset))
         }
-        return filled
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {

@@ -28,16 +28,8 @@ struct RefusedSettings {
         guard let descriptor = try place.open(Self.fileName) else { return }
         defer { try? descriptor.close() }
         var bytes = [UInt8](repeating: 0, count: Self.mostBytes)
-        var filled = 0
-        try DeviceFile.complaining("the refused settings") {
-            while filled < bytes.count {
-                let count = try bytes.withUnsafeMutableBytes {
-                    try descriptor.read(
-                        fromAbsoluteOffset: Int64(filled), into: UnsafeMutableRawBufferPointer(rebasing: $0[filled...]))
-                }
-                if count == 0 { break }
-                filled += count
-            }
+        let filled = try DeviceFile.complaining("the refused settings") {
+            try bytes.withUnsafeMutableBytes { try descriptor.fill($0, at: 0) }
         }
         for text in bytes.prefix(filled).split(separator: UInt8(ascii: "\n")) {
             guard let line = Line(parsing: text), pid == nil || line.pid == pid else { continue }
