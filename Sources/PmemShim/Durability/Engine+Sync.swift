@@ -5,7 +5,7 @@ extension Engine {
     /// fsync and fdatasync, by backing:
     ///
     /// - memory: nothing to do. The file is memory and nothing else; the kernel's own fsync of tmpfs does nothing.
-    /// - dax: nothing to do either where what a kernel sync would make durable is durable already, see ``syncDAX(_:)``.
+    /// - dax: nothing to do either where what a kernel sync would make durable is durable already, see ``syncDAX(_:wholly:)``.
     /// - page cache: the kernel's, which also writes back what was stored through a window: the page tables tell it which
     ///   pages are dirty.
     func sync(_ target: Target) -> Int64 {

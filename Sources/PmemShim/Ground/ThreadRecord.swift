@@ -8,7 +8,7 @@ struct ThreadRecord: ~Copyable {
     let thread: Atomic<Int32>
     /// 1: the shard is shared with other threads, additions must be atomic.
     let shared: Atomic<UInt32>
-    /// Address of this thread's counters (``Counters``) in the arena: never 0 once the record is claimed. It counts there
+    /// Address of this thread's counters (``CounterLayout``) in the arena: never 0 once the record is claimed. It counts there
     /// until it may copy, and whenever it must not fault.
     let shard: Atomic<UInt>
     /// Counts calls passed on, to take every so-manieth into account. Its own thread's only, one after the other.

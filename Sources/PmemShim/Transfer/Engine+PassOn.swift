@@ -44,7 +44,7 @@ extension Engine {
             if target.family.isImplicit { target.descriptor.pointee.guess.store(end, ordering: .relaxed) }
             return true
         }
-        // A sync must know of what the kernel has written, once it has (``changed()``), or of an extension before.
+        // A sync must know of what the kernel has written, once it has (`changed()`), or of an extension before.
         if target.word.has(DescriptorWord.durable) {
             guard end > size, !target.word.has(DescriptorWord.appends), mayNoteBefore else { return false }
             if !target.inode.has(InodeFlag.unreported) { target.inode.set(InodeFlag.unreported) }
@@ -55,7 +55,7 @@ extension Engine {
                 guard !target.inode.has(InodeFlag.sparse) else { return false }
                 target.inode.stamped(tick)
             } else if target.family.isImplicit {
-                // Now and then the offset is asked for afterwards (``relearnOffset(_:_:)``); else we presume and doubt.
+                // Now and then the offset is asked for afterwards (`relearnOffset`); else we presume and doubt.
                 let misses = target.descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
                 target.descriptor.pointee.misses.store(misses, ordering: .relaxed)
                 guard misses & (misses &- 1) != 0 else { return false }
