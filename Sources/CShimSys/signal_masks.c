@@ -60,7 +60,8 @@ void ps_signals_set_blocked(uint64_t bits)
 
 uint64_t ps_signals_held(void)
 {
-    return ps_signals_thread.held && ps_signals_thread.held_by == ps_sys_process() ? ps_signals_thread.held : 0; // a forked child has none pending
+    // A forked child has none pending.
+    return ps_signals_thread.held && ps_signals_thread.held_by == ps_sys_process() ? ps_signals_thread.held : 0;
 }
 
 // The token: the belief before, and whether the two are blocked in the kernel between begin and end.

@@ -1,5 +1,5 @@
-// What the kernel tells a program at its start (getauxval(3)), read where it lies: behind the environment, which lies behind
-// the arguments. Not by getauxval, which a program may define.
+// What the kernel tells a program at its start (getauxval(3)), read where it lies: behind the environment, which lies
+// behind the arguments. Not by getauxval, which a program may define.
 #ifndef PS_AUXILIARY_H
 #define PS_AUXILIARY_H
 

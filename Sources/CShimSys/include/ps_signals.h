@@ -99,8 +99,8 @@ static inline bool ps_signals_installed(void) { return __atomic_load_n(&ps_signa
 // No system call, but after a vfork or clone that came through the face.
 bool ps_signals_stranger(void);
 
-// The kernel's id of the thread that last forked in a way that may share its state with the child, or 0: set by the face
-// before that call, cleared by ps_signals_stranger when it finds itself in the parent, or in a child with a copy.
+// The kernel's id of the thread that last forked in a way that may share its state with the child, or 0: set by the
+// face before that call, cleared by ps_signals_stranger when it finds itself in the parent, or in a child with a copy.
 extern __thread int ps_thread_sharer __attribute__((tls_model("initial-exec"), visibility("hidden")));
 void ps_signals_note_sharing(void);
 

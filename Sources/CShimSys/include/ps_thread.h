@@ -97,8 +97,8 @@ static inline void ps_raise_together(uintptr_t counter, uint64_t amount)
 {
     __atomic_fetch_add((uint64_t *)counter, amount, __ATOMIC_RELAXED);
 }
-// The frame of the function this is compiled into (always inlined): where the engine announces a call, and by which it is
-// found out later whether the call still goes on.
+// The frame of the function this is compiled into (always inlined): where the engine announces a call, and by which it
+// is found out later whether the call still goes on.
 static inline __attribute__((always_inline)) uintptr_t ps_frame(void)
 {
     return (uintptr_t)__builtin_frame_address(0);
@@ -127,8 +127,8 @@ static inline _Bool ps_single_threaded(void) { return *ps_hot.single_threaded; }
 // Where in its first page, behind all that the engine has there, a word says that a thread of this very memory has
 // forked in a way that may share it: 0 again in every child with a memory of its own (uint32_t, atomic).
 #define PS_ROOT_SHARED 4088
-// Before that word: where page arrays are mapped, PS_ROOT_REGIONS addresses of regions (uintptr_t, atomic; 0: none yet) of
-// PS_ROOT_REGION_SIZE bytes, in pieces of 2 MiB.
+// Before that word: where page arrays are mapped, PS_ROOT_REGIONS addresses of regions (uintptr_t, atomic; 0: none yet)
+// of PS_ROOT_REGION_SIZE bytes, in pieces of 2 MiB.
 #define PS_ROOT_REGION 3824
 #define PS_ROOT_REGIONS 32
 #define PS_ROOT_REGION_SIZE (8ul << 20)
@@ -186,8 +186,8 @@ extern struct ps_settings ps_settings_storage __attribute__((visibility("hidden"
 static inline struct ps_settings *_Nonnull ps_settings(void) { return &ps_settings_storage; }
 static inline char *_Nonnull ps_settings_text(void) { return ps_settings_storage.text; }
 static inline uint32_t ps_settings_text_capacity(void) { return PS_SETTINGS_CAPACITY; }
-// Inodes that this process, or a parent of it, stores to by ways no call of ours shows: shared mappings of its own. Kept
-// through a fork, as the mappings are. Never taken out; when there is no room more, every inode counts as one.
+// Inodes that this process, or a parent of it, stores to by ways no call of ours shows: shared mappings of its own.
+// Kept through a fork, as the mappings are. Never taken out; when there is no room more, every inode counts as one.
 #define PS_UNSEEN 64
 struct ps_unseen {
     uint64_t keys[PS_UNSEEN]; // a mixture of device and inode, never 0; atomic
