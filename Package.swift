@@ -25,8 +25,8 @@ let strictC: [CSetting] = [
 
 let strictSwift: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
-/// The engine's copies are called behind the compiler's back (`ps_copy_probed_in_place`): nothing may lie below the stack
-/// pointer in a function that seems to call nothing.
+/// The engine's copies are called behind the compiler's back (`ps_copy_probed_in_place`): nothing may lie below the
+/// stack pointer in a function that seems to call nothing.
 let noRedZone: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-mno-red-zone"])]
 
 /// shimctl runs on servers without a Swift toolchain: all of Swift is in it, and of other libraries it needs libc6's,
@@ -66,8 +66,8 @@ let package = Package(
                 // throw, be cancelled, or walk the stack, and has to get through these frames.
                 .unsafeFlags([
                     "-wmo", "-Xllvm", "-force-remove-attribute=nounwind", "-Xllvm", "-disable-nounwind-inference",
-                    // As that of the C parts, above; and no references to the compiler's module cache, each of which gdb
-                    // says it cannot find.
+                    // As that of the C parts, above; and no references to the compiler's module cache, each of which
+                    // gdb says it cannot find.
                     "-dwarf-version=4", "-Xfrontend", "-no-clang-module-breadcrumbs",
                 ]),
             ]),

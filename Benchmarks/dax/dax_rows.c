@@ -2,8 +2,8 @@
 // nanoseconds per operation, of all slices and of the extreme ones. `dax-rows --list` prints "ROW<tab>TITLE".
 // Not a median: what happens once in a clock tick must be in it with its share.
 //
-// In the machine of `scripts/dax-vm --icount` a nanosecond is an instruction. The row "loop" proves it: its operation is
-// a loop of 500 decrements and 500 jumps.
+// In the machine of `scripts/dax-vm --icount` a nanosecond is an instruction. The row "loop" proves it: its operation
+// is a loop of 500 decrements and 500 jumps.
 #include "dax_rows.h"
 
 #include <stdio.h>

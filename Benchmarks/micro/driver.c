@@ -85,7 +85,8 @@ static _Noreturn void usage(void)
 {
     fprintf(stderr,
         "usage: micro-driver --directory DIR --worker PATH [--library SO] [--label TEXT] [--cpu N] [--rounds N]\n"
-        "                    [--incarnations N] [--slice-ms X] [--cpu-clock] [--set PMEMSHIM_NAME=VALUE] ROW|exec|all...\n"
+        "                    [--incarnations N] [--slice-ms X] [--cpu-clock]\n"
+        "                    [--set PMEMSHIM_NAME=VALUE] ROW|exec|all...\n"
         "       micro-driver --list\n");
     exit(2);
 }

@@ -122,8 +122,8 @@ void driver_measure_row(const struct driver_options *options, const struct micro
     for (size_t i = 0; i < incarnations; i++)
         one_incarnation(options, row, environments, slice_ns, rounds, &figures);
 
-    fprintf(out, "{\"kind\":\"row\",\"id\":\"%s%s\",\"title\":\"%s\",\"size\":%u,\"cost\":%s,\"rounds\":%zu", options->label,
-        row->id, row->title, row->size, row->cost ? "true" : "false", figures.rounds);
+    fprintf(out, "{\"kind\":\"row\",\"id\":\"%s%s\",\"title\":\"%s\",\"size\":%u,\"cost\":%s,\"rounds\":%zu",
+        options->label, row->id, row->title, row->size, row->cost ? "true" : "false", figures.rounds);
     fprintf(out, ",\"slice_ms\":%g,\"repeated\":%llu,\"disturbed\":%llu", slice_ns / 1e6,
         (unsigned long long)figures.repeated, (unsigned long long)figures.disturbed);
     fprintf(out, ",\"native_ns\":%.6g,\"shim_ns\":%.6g", driver_median(figures.ns[NATIVE], figures.rounds),

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The demo's report: `demo.py RESULTS STATS.json...`.
 
-RESULTS has lines "DATABASE<tab>SIDE<tab>time|cpu|data<tab>NAME<tab>VALUE". Prints medians and ratios, compares the data of
-all runs, and says how many of the reads of data files the shim served. Exit status 1 when data differ, or when fewer
-than 90 % were served.
+RESULTS has lines "DATABASE<tab>SIDE<tab>time|cpu|data<tab>NAME<tab>VALUE". Prints medians and ratios, compares the data
+of all runs, and says how many of the reads of data files the shim served. Exit status 1 when data differ, or when
+fewer than 90 % were served.
 """
 
 import json
@@ -44,7 +44,8 @@ def print_times(figures):
         totals[database] = [a + b for a, b in zip(totals.get(database, [0.0] * 4), medians)]
     for database, values in totals.items():
         show(database, "all", values)
-    print("medians of the runs of each side, which took turns; ratio: native / shim; CPU: of the program, of the server\n")
+    print("medians of the runs of each side, which took turns; ratio: native / shim; "
+          "CPU: of the program, of the server\n")
 
 
 def print_data(data):

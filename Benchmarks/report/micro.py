@@ -18,7 +18,7 @@ import subprocess
 import sys
 from datetime import datetime, timezone
 
-# Issue 2, "Shows" 3 and 4. speedup: native / shim, at least. memcpy: shim / bare memcpy, at most. cost: shim / native,
+# What is asked of each row. speedup: native / shim, at least. memcpy: shim / bare memcpy, at most. cost: shim / native,
 # at most. Rows without a target of their own hold the law "never slower", within what the benchmark can tell.
 NEVER_SLOWER = 1.03
 TARGETS = {
@@ -72,7 +72,8 @@ def machine():
         "cpu": cpu,
         "cpus": os.cpu_count(),
         "memory_mib": memory,
-        "virtual": command("systemd-detect-virt") or ("hypervisor" if "hypervisor" in open("/proc/cpuinfo").read() else ""),
+        "virtual": command("systemd-detect-virt")
+        or ("hypervisor" if "hypervisor" in open("/proc/cpuinfo").read() else ""),
         "kernel": platform.release(),
         "libc": "-".join(platform.libc_ver()),
         "commit": command("git", "-C", here, "describe", "--always", "--dirty"),
@@ -84,7 +85,8 @@ def judge(row):
     """Adds cost, intervals and the targets with their verdicts to a row."""
     if row["kind"] == "exec":
         wanted = TARGETS["exec"]["difference_ms"]
-        row["targets"] = [{"what": "ms more", "bound": f"<= {wanted}", "met": row["difference_ms"] <= wanted, "sure": True}]
+        met = row["difference_ms"] <= wanted
+        row["targets"] = [{"what": "ms more", "bound": f"<= {wanted}", "met": met, "sure": True}]
         return
     row["cost_ratio"] = 1 / row["speedup"]
     row["speedup_interval"] = interval(row["incarnation_speedup"])
@@ -150,7 +152,8 @@ def plain_table(rows):
     widths = [max(len(line[i]) for line in table) for i in range(len(HEAD))]
     text = []
     for line in table:
-        text.append("  ".join(c.ljust(w) if i in (0, 7) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip())
+        padded = [c.ljust(w) if i in (0, 7) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))]
+        text.append("  ".join(padded).rstrip())
     text.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(text)
 
@@ -168,7 +171,8 @@ def markdown_table(report, names=()):
     else:
         lines = ["| " + " | ".join(HEAD) + " |", "|---|" + "---:|" * 6 + "---|"]
         lines += ["| " + " | ".join(cells(row)) + " |" for row in report["rows"]]
-    lines += ["", f"{m['cpu']}, {m['cpus']} CPUs{' (virtual)' if m['virtual'] else ''}, Linux {m['kernel']}, {m['libc']};",
+    where = f"{m['cpu']}, {m['cpus']} CPUs{' (virtual)' if m['virtual'] else ''}"
+    lines += ["", f"{where}, Linux {m['kernel']}, {m['libc']};",
               f"commit {m['commit']}, {m['time'][:10]}. Again: `scripts/bench micro`."]
     return "\n".join(lines)
 
@@ -195,7 +199,8 @@ def collect(options):
     bad = [row for row in rows if not all(t["met"] for t in row["targets"])]
     known = sum(len(row["targets"]) for row in rows)
     missed = sum(not t["met"] for row in rows for t in row["targets"])
-    print(f"{known - missed} of {known} targets met" + (": missed by " + ", ".join(r["id"] for r in bad) if bad else ""))
+    misses = ": missed by " + ", ".join(r["id"] for r in bad) if bad else ""
+    print(f"{known - missed} of {known} targets met{misses}")
     return 1 if bad and options.strict else 0
 
 

@@ -2,8 +2,8 @@
 //
 // Fills a table, looks rows up at random with a page cache far smaller than the file (so that reads reach the kernel,
 // or the shim), scans it, updates rows, checkpoints the write-ahead log. Prints one line per phase, "PHASE SECONDS CPU"
-// (CPU: seconds of user and system time), and a checksum of all it has read: with the same ROWS every run must print the
-// same checksum and leave the same rows.
+// (CPU: seconds of user and system time), and a checksum of all it has read: with the same ROWS every run must print
+// the same checksum and leave the same rows.
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdint.h>

@@ -37,7 +37,8 @@ long ps_sys_map_shared_file(size_t length, int fd, int64_t offset)
 }
 long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t offset)
 {
-    return ps_sys_call6(SYS_mmap, (long)address, (long)length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset);
+    return ps_sys_call6(SYS_mmap, (long)address, (long)length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                        offset);
 }
 long ps_sys_cover(uintptr_t address, size_t length)
 {

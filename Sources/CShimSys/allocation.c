@@ -8,8 +8,8 @@
 #include <linux/fs.h>
 #include <sys/syscall.h>
 
-// cachestat(2), Linux 6.5. Its cost follows what is there, not what is asked about: a hole of any size takes 0.3 us, a page
-// 50 ns (measured); mincore takes 1.3 us and 50 ns for every page, there or not.
+// cachestat(2), Linux 6.5. Its cost follows what is there, not what is asked about: a hole of any size takes 0.3 us, a
+// page 50 ns (measured); mincore takes 1.3 us and 50 ns for every page, there or not.
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
 #endif
@@ -125,8 +125,8 @@ long ps_sys_extent(int fd, uint64_t offset, uint64_t length, struct ps_extent *e
     return r < 0 ? r : 0;
 }
 
-// How far extents without any of the flags `barred` reach without a gap from `offset` on: to `end` at most, and no further
-// than the kernel tells in `rounds` answers.
+// How far extents without any of the flags `barred` reach without a gap from `offset` on: to `end` at most, and no
+// further than the kernel tells in `rounds` answers.
 static uint64_t reaches_in(struct extents *found, int fd, uint64_t offset, uint64_t end, uint32_t barred,
                            uint64_t rounds)
 {

@@ -1,8 +1,8 @@
 // Guarded copies as AddressSanitizer sees them; only in the build of `scripts/test --sanitize` (PS_CHECKED_COPIES).
 //
-// The copies are assembly, which no compiler instruments, and they move every byte that the engine moves. Here each asks
-// the sanitizer about both of its ranges first, so that an overrun of the application's buffer, of a vector's room on the
-// stack or of anything else is reported at the copy that does it, with the stack that led to it.
+// The copies are assembly, which no compiler instruments, and they move every byte that the engine moves. Here each
+// asks the sanitizer about both of its ranges first, so that an overrun of the application's buffer, of a vector's room
+// on the stack or of anything else is reported at the copy that does it, with the stack that led to it.
 #ifdef PS_CHECKED_COPIES
 
 #include "ps_copy.h"

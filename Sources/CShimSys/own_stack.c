@@ -4,9 +4,9 @@
 
 void ps_switch_stack(void (*function)(void *), void *argument, void *end) __attribute__((visibility("hidden")));
 
-// Whether the program runs under valgrind, whose tools follow the stack pointer: memcheck takes a change by some MiB for a
-// switch of stacks, and says so; drd gives up. There the caller's stack has to do. A run of instructions that do nothing
-// elsewhere asks (valgrind.h, RUNNING_ON_VALGRIND).
+// Whether the program runs under valgrind, whose tools follow the stack pointer: memcheck takes a change by some MiB
+// for a switch of stacks, and says so; drd gives up. There the caller's stack has to do. A run of instructions that do
+// nothing elsewhere asks (valgrind.h, RUNNING_ON_VALGRIND).
 static bool is_under_valgrind(void)
 {
     volatile uintptr_t request[6] = {0x1001};

@@ -20,8 +20,8 @@ void ps_soft_memory_set(uintptr_t begin, size_t length)
     __atomic_store_n(&range_length, length, __ATOMIC_SEQ_CST);
 }
 
-// The piece of a region of page arrays that the address lies in, or 0. It is the arena that knows the regions, since in a
-// forked child their addresses may be anybody's, and the arena is empty there.
+// The piece of a region of page arrays that the address lies in, or 0. It is the arena that knows the regions, since in
+// a forked child their addresses may be anybody's, and the arena is empty there.
 static uintptr_t piece_of_region(uintptr_t address)
 {
     const char *root = ps_root();

@@ -1,10 +1,10 @@
 import CShimSys
 
-/// Where everything lies on a device of a given size: superblocks, page arrays, data. All of it follows from two numbers,
-/// so that nothing read from a device need be believed.
+/// Where everything lies on a device of a given size: superblocks, page arrays, data. All of it follows from two
+/// numbers, so that nothing read from a device need be believed.
 ///
-/// All offsets and sizes are in bytes. The data area begins and ends on multiples of 2 MiB; it is at least 98.4 % of the
-/// device minus 4 MiB, rounded down to 2 MiB.
+/// All offsets and sizes are in bytes. The data area begins and ends on multiples of 2 MiB; it is at least 98.4 % of
+/// the device minus 4 MiB, rounded down to 2 MiB.
 package struct DeviceGeometry: Equatable, Sendable {
     /// Bytes of the device that are used; a remainder of less than 2 MiB stays unused.
     package let deviceSize: UInt64

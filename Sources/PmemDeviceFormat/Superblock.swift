@@ -15,7 +15,8 @@ package struct Superblock: Equatable, Sendable {
 
     package var identifier: Identifier
     package var geometry: DeviceGeometry
-    /// Raised by every attach; flags in the page arrays count only with the one they were set under. ``tag`` is never 0.
+    /// Raised by every attach; flags in the page arrays count only with the generation they were set under. ``tag`` is
+    /// never 0.
     package var generation: UInt64
     /// CLOCK_REALTIME when the device was created, ns; for people only.
     package var created: UInt64

@@ -9,8 +9,8 @@
 #include "ps_own_files.h"
 #include "ps_signals.h"
 
-// A setuid or setgid program, or one with capabilities, to which the library comes by /etc/ld.so.preload: the environment is
-// another user's, who must not make it write or serve anything. There we stand back altogether.
+// A setuid or setgid program, or one with capabilities, to which the library comes by /etc/ld.so.preload: the
+// environment is another user's, who must not make it write or serve anything. There we stand back altogether.
 static bool is_secure(char **arguments)
 {
     return arguments ? ps_auxiliary(arguments, AT_SECURE) != 0 : ps_sys_only_user() < 0;
@@ -37,6 +37,6 @@ __attribute__((constructor)) static void start(int count, char **arguments, char
         ps_pmem_load();
 }
 
-// The end by exit() or by return from main; by _exit: end.c. quick_exit, exec and a signal leave uncounted what has not been
-// shown yet: up to 63 appends per descriptor, and all calls of a process that never mapped a window.
+// The end by exit() or by return from main; by _exit: end.c. quick_exit, exec and a signal leave uncounted what has not
+// been shown yet: up to 63 appends per descriptor, and all calls of a process that never mapped a window.
 __attribute__((destructor)) static void end(void) { ps_engine_settle(); }

@@ -1,8 +1,9 @@
 // Copies inside the kernel. Their bytes are seen through every window at once; the written file may have grown.
 //
-// Natively they exclude other writers of the inode, a piece at a time. A served write holds no lock of the kernel's, so beside
-// one they mix (measured: copy_file_range in 20 of 4,000 pairs, sendfile in 5): they are alone in the stripes of the file
-// they write to, all of them, for as long as they take. A writer that waits too long lets the kernel do its call.
+// Natively they exclude other writers of the inode, a piece at a time. A served write holds no lock of the kernel's, so
+// beside one they mix (measured: copy_file_range in 20 of 4,000 pairs, sendfile in 5): they are alone in the stripes of
+// the file they write to, all of them, for as long as they take. A writer that waits too long lets the kernel do its
+// call.
 #include "face.h"
 
 #include "copies.h"
@@ -17,7 +18,8 @@ static ssize_t kernel_copies(const struct ps_copy_call *call)
 {
     switch (call->kind) {
     case PS_COPY_RANGE:
-        return NEXT(copy_file_range)(call->from, call->from_offset, call->to, call->to_offset, call->length, call->flags);
+        return NEXT(copy_file_range)(call->from, call->from_offset, call->to, call->to_offset, call->length,
+                                     call->flags);
     case PS_COPY_SENDFILE: return NEXT(sendfile)(call->to, call->from, call->from_offset, call->length);
     case PS_COPY_SPLICE:
         return NEXT(splice)(call->from, call->from_offset, call->to, call->to_offset, call->length, call->flags);

@@ -1,8 +1,8 @@
 // The application's own mappings: the kernel's, since on these backings its pages are the file's pages already.
 //
-// On DAX, MAP_SYNC is added to a shared mapping for writing: what is stored through it is found again after a power loss
-// once its cache lines are flushed, which is what msync then does from here. Not where a store would have to allocate:
-// under MAP_SYNC each such store commits the file system's journal.
+// On DAX, MAP_SYNC is added to a shared mapping for writing: what is stored through it is found again after a power
+// loss once its cache lines are flushed, which is what msync then does from here. Not where a store would have to
+// allocate: under MAP_SYNC each such store commits the file system's journal.
 #include "face.h"
 
 #include "mappings.h"

@@ -1,5 +1,5 @@
-// The application's own shared mappings of DAX files: which of them msync may flush from here, and which files are stored
-// to by ways that no call of ours sees.
+// The application's own shared mappings of DAX files: which of them msync may flush from here, and which files are
+// stored to by ways that no call of ours sees.
 //
 // Plain memory, not the arena: a forked child has its parent's mappings. Everything here is a handful of atomic words;
 // nothing waits. What an application unmaps by a bare instruction stays noted: docs/limitations.md.
@@ -15,9 +15,10 @@
 
 __attribute__((visibility("hidden"))) extern uint32_t ps_mappings_noted;
 
-// [address, address + length) has been mapped with MAP_SYNC, and its first `durable` bytes lay in whole pages of the file
-// then. `statistics`: the mount's index for ps_engine_count_msync.
-__attribute__((visibility("hidden"))) void ps_mapping_note(void *address, size_t length, size_t durable, int statistics);
+// [address, address + length) has been mapped with MAP_SYNC, and its first `durable` bytes lay in whole pages of the
+// file then. `statistics`: the mount's index for ps_engine_count_msync.
+__attribute__((visibility("hidden"))) void ps_mapping_note(void *address, size_t length, size_t durable,
+                                                           int statistics);
 // Before something else may come to lie there.
 __attribute__((visibility("hidden"))) void ps_mapping_forget_noted(const void *address, size_t length);
 static inline void ps_mapping_forget(const void *address, size_t length)

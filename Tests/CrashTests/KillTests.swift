@@ -9,7 +9,7 @@ struct KillTests {
     static let kinds: [ScratchMount.Kind] = [.tmpfs, .tmpfsHuge, .ext4]
 
     @Test(
-        "acknowledged writes are in the file, small ones whole, others go on, statistics answer, the next start is clean",
+        "acknowledged writes are in the file, small ones whole; others go on, statistics answer, a new start is clean",
         arguments: zip(kinds, [36, 12, 12]))
     func killed(kind: ScratchMount.Kind, kills: Int) throws {
         if let reason = kind.unavailability { try Test.cancel(Comment(rawValue: reason)) }

@@ -57,9 +57,8 @@ import Testing
 
     @Test("of two attaches of one image under one name one does it, and the other takes nothing of it away")
     func sameImage() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         for round in 0..<20 {
             let command = ["attach", image.path, "--name", image.name]
             let ends = try both(command, command, in: image.directory)
@@ -95,9 +94,8 @@ import Testing
 
     @Test("an attach and a detach at once leave the device attached, or not, and nothing between")
     func attachAndDetach() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         for round in 0..<20 {
             if round % 2 == 0 { #expect(try image.attach().ending == .exited(0)) }
             let ends = try both(
@@ -142,9 +140,8 @@ import Testing
 
     @Test("an attach that is killed at any step can be taken away, and done again")
     func killedAttach() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         let steps = try killed(["attach", image.path, "--name", image.name]) { step in
             _ = try image.detach()
             try expectNothing(image, step)
@@ -158,10 +155,8 @@ import Testing
 
     @Test("a detach that is killed at any step can be done again")
     func killedDetach() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M", attached: true)
         defer { image.close() }
-        try image.create("--size", "64M")
-        try #require(try image.attach().ending == .exited(0))
         let steps = try killed(["detach", image.path]) { step in
             _ = try image.detach()
             try expectNothing(image, step)
@@ -174,9 +169,8 @@ import Testing
 
     @Test("who has the lock is waited for, and a holder that is killed is in nobody's way")
     func lock() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         // Holds the lock until it is killed; the attach is started meanwhile, and must not end before.
         let script = """
             mkdir -p /run/pmemshim
@@ -229,9 +223,8 @@ import Testing
 
     @Test("a copy of an attached image, and another file under its name, are not attached; the image is, by any name")
     func copies() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         try require("/usr/bin/cp", [image.path, "\(image.directory)/copy.img"])
         try #require(try image.attach().ending == .exited(0))
         let copy = try shimctl(["detach", "\(image.directory)/copy.img"])

@@ -54,9 +54,8 @@ import Testing
 
     @Test("the logical block space is the data area, the page arrays a node of their own with their own group")
     func nodes() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "300M")
         defer { image.close() }
-        try image.create("--size", "300M")
         let attached = try shimctl(["attach", image.path, "--name", image.name, "--group", "tty"])
         try #require(attached.ending == .exited(0), "\(attached.stderr)")
         let superblock = try image.inspect()["superblock"]
@@ -83,10 +82,8 @@ import Testing
 
     @Test("an attached device is neither attached again nor made anew, a mounted one not detached")
     func inUse() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M", attached: true)
         defer { image.close() }
-        try image.create("--size", "64M")
-        try #require(try image.attach().ending == .exited(0))
         #expect(try image.attach().stderr.contains("is attached"))
         for options in [["--force"], ["--recreate"]] {
             let run = try shimctl(["create", image.path] + options)
@@ -112,9 +109,8 @@ import Testing
 
     @Test("a copy of the superblock that is lost is found by the other and put back by attach")
     func repair() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         try image.destroyCopy(at: 0)
         let run = try image.attach()
         #expect(run.ending == .exited(0))
@@ -124,9 +120,8 @@ import Testing
 
     @Test("a device that was cut, or of a later version, is refused, and nothing is left behind")
     func refused() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         #expect(truncate(image.path, 63 << 20) == 0)
         let cut = try image.attach()
         #expect(cut.ending == .exited(1))
@@ -141,9 +136,8 @@ import Testing
 
     @Test("what an attach that was killed has left is cleared by detach; loop devices taken away by hand are noticed")
     func leftovers() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         let offset = try #require(image.inspect()["superblock"]["data_offset"].number)
         #expect(try spawn("/usr/sbin/losetup", ["--find", "--offset", "\(offset)", image.path]).ending == .exited(0))
         #expect(try image.attach().stderr.contains("is in use by /dev/loop"))

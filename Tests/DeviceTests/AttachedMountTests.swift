@@ -49,10 +49,8 @@ import Testing
 
     @Test("reading 4 KiB of a file on a device of 1 TiB makes one section, one group and its pages ready, and no more")
     func oneGroupIsReady() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "1T", attached: true)
         defer { image.close() }
-        try image.create("--size", "1T")
-        try #require(try image.attach().ending == .exited(0))
         let options = ["-q", "-F", "-m", "0", "-N", "1000", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard"]
         #expect(try spawn("/usr/sbin/mkfs.ext4", options + [image.blocks]).ending == .exited(0))
         let point = "\(image.directory)/mount"

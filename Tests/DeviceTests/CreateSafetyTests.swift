@@ -124,8 +124,8 @@ import Testing
 
 /// A device of ours whose superblocks are damaged, and what --recreate takes for one.
 @Suite("shimctl create --recreate wants evidence") struct RecreateEvidenceTests {
-    /// A device of 600 MiB with 16 KiB pages, whose data would begin elsewhere with all others, and ext4 in it. The file system
-    /// is made without an attach.
+    /// A device of 600 MiB with 16 KiB pages, whose data would begin elsewhere with all others, and ext4 in it. The
+    /// file system is made without an attach.
     private func device() throws -> DeviceImage {
         let image = try DeviceImage()
         try image.create("--size", "600M", "--page-size", "16K")
@@ -204,9 +204,8 @@ import Testing
 
     @Test("a copy that a later mkfs has left makes no device of the new file system: neither for create nor for attach")
     func leftCopy() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "64M")
         defer { image.close() }
-        try image.create("--size", "64M")
         let copy = [UInt8](try image.bytes(at: 1 << 20, count: 4_096))
         try require("/usr/sbin/mkfs.ext4", ["-q", "-F", image.path])
         try image.write(copy, at: 1 << 20)

@@ -166,9 +166,8 @@ import Testing
 
     @Test("refuses options that contradict the copy that is left, other content, and devices of a later version")
     func refused() throws {
-        let image = try DeviceImage()
+        let image = try DeviceImage(size: "300M")
         defer { image.close() }
-        try image.create("--size", "300M")
         let wrong = try image.create("--recreate", "--page-size", "64K")
         #expect(wrong.ending == .exited(1))
         #expect(wrong.stderr.contains("--page-size is 65536, but the superblock says 4096"))

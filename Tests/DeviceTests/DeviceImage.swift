@@ -17,6 +17,16 @@ final class DeviceImage {
         name = "test-" + (scratch.path.split(separator: ".").last.map(String.init) ?? "x")
     }
 
+    /// One that has been created with `size`, and attached if that is wanted.
+    convenience init(size: String, attached: Bool = false) throws {
+        try self.init()
+        let created = try create("--size", size)
+        guard created.ending == .exited(0) else { throw SetupError("create: \(created.ending), \(created.stderr)") }
+        guard attached else { return }
+        let run = try attach()
+        guard run.ending == .exited(0) else { throw SetupError("attach: \(run.ending), \(run.stderr)") }
+    }
+
     deinit { close() }
 
     func close() {

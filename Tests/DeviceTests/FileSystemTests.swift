@@ -5,7 +5,7 @@ import Testing
 /// `scripts/device-fs`, one file system at a time.
 @Suite("File systems on an attached device", .serialized) struct FileSystemTests {
     @Test(
-        "create, attach, mkfs, mount, work under the shim, fsck clean, attached again the same, superblock lost and back",
+        "create, attach, mkfs, mount, work under the shim, fsck clean, attached again the same, superblock put back",
         arguments: ["ext2", "ext4", "xfs", "btrfs", "f2fs", "vfat"])
     func wholeLife(system: String) throws {
         var variables = ProcessInfo.processInfo.environment

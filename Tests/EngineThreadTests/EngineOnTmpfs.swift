@@ -3,8 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A suite in front of which the engine is started in the test process, on a mount of its own; behind it all windows are
-/// taken away again. The engine reads its settings once per process: one suite only can have this.
+/// A suite in front of which the engine is started in the test process, on a mount of its own; behind it all windows
+/// are taken away again. The engine reads its settings once per process: one suite only can have this.
 struct EngineOnTmpfs: SuiteTrait, TestScoping {
     @TaskLocal static var place: Place?
 

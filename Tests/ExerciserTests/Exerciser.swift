@@ -18,7 +18,8 @@ struct Exercise: Sendable, CustomTestStringConvertible {
     var ownFileSystems = false
     /// The runtime directory is on a small file system of its own, and is damaged (mode `runtime`).
     var damagesRuntime = false
-    /// The mount may be mounted anew with other options (modes `huge` and `sync`), as far as it is one of the test's own.
+    /// The mount may be mounted anew with other options (modes `huge` and `sync`), as far as it is one of the test's
+    /// own.
     var ownMount = false
     /// Further items of PMEMSHIM_MOUNTS.
     var alsoServed: [String] = []

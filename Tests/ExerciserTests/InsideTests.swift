@@ -1,7 +1,8 @@
 import TestSupport
 import Testing
 
-/// What `scripts/test --inside` exercises in the machine of `scripts/dax-vm`, where an operation takes ten times as long.
+/// What `scripts/test --inside` exercises in the machine of `scripts/dax-vm`, where an operation takes ten times as
+/// long.
 private let plan: [Exercise] = [ScratchMount.Kind.ext4DAX, .xfsDAX].flatMap { kind in
     [
         Exercise(kind: kind, firstSeed: 1, sequences: 3, length: 1000),

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Threads, processes, kills, truncation during calls and faults. Seeds are fixed; `scripts/test --soak` takes fresh ones.
+/// Threads, processes, kills, truncation during calls and faults. Seeds are fixed; `scripts/test --soak` takes fresh
+/// ones.
 private let plan: [Exercise] = [
     Exercise(kind: .tmpfs, firstSeed: 1, sequences: 6, length: 2000, options: ["--modes", "all"]),
     Exercise(kind: .tmpfs, firstSeed: 2000, sequences: 2, length: 2000, mapAfter: nil, options: ["--modes", "all"]),
@@ -25,7 +26,8 @@ private let plan: [Exercise] = [
         kind: .tmpfsHuge, firstSeed: 8200, sequences: 3, length: 500, options: ["--huge", "--modes", changes],
         ownMount: true),
     Exercise(kind: .ext4, firstSeed: 8300, sequences: 4, length: 1500, options: ["--modes", changes], ownMount: true),
-    // Files in memory lie in no directory, not even in this one. An engine that thinks they do serves those of several MiB.
+    // Files in memory lie in no directory, not even in this one. An engine that thinks they do serves those of several
+    // MiB.
     Exercise(
         kind: .tmpfs, firstSeed: 8400, sequences: 8, length: 500, options: ["--huge", "--modes", "seals"],
         alsoServed: ["/"]),

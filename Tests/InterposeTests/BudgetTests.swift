@@ -23,8 +23,8 @@ struct BudgetTests {
 
 @Suite("Programs that run with more rights than their user")
 struct SecureTests {
-    /// In a mount namespace of its own: /etc is a copy with an ld.so.preload that names the library, and a setuid copy of
-    /// `cat` lies on a tmpfs. User 65534 asks for a log and a runtime directory where only root may write.
+    /// In a mount namespace of its own: /etc is a copy with an ld.so.preload that names the library, and a setuid copy
+    /// of `cat` lies on a tmpfs. User 65534 asks for a log and a runtime directory where only root may write.
     private static let script = #"""
         set -eu
         library=$1 place=$2

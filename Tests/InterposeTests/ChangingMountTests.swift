@@ -80,7 +80,8 @@ struct ChangingMountTests {
     }
 }
 
-/// The same on the machine's DAX mounts. Nothing else may use these meanwhile: a step of its own (scripts/lib/inside.sh).
+/// The same on the machine's DAX mounts. Nothing else may use these meanwhile: a step of its own
+/// (scripts/lib/inside.sh).
 @Suite("What is learnt once may change, on DAX", .serialized, .enabled(if: Machine.isInside))
 struct InsideChangingMountTests {
     @Test("mount -o sync and chattr +S", arguments: ScratchMount.Kind.served, [0, nil])

@@ -3,8 +3,8 @@ import TestSupport
 import Testing
 
 extension Script {
-    /// Runs it without the shim and under it, from the same path, so that nothing that depends on a path's name differs:
-    /// the first tree is moved aside and compared with the second.
+    /// Runs it without the shim and under it, from the same path, so that nothing that depends on a path's name
+    /// differs: the first tree is moved aside and compared with the second.
     /// - Returns: the run under the shim.
     @discardableResult
     func compare(on kind: ScratchMount.Kind, mapAfter: Int?) throws -> Run {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Shows 4 of issue 12: each program does file work with checks of its own, natively and then under the shim.
+/// Each program does file work with checks of its own, natively and then under the shim.
 @Suite struct RealProgramTests {
     @Test(
         "interpreters, and what they call in libc by its name, do the same as without the shim",

@@ -5,10 +5,10 @@ import TestSupport
     import Glibc
 #endif
 
-/// Shows 4 of issue 12: programs that bring a runtime, a libc, a clock or a debugger of their own.
+/// Programs that bring a runtime, a libc, a clock or a debugger of their own.
 extension Script {
-    /// Interpreters, each with calls of its own kind. Of the two ways to take libc's functions by name, Java's JNA finds
-    /// "c" in the process as a whole, and "libc.so.6" in that library.
+    /// Interpreters, each with calls of its own kind. Of the two ways to take libc's functions by name, Java's JNA
+    /// finds "c" in the process as a whole, and "libc.so.6" in that library.
     static let real: [Script] = [
         real("Node.js", "/usr/bin/node", ["\(directory)/files.js"]),
         // Perl's taint checks: the last argument is what came from outside.
@@ -75,8 +75,8 @@ extension Script {
         return script
     }
 
-    /// What valgrind reports of the program; what it says of itself begins with hyphens: that a system call is not known
-    /// to it, which the library then does without.
+    /// What valgrind reports of the program; what it says of itself begins with hyphens: that a system call is not
+    /// known to it, which the library then does without.
     private static let reports: @Sendable (String) -> String = { text in
         text.split(separator: "\n", omittingEmptySubsequences: false)
             .filter { !$0.contains(#/^--\d+-- /#) }.map { $0.replacing(#/^==\d+==/#, with: "==PID==") }

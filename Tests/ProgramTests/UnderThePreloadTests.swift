@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Shows 5 of issue 2: programs as they are, on a tmpfs, with the shim and without it.
+/// Programs as they are, on a tmpfs, with the shim and without it.
 @Suite struct UnderThePreloadTests {
     /// Nearly everything served, and the rule that decides by itself.
     static let mapAfter: [Int?] = [0, nil]

@@ -1,5 +1,6 @@
-// What is learnt of a file, its mount and its file system may change afterwards, by this program's own hand or another's.
-// DIRECTORY lies on the file system that the case is about; MOUNT_POINT names an empty directory that the program may mount on.
+// What is learnt of a file, its mount and its file system may change afterwards, by this program's own hand or
+// another's. DIRECTORY lies on the file system that the case is about; MOUNT_POINT names an empty directory that the
+// program may mount on.
 #include <dirent.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
@@ -137,7 +138,8 @@ static void sealed(void)
 {
     int fd = memfd_create("x", MFD_ALLOW_SEALING), other = memfd_create("y", MFD_ALLOW_SEALING);
     for (int i = 0; i < 4; i++)
-        if (pwrite(fd, buffer, sizeof buffer, (long)i << 20) < 0 || pwrite(other, buffer, sizeof buffer, (long)i << 20) < 0)
+        if (pwrite(fd, buffer, sizeof buffer, (long)i << 20) < 0 ||
+            pwrite(other, buffer, sizeof buffer, (long)i << 20) < 0)
             die("pwrite");
     calls(fd, 800);
     calls(other, 800);
@@ -194,7 +196,8 @@ static void synchronous(void)
     fsync(fd);
     calls(fd, 400);
     // chattr +S after the file has been learnt, by another process.
-    IN_CHILD(raw(SYS_ioctl, raw(SYS_openat, AT_FDCWD, (long)"file", O_RDONLY, 0, 0, 0), FS_IOC_SETFLAGS, (long)&flags, 0, 0, 0));
+    IN_CHILD(raw(SYS_ioctl, raw(SYS_openat, AT_FDCWD, (long)"file", O_RDONLY, 0, 0, 0), FS_IOC_SETFLAGS, (long)&flags,
+                 0, 0, 0));
     usleep(30000);
     say("chattr +S while in use: %d not on the device", not_on_the_device(fd, device));
     ioctl(fd, FS_IOC_SETFLAGS, &none);

@@ -1,5 +1,5 @@
-// What other programs go by: make, rsync, tar, touch, cp, and the bits and capabilities that a write takes away. They run
-// without the shim, on files that this program, with it, reads and writes.
+// What other programs go by: make, rsync, tar, touch, cp, and the bits and capabilities that a write takes away. They
+// run without the shim, on files that this program, with it, reads and writes.
 //
 // Between two steps lies more than a clock tick: within one, times cannot tell them apart, natively neither.
 #include <sys/xattr.h>

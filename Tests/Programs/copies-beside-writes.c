@@ -1,4 +1,5 @@
-// A copy inside the kernel beside a write of another thread to the same 64 KiB: natively one is whole and the other is gone.
+// A copy inside the kernel beside a write of another thread to the same 64 KiB: natively one is whole and the other is
+// gone.
 #include <pthread.h>
 #include <sys/sendfile.h>
 

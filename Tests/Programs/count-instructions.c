@@ -1,4 +1,4 @@
-// How many instructions a served call takes, from the program's call instruction to the instruction behind it: counted by
+// How many instructions a served call takes, from the program's call instruction to the one behind it: counted by
 // single-stepping a child that has read a file often enough to be served. Says "pread 64: N", for each call and length.
 #include <fcntl.h>
 #include <signal.h>

@@ -52,7 +52,8 @@ static void settle(void) // to the next clock tick, and past it
     nanosleep(&t, NULL);
 }
 
-// A file of `pages` written pages, synced, and then overwritten and synced until that is nothing for the kernel any more.
+// A file of `pages` written pages, synced, and then overwritten and synced until that is nothing for the kernel any
+// more.
 static int prepared(int pages, int flags)
 {
     int fd = open(path, O_RDWR | O_CREAT | flags, 0600);

@@ -58,7 +58,8 @@ static void fill_may_happen(void)
 }
 
 // ---- full -----------------------------------------------------------------------------------------------------
-// Another program makes a hole in the middle of what is served, and takes the space. Only on a file system of one's own.
+// Another program makes a hole in the middle of what is served, and takes the space. Only on a file system of one's
+// own.
 static void hole_made_by_another(void)
 {
     static const long holes[] = {1 << 20, (1 << 20) + 4096 * 5, 3 << 20};
@@ -140,7 +141,8 @@ static void make_own(const char *options)
 {
     char command[512];
     snprintf(command, sizeof command,
-             "truncate -s 24M image && mkfs.ext4 -q -F -m 0 %s image && mkdir -p own && mount -o loop image own", options);
+             "truncate -s 24M image && mkfs.ext4 -q -F -m 0 %s image && mkdir -p own && mount -o loop image own",
+             options);
     must(command);
 }
 
@@ -247,7 +249,8 @@ static void broken_media(void)
         signal(SIGBUS, SIG_DFL);
         CALL(pread(fd, bytes, 9000, bad + (1 << 20) + 200000));
     });
-    snprintf(command, sizeof command, "dd if=whole of=image bs=4k skip=%ld seek=%ld conv=notrunc status=none && rm whole",
+    snprintf(command, sizeof command,
+             "dd if=whole of=image bs=4k skip=%ld seek=%ld conv=notrunc status=none && rm whole",
              physical("own/file", bad) / 4096, physical("own/file", bad) / 4096);
     must(command);
     tick();

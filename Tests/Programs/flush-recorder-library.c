@@ -1,12 +1,12 @@
 // A libpmem that records, and a witness of what the program is told is durable. One library, preloaded in front of the
 // shim under libpmem's own name (libpmem.so.1), so that the shim's dlopen finds it loaded:
 //
-// - pmem_flush and pmem_drain do what is due, and note which bytes have been flushed, and then fenced, in the call of the
-//   program that is going on; the shim says what its own copies have stored past the caches;
+// - pmem_flush and pmem_drain do what is due, and note which bytes have been flushed, and then fenced, in the call of
+//   the program that is going on; the shim says what its own copies have stored past the caches;
 // - pwrite and its kin, around the shim's: a write that the shim says it has served (its own figures) must have flushed
 //   and fenced every byte before it returned;
-// - fsync and fdatasync: one that the shim has served must find no byte that the kernel wrote for this process since the
-//   last kernel sync and that was not flushed and fenced.
+// - fsync and fdatasync: one that the shim has served must find no byte that the kernel wrote for this process since
+//   the last kernel sync and that was not flushed and fenced.
 //
 // With FLUSH_RECORDER_LIES=1 the last byte of every flush and copy is not noted: the witness must find that.
 // At the end, and at the first failure, a line on stderr. Exit status 99 after a failure.
@@ -54,7 +54,8 @@ struct range {
 #define RANGES 4096
 static __thread struct range ranges[RANGES];
 static __thread int count;
-static unsigned long long copies, flushes, drains, served_bytes, served_writes, kernel_writes, served_syncs, kernel_syncs;
+static unsigned long long copies, flushes, drains;
+static unsigned long long served_bytes, served_writes, kernel_writes, served_syncs, kernel_syncs;
 static int lies;
 
 static void note(const void *address, size_t length)
@@ -66,7 +67,8 @@ static void note(const void *address, size_t length)
     ranges[count++] = (struct range){(uintptr_t)address, (uintptr_t)address + length - (lies ? 1 : 0), 0};
 }
 
-// The shim's own copies call it, where libpmem has it: they have stored whole lines past the caches, and not yet fenced.
+// The shim's own copies call it, where libpmem has it: they have stored whole lines past the caches, and not yet
+// fenced.
 void flush_recorder_stored(const void *address, size_t length)
 {
     copies++;
@@ -223,7 +225,8 @@ static void wrote(int fd, long long offset, long long result, uint64_t served_be
         served_writes++;
         served_bytes += served;
         if (!covered(&st, offset, result, &missing))
-            fail("a served write returned with a byte that was not flushed and fenced; at, of a write at", missing, offset);
+            fail("a served write returned with a byte that was not flushed and fenced; at, of a write at", missing,
+                 offset);
         return;
     }
     kernel_writes++;
@@ -318,8 +321,8 @@ __attribute__((destructor)) static void end(void)
     long fd = file ? raw(SYS_openat, AT_FDCWD, (long)file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : 2;
     char line[300];
     int n = snprintf(line, sizeof line,
-                     "flush-recorder: %llu copies, %llu flushes, %llu drains; writes: %llu served (%llu bytes), %llu by the "
-                     "kernel; syncs: %llu served, %llu by the kernel\n",
+                     "flush-recorder: %llu copies, %llu flushes, %llu drains; writes: %llu served (%llu bytes), "
+                     "%llu by the kernel; syncs: %llu served, %llu by the kernel\n",
                      copies, flushes, drains, served_writes, served_bytes, kernel_writes, served_syncs, kernel_syncs);
     raw(SYS_write, fd, (long)line, n, 0);
 }

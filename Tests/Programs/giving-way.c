@@ -127,8 +127,8 @@ static void memory_locked(void)
     truth("file");
 }
 
-// With MCL_FUTURE all later address space counts against the limit of who may not lock at will. (MCL_CURRENT counts what is
-// there already, and the shim's own 7 MiB with it.)
+// With MCL_FUTURE all later address space counts against the limit of who may not lock at will. (MCL_CURRENT counts
+// what is there already, and the shim's own 7 MiB with it.)
 static void memory_locked_under_a_limit(void)
 {
     start();

@@ -1,6 +1,6 @@
-// A tmpfs gets huge=always while files on it are in use. Linux 6.14 and later then keep what one call writes in one piece of
-// 16 KiB to 1 MiB, and map all of it with the first page that is touched, beyond the end of the file as well. MOUNT_POINT
-// names an empty directory that the program may mount on.
+// A tmpfs gets huge=always while files on it are in use. Linux 6.14 and later then keep what one call writes in one
+// piece of 16 KiB to 1 MiB, and map all of it with the first page that is touched, beyond the end of the file as well.
+// MOUNT_POINT names an empty directory that the program may mount on.
 #include <sys/mount.h>
 
 #include "transcript.h"

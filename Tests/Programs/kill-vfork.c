@@ -1,5 +1,5 @@
-// A vfork child shares its parent's memory, and with it the shim's tables and locks. It is killed while it closes served
-// descriptors, which takes the lock of the slow paths; the parent, which has not yet waited for it, must get on.
+// A vfork child shares its parent's memory, and with it the shim's tables and locks. It is killed while it closes
+// served descriptors, which takes the lock of the slow paths; the parent, which has not yet waited for it, must get on.
 #include <pthread.h>
 #include <signal.h>
 

@@ -39,8 +39,8 @@ static void opened_used_and_closed(void)
     for (int i = 0; i < MANY; i++) {
         snprintf(name, sizeof name, "f%d", i);
         int fd = open(name, O_RDWR | O_CREAT, 0600);
-        if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, bytes, PAGE, 0) != PAGE || pwrite(fd, bytes, PAGE, PAGE) != PAGE
-            || close(fd) != 0)
+        if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, bytes, PAGE, 0) != PAGE ||
+            pwrite(fd, bytes, PAGE, PAGE) != PAGE || close(fd) != 0)
             die(name);
     }
     // What a program has anyway once its first file has been served.

@@ -16,7 +16,10 @@ static const char *harmed(const char *name)
     return path;
 }
 
-static long raw_open(const char *path, int flags) { return raw(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, 0600, 0, 0); }
+static long raw_open(const char *path, int flags)
+{
+    return raw(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, 0600, 0, 0);
+}
 static void raw_close(long fd) { raw(SYS_close, fd, 0, 0, 0, 0, 0); }
 
 // Calls of several families, in this thread.

@@ -1,9 +1,9 @@
 // scribble FILE COMMAND [ARGUMENT]...: runs COMMAND, and until it ends overwrites FILE every 10 ms, as soon as there is
-// one: pieces of what it holds with random bytes, single words so that they still count, and now and then it is cut short
-// and made long again. Page arrays are soft: whoever uses them must not notice. The exit status is COMMAND's.
+// one: pieces of what it holds with random bytes, single words so that they still count, and now and then it is cut
+// short and made long again. Page arrays are soft: whoever uses them must not notice. The exit status is COMMAND's.
 //
-// One thing is left alone: *allocated* is not forged under a tag that counts. A read that believes it fills a hole, which
-// differs from a run without the shim in st_blocks (docs/limitations.md), and the exerciser would say so.
+// One thing is left alone: *allocated* is not forged under a tag that counts. A read that believes it fills a hole,
+// which differs from a run without the shim in st_blocks (docs/limitations.md), and the exerciser would say so.
 #include <signal.h>
 #include <time.h>
 

@@ -50,8 +50,8 @@ static void comes_and_leaves(void)
     pthread_t thread;
     pthread_create(&thread, NULL, work, NULL);
     for (int i = 0; i < 2; i++) {
-        attached("gdb", "exec gdb -nx -batch -ex 'set debuginfod enabled off' -ex 'thread apply all backtrace' -ex detach "
-                        "-p %d > gdb-out 2> gdb-errors < /dev/null");
+        attached("gdb", "exec gdb -nx -batch -ex 'set debuginfod enabled off' -ex 'thread apply all backtrace' "
+                        "-ex detach -p %d > gdb-out 2> gdb-errors < /dev/null");
         // Walked through whatever call the thread was in.
         say("its stack was seen: %d %d", mentions("gdb-out", "in work"), mentions("gdb-out", "comes_and_leaves"));
         attached("strace", "timeout --signal=INT 0.3 strace -f -o strace-out -p %d 2> strace-errors; test $? = 124");

@@ -206,8 +206,8 @@ static void switch_over(int number)
 static void in_context(void)
 {
     unsigned char bytes[9000];
-    // Not before: a signal in the middle of the switch to a context that does not block it would save that switch as the
-    // context's state, on a stack that goes on without it.
+    // Not before: a signal in the middle of the switch to a context that does not block it would save that switch as
+    // the context's state, on a stack that goes on without it.
     block_alarms(SIG_UNBLOCK);
     for (long i = 0; switches < SWITCHES; i++) {
         long at = i * 4099 % (4 << 20);

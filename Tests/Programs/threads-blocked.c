@@ -1,6 +1,6 @@
-// A number is given to another file while a call at its offset is in the middle of its copy, and stays there: the page of
-// the program's buffer that comes next is not there until this program says so (userfaultfd). The call must go on in its
-// own file, which it keeps open to its end, however long that takes.
+// A number is given to another file while a call at its offset is in the middle of its copy, and stays there: the page
+// of the program's buffer that comes next is not there until this program says so (userfaultfd). The call must go on in
+// its own file, which it keeps open to its end, however long that takes.
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sys/file.h>

@@ -208,6 +208,21 @@ static void unlinked_while_copied(void)
 #define QUIET 1000   /* so many before the first dup2: later, on a busy machine, nobody may be served at all */
 static long sequence;
 
+// Threads run `body`, which counts in `done`, while the number they use leads to one of the files and then the other.
+static void replace_under(void *body(void *), const int *logs, const long *done)
+{
+    numbers[0] = dup(logs[0]);
+    begin(body);
+    while (__atomic_load_n(done, __ATOMIC_RELAXED) < QUIET)
+        usleep(100);
+    for (long i = 0; __atomic_load_n(done, __ATOMIC_RELAXED) < RECORDS; i++) {
+        dup2(logs[i % LOGS], numbers[0]);
+        if (i % 8 == 0) // nobody is served while it is being replaced
+            usleep(100);
+    }
+    finish();
+}
+
 // Records of one size, each in one piece in one of the files, wherever its number led at that moment.
 static void *log_records(void *unused)
 {
@@ -235,16 +250,7 @@ static void replaced_while_written(void)
         logs[i] = open(name, O_RDWR);
         warm(logs[i]);
     }
-    numbers[0] = dup(logs[0]);
-    begin(log_records);
-    while (__atomic_load_n(&sequence, __ATOMIC_RELAXED) < QUIET)
-        usleep(100);
-    for (long i = 0; __atomic_load_n(&sequence, __ATOMIC_RELAXED) < RECORDS; i++) {
-        dup2(logs[i % LOGS], numbers[0]);
-        if (i % 8 == 0) // nobody is served while it is being replaced
-            usleep(100);
-    }
-    finish();
+    replace_under(log_records, logs, &sequence);
     // Each file has been written from its start to its offset, without a gap, and each record is there once.
     unsigned char *seen = calloc(1, (size_t)sequence + 1);
     long torn = 0, missing = 0, twice = 0;
@@ -305,22 +311,13 @@ static void replaced_while_read(void)
             words[k] = (uint64_t)i << 32 | (uint64_t)(k / (RECORD / 8));
         logs[i] = open(name, O_RDWR | O_CREAT, 0644);
         for (long at = 0; at < records * RECORD; at += 1 << 20)
-            raw(SYS_pwrite64, logs[i], (long)words + at, at + (1 << 20) > records * RECORD ? records * RECORD - at : 1 << 20,
-                at, 0, 0);
+            raw(SYS_pwrite64, logs[i], (long)words + at,
+                at + (1 << 20) > records * RECORD ? records * RECORD - at : 1 << 20, at, 0, 0);
         warm(logs[i]);
         taken[i] = calloc(1, (size_t)records + 1);
     }
     free(words);
-    numbers[0] = dup(logs[0]);
-    begin(take_records);
-    while (__atomic_load_n(&turns, __ATOMIC_RELAXED) < QUIET)
-        usleep(100);
-    for (long i = 0; __atomic_load_n(&turns, __ATOMIC_RELAXED) < RECORDS; i++) {
-        dup2(logs[i % LOGS], numbers[0]);
-        if (i % 8 == 0) // nobody is served while it is being replaced
-            usleep(100);
-    }
-    finish();
+    replace_under(take_records, logs, &turns);
     for (int i = 0; i < LOGS; i++) {
         long end = lseek(logs[i], 0, SEEK_CUR) / RECORD, left_out = 0;
         for (long k = 0; k < end; k++)

@@ -34,18 +34,7 @@ struct test_case {
 };
 
 // ---- the kernel, past every preload ---------------------------------------------------------------------------
-static inline long raw(long number, long a, long b, long c, long d, long e, long f)
-{
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
+#include "raw.h"
 
 static inline void die(const char *what)
 {

@@ -342,8 +342,8 @@ static void times(void)
     say("%d times older than the write", wrong);
 }
 
-// Until the clock that inodes are stamped with has moved: in a virtual machine that its host starves of one processor it
-// stands still for longer than a tick lasts.
+// Until the clock that inodes are stamped with has moved: in a virtual machine that its host starves of one processor
+// it stands still for longer than a tick lasts.
 static void sleep_for_a_tick(void)
 {
     struct timespec before, now, pause = {0, 12000000};
@@ -404,8 +404,8 @@ static void *shared_offset_writer(void *argument)
     return NULL;
 }
 
-// Of several writers of one range one is the last: afterwards all of it is his. And every page of a sequence that several
-// threads write by the shared offset is whole.
+// Of several writers of one range one is the last: afterwards all of it is his. And every page of a sequence that
+// several threads write by the shared offset is whole.
 static void writers_do_not_mix(void)
 {
     shared_fd = open_file("file", 1, O_RDWR);

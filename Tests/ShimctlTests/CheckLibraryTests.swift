@@ -143,7 +143,8 @@ struct CheckLibraryTests {
                 char c;
                 asm volatile("mov $3, %%eax; syscall" ::: "rax", "rcx", "r11");
                 asm volatile("xor %%eax, %%eax; syscall" ::: "rax", "rcx", "r11");
-                asm volatile("mov $0x50f, %%eax; lea 0x50f(%%rax), %%rdx; movabs $0x50f050f050f, %%rcx" ::: "rax", "rdx", "rcx");
+                asm volatile("mov $0x50f, %%eax; lea 0x50f(%%rax), %%rdx; movabs $0x50f050f050f, %%rcx"
+                    ::: "rax", "rdx", "rcx");
                 return call(argc) + read(0, &c, 1);
             }
             """, ["-O1", "-fno-inline"])

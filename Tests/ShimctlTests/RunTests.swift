@@ -66,11 +66,17 @@ struct RunTests {
     }
 
     @Test func addsToThePreloadThatIsThere() throws {
-        let other = try Compiled("int other;", name: "libother.so", ["-shared", "-fPIC"])
+        let (other, preload) = try preloaded(beside: "libother.so")
+        #expect(preload == "\(other):\(try EmptyLibrary.shared.get().path)\n")
+    }
+
+    /// The path of a library of that name, and LD_PRELOAD as a program sees it that is run where it names that library.
+    private func preloaded(beside name: String) throws -> (path: String, preload: String) {
+        let library = try Compiled("int other;", name: name, ["-shared", "-fPIC"])
         let run = try shimctl(
             "run", "--mount", "/dev/shm", "--", "/usr/bin/printenv", "LD_PRELOAD",
-            environment: ["LD_PRELOAD": other.path])
-        #expect(run.stdout == "\(other.path):\(try EmptyLibrary.shared.get().path)\n")
+            environment: ["LD_PRELOAD": library.path])
+        return (library.path, run.stdout)
     }
 
     @Test func preloadsTheShimOnceWhenNested() throws {
@@ -82,11 +88,7 @@ struct RunTests {
     }
 
     @Test func replacesAnotherCopyOfTheShim() throws {
-        let copy = try Compiled("int other;", name: "libpmemshim.so", ["-shared", "-fPIC"])
-        let run = try shimctl(
-            "run", "--mount", "/dev/shm", "--", "/usr/bin/printenv", "LD_PRELOAD",
-            environment: ["LD_PRELOAD": copy.path])
-        #expect(run.stdout == "\(try EmptyLibrary.shared.get().path)\n")
+        #expect(try preloaded(beside: "libpmemshim.so").preload == "\(try EmptyLibrary.shared.get().path)\n")
     }
 
     @Test func saysThatThereIsNoSuchCommand() throws {

@@ -80,7 +80,8 @@ struct RunValueTests {
     static let badValues = [
         Bad(testDescription: "no such mount", arguments: ["--mount", "/no/where"], names: ["/no/where", "not exist"]),
         Bad(
-            testDescription: "a file", arguments: ["--mount", "/etc/passwd"], names: ["/etc/passwd", "not a directory"]),
+            testDescription: "a file", arguments: ["--mount", "/etc/passwd"],
+            names: ["/etc/passwd", "not a directory"]),
         Bad(testDescription: "an empty mount", arguments: ["--mount", ""], names: ["--mount", "empty"]),
         Bad(
             testDescription: "unknown option", arguments: ["--mount", "/dev/shm:dax"], names: ["\"dax\"", "/dev/shm"]),
@@ -104,7 +105,8 @@ struct RunValueTests {
         Bad(testDescription: "disable", environment: ["PMEMSHIM_DISABLE": "yes"], names: ["DISABLE", "\"yes\""]),
         Bad(testDescription: "paranoid", environment: ["PMEMSHIM_PARANOID": "on"], names: ["PARANOID", "\"on\""]),
         Bad(
-            testDescription: "map after", environment: ["PMEMSHIM_MAP_AFTER": "soon"], names: ["MAP_AFTER", "\"soon\""]),
+            testDescription: "map after", environment: ["PMEMSHIM_MAP_AFTER": "soon"],
+            names: ["MAP_AFTER", "\"soon\""]),
         Bad(
             testDescription: "map after -1", environment: ["PMEMSHIM_MAP_AFTER": "-1"], names: ["MAP_AFTER", "\"-1\""]),
         Bad(

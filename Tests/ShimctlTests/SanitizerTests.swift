@@ -171,7 +171,8 @@ struct SanitizerTests {
             "int checked(char *text) { return text[0]; }", name: "libchecked.so",
             ["-shared", "-fPIC", "-fsanitize=address"])
         let program = try Compiled(
-            "#include <unistd.h>\nint checked(char *); int main(void) { char c = 0; return read(0, &c, 0) + checked(&c); }",
+            "#include <unistd.h>\nint checked(char *);\n"
+                + "int main(void) { char c = 0; return read(0, &c, 0) + checked(&c); }",
             ["-L\(library.directory)", "-Wl,-rpath,\(library.directory)", "-x", "none", "-lchecked"])
         #expect(try shimctl("run", "--mount", "/dev/shm", "--", program.path).ending == .exited(0))
     }

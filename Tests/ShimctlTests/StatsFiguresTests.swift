@@ -264,7 +264,8 @@ struct StatsFiguresTests {
         let script = """
             "$0" stats --watch 0.3 --count 40 --json | while read -r line; do
                 echo "$line"
-                [ -n "$written" ] || { printf 'calls 0 3 0 READ SERVED 50\\nended 0 2 1 /mnt/a\\n' | "$1" "$2"; written=1; }
+                [ -n "$written" ] ||
+                    { printf 'calls 0 3 0 READ SERVED 50\\nended 0 2 1 /mnt/a\\n' | "$1" "$2"; written=1; }
                 case $line in *'"served":50'*) break ;; esac
             done
             """

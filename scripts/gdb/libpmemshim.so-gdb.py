@@ -1,17 +1,17 @@
-"""For gdb, on a program that runs under libpmemshim.so: SIGBUS and SIGSEGV that the library raises itself do not stop it.
+"""For gdb, on a program that runs under libpmemshim.so: SIGBUS and SIGSEGV of the library's own do not stop it.
 
-A served call copies from a mapping of the file. Where the file has been cut meanwhile, or the caller's buffer is bad, the
-copy faults, the library resumes behind it, and the kernel does the call: without this file gdb stops there. With it gdb
-stops at a SIGBUS or SIGSEGV only where the instruction is not one of the library's guarded copies.
+A served call copies from a mapping of the file. Where the file has been cut meanwhile, or the caller's buffer is bad,
+the copy faults, the library resumes behind it, and the kernel does the call: without this file gdb stops there. With it
+gdb stops at a SIGBUS or SIGSEGV only where the instruction is not one of the library's guarded copies.
 
     (gdb) source libpmemshim.so-gdb.py
     (gdb) info pmemshim        where the guarded copies are, and how many faults of theirs were let pass
 
 gdb loads it by itself when it lies beside the library, in a directory that `set auto-load safe-path` allows, or in
-/usr/share/gdb/auto-load/DIRECTORY-OF-THE-LIBRARY. How it does it: the two signals are passed to the program without a stop
-(`handle SIGBUS SIGSEGV nostop noprint pass`), and a catchpoint, which gdb asks all the same, stops for those that are the
-program's own. No code runs at a stop, and nothing is continued behind a user's back: a fault of the library's in the middle
-of `next`, `finish` or `until` leaves the command as it is.
+/usr/share/gdb/auto-load/DIRECTORY-OF-THE-LIBRARY. How it does it: the two signals are passed to the program without a
+stop (`handle SIGBUS SIGSEGV nostop noprint pass`), and a catchpoint, which gdb asks all the same, stops for those that
+are the program's own. No code runs at a stop, and nothing is continued behind a user's back: a fault of the library's
+in the middle of `next`, `finish` or `until` leaves the command as it is.
 """
 
 import gdb

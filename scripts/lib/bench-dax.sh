@@ -95,7 +95,8 @@ bench_dax_pgbench() {
     done
 }
 
-# The machine's page cache, before and after reading MIB from ext4 and from xfs. The contrast needs as much memory again.
+# The machine's page cache, before and after reading MIB from ext4 and from xfs. The contrast needs as much memory
+# again.
 bench_dax_cache() {
     [[ -f $ROOT/.build/release/libpmemshim.so ]] || build_release
     make --silent -C "$ROOT/Tests/Programs" OUT="$ROOT/.build/programs" || die "building the programs failed"

@@ -55,7 +55,8 @@ find_release() {
 strip_library() {
     local file=$1 directory=$2 name work
     name=$(basename "$file")
-    # Made from this very file if it bears its time: the copy is given it, and a file that is linked again has a new one.
+    # Made from this very file if it bears its time: the copy is given it, and a file that is linked again has a new
+    # one.
     if [[ -f $directory/$name && -f $directory/$name.debug &&
         ! $directory/$name -nt $file && ! $directory/$name -ot $file ]]; then
         return

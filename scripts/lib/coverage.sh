@@ -2,8 +2,8 @@
 # scripts/test --coverage: which lines of libpmemshim.so the tests' programs execute under the preload. Sourced by
 # scripts/test, after common.sh and sanitize.sh; uses ROOT; arguments are options for swift test.
 
-# Tests of what the library is made of, which an instrumented one is not; and two in which the runtime of the profiles is
-# refused what it wants at the start, and says so.
+# Tests of what the library is made of, which an instrumented one is not; and two in which the runtime of the profiles
+# is refused what it wants at the start, and says so.
 COVERAGE_SKIPS=(--skip SymbolTests --skip addressSpaceLimitedAtStart --skip 'FaultFilterTests/inherited')
 
 build_coverage() {
@@ -31,8 +31,8 @@ measure_coverage() {
     find "$profiles" -name '*.profraw' > "$profiles/list"
     "$TOOLCHAIN/llvm-profdata" merge --sparse --failure-mode=all --input-files="$profiles/list" \
         --output="$profiles/all.profdata" &&
-        "$TOOLCHAIN/llvm-cov" export --format=text --skip-expansions --instr-profile="$profiles/all.profdata" "$library" \
-            > "$profiles/coverage.json" &&
+        "$TOOLCHAIN/llvm-cov" export --format=text --skip-expansions --instr-profile="$profiles/all.profdata" \
+            "$library" > "$profiles/coverage.json" &&
         python3 "$ROOT/scripts/lib/coverage.py" "$profiles/coverage.json" "$ROOT" "$TOOLCHAIN" || return 1
     rm -f "$profiles"/*.profraw
     return "$status"

@@ -1,8 +1,10 @@
 #!/bin/bash
-# Runs inside scripts/dax-vm --no-mount, for scripts/crash image. Usage: dax-images.sh PROGRAM LIBRARY NOSYNC SHIMCTL [CASE...]
+# Runs inside scripts/dax-vm --no-mount, for scripts/crash image.
+# Usage: dax-images.sh PROGRAM LIBRARY NOSYNC SHIMCTL [CASE...]
 # Each case of PROGRAM (Tests/Programs/dax-crash.c) on ext4 and xfs: natively and under the shim, some with a library
-# whose syncs do nothing; with IMAGE_MODES="shim exclusive" with PMEMSHIM_EXCLUSIVE=1 besides. When the case says that all is durable, the raw device is read past every cache while
-# the file system is mounted, and the copy replayed elsewhere: that is what a crash at this moment would have left.
+# whose syncs do nothing; with IMAGE_MODES="shim exclusive" with PMEMSHIM_EXCLUSIVE=1 besides. When the case says that
+# all is durable, the raw device is read past every cache while the file system is mounted, and the copy replayed
+# elsewhere: that is what a crash at this moment would have left.
 set -euo pipefail
 program=$1 library=$2 nosync=$3 shimctl=$4
 shift 4
@@ -75,14 +77,17 @@ for fs in ${IMAGE_SYSTEMS:-ext4 xfs}; do
             # What native loses as well is nobody's promise.
             comm -23 <(sort "$work/$mode") <(sort "$work/native") > "$work/worse"
             if [[ -s $work/worse ]]; then
-                printf '%-5s %-28s %-10s LOST %d lines, such as: %s\n' "$fs" "$case" "$mode" "$(wc -l < "$work/worse")" \
-                    "$(head -1 "$work/worse")"
+                printf '%-5s %-28s %-10s LOST %d lines, such as: %s\n' "$fs" "$case" "$mode" \
+                    "$(wc -l < "$work/worse")" "$(head -1 "$work/worse")"
                 [[ $mode == exclusive ]] || status=1
             else
                 printf '%-5s %-28s %-10s kept\n' "$fs" "$case" "$mode"
             fi
         done
-        [[ $case == @(size-by-another|number-reused|preallocated|append-and-fdatasync|checkpointer-fsync|between-*) ]] || continue
+        case $case in
+            size-by-another | number-reused | preallocated | append-and-fdatasync | checkpointer-fsync | between-*) ;;
+            *) continue ;;
+        esac
         tested=$((tested + 1))
         lost "$fs" "$case" LD_PRELOAD="$nosync" > "$work/none"
         comm -23 <(sort "$work/none") <(sort "$work/native") > "$work/worse"
@@ -90,7 +95,8 @@ for fs in ${IMAGE_SYSTEMS:-ext4 xfs}; do
     done
     echo "$fs: without any sync, ${#found[@]} of $tested cases lose something: ${!found[*]}"
     ((${#found[@]} == tested)) || status=1
-    PMEMSHIM_RUNTIME_DIR=$work/runtime-shim "$shimctl" stats | grep -E "fsync|fdatasync|write|MOUNT|family|calls" | head -12 || true
+    PMEMSHIM_RUNTIME_DIR=$work/runtime-shim "$shimctl" stats |
+        grep -E "fsync|fdatasync|write|MOUNT|family|calls" | head -12 || true
     rm -rf "$work"/runtime-*
     umount "$work/live"
 done

@@ -4,8 +4,8 @@
 
 # Where modules of use to us are: without the others the cache has an eighth of the size.
 kernel_folders() {
-    printf './lib/modules/*/kernel/%s/*\n' arch block crypto fs lib mm drivers/{acpi,block,char,cxl,dax,md,nvdimm,virtio} \
-        net/9p
+    printf './lib/modules/*/kernel/%s/*\n' arch block crypto fs lib mm net/9p \
+        drivers/{acpi,block,char,cxl,dax,md,nvdimm,virtio}
 }
 
 # Sets kernel_version, kernel_image and kernel_modules (a directory that holds lib/modules).
@@ -19,7 +19,8 @@ prepare_kernel() {
     found=$(find "$cache" -maxdepth 1 -name 'linux-image-*' -type d ! -name '*.part' | sort --version-sort | tail -n 1)
     if [[ -z $found ]]; then
         fetch_kernel "$cache"
-        found=$(find "$cache" -maxdepth 1 -name 'linux-image-*' -type d ! -name '*.part' | sort --version-sort | tail -n 1)
+        found=$(find "$cache" -maxdepth 1 -name 'linux-image-*' -type d ! -name '*.part' |
+            sort --version-sort | tail -n 1)
     fi
     exec {cache_lock}>&-
     kernel_modules=$found
@@ -33,15 +34,18 @@ fetch_kernel() {
     part=$cache/unpacked.part
     rm -rf "$part"
     mkdir "$part"
-    package=$(apt-cache depends linux-image-amd64 2> /dev/null | sed -n 's/^ *Depends: \(linux-image-[^ ]*-amd64\)$/\1/p' | head -n 1)
+    package=$(apt-cache depends linux-image-amd64 2> /dev/null |
+        sed -n 's/^ *Depends: \(linux-image-[^ ]*-amd64\)$/\1/p' | head -n 1)
     [[ -n $package ]] || die "apt knows no linux-image-amd64: run apt-get update"
     say "dax-vm: fetching $package into $cache" >&2
-    (cd "$part" && apt-get download --quiet "$package" > download.log 2>&1) || die "apt-get download: $(cat "$part/download.log")"
+    (cd "$part" && apt-get download --quiet "$package" > download.log 2>&1) ||
+        die "apt-get download: $(cat "$part/download.log")"
     archive=$(find "$part" -name '*.deb')
     local -a folders
     mapfile -t folders < <(kernel_folders)
     dpkg-deb --fsys-tarfile "$archive" |
-        tar --extract --directory "$part" --wildcards './boot/vmlinuz-*' './boot/config-*' './lib/modules/*/modules.*' "${folders[@]}"
+        tar --extract --directory "$part" --wildcards \
+            './boot/vmlinuz-*' './boot/config-*' './lib/modules/*/modules.*' "${folders[@]}"
     /sbin/depmod --basedir "$part" "$(basename "$part"/lib/modules/*)"
     unpack_image "$part"/boot/vmlinuz-* "$part/vmlinux"
     rm -rf "$archive" "$part/boot"/vmlinuz-*
@@ -53,7 +57,8 @@ fetch_kernel() {
 unpack_image() {
     local from=$1 to=$2 offset
     while IFS=: read -r offset _; do
-        if tail --bytes=+$((offset + 1)) "$from" | xz --decompress --single-stream --quiet --stdout > "$to" 2> /dev/null ||
+        if tail --bytes=+$((offset + 1)) "$from" |
+            xz --decompress --single-stream --quiet --stdout > "$to" 2> /dev/null ||
             [[ -s $to ]]; then
             [[ $(head --bytes=4 "$to") == $'\x7fELF' ]] && return
         fi

@@ -51,7 +51,8 @@ read_through() {
     grown=$(($(cached_mebibytes) - before))
 }
 
-# inside_page_cache [MIB]: reading a file on DAX, with the shim and without, leaves nothing in the page cache; elsewhere it leaves the file there.
+# inside_page_cache [MIB]: reading a file on DAX, with the shim and without, leaves nothing in the page cache; elsewhere
+# it leaves the file there.
 inside_page_cache() {
     local size=${1:-64} plain directory grown=0 served status=0 image=/run/page-cache.image
     plain=$((size < 128 ? size : 128)) # image and cache of it are in memory
@@ -70,7 +71,8 @@ inside_page_cache() {
         ((grown < size / 16)) || status=1
         rm -rf /run/page-cache.statistics
         mkdir -m 700 /run/page-cache.statistics
-        read_through "$directory/large" LD_PRELOAD="$PMEMSHIM_LIBRARY" PMEMSHIM_MAP_AFTER=0 PMEMSHIM_RUNTIME_DIR=/run/page-cache.statistics
+        read_through "$directory/large" LD_PRELOAD="$PMEMSHIM_LIBRARY" PMEMSHIM_MAP_AFTER=0 \
+            PMEMSHIM_RUNTIME_DIR=/run/page-cache.statistics
         served=$("$PMEMSHIM_PROGRAMS/read-stats" /run/page-cache.statistics/stats |
             awk '$1 == "bytes" { print int($2 / 1048576) }')
         printf '    %-60s %4d MiB\n' "$directory: $served of $size MiB served by the shim, grown by" "$grown"

@@ -70,8 +70,8 @@ copy_base() {
     mv "$copies/base.part" "$copies/base"
 }
 
-# The low-level backup: cp, without the shim, reads the very files that the server under the shim is writing. psql has no
-# shim either; what it starts inherits its environment.
+# The low-level backup: cp, without the shim, reads the very files that the server under the shim is writing. psql has
+# no shim either; what it starts inherits its environment.
 copy_files() {
     local cluster=$1 copies=$2
     rm -rf "$copies/files.part"
@@ -149,7 +149,11 @@ bad_checksums() {
 }
 
 verified() {
-    if postgres_run "$1" -- pg_verifybackup --quiet "$2" > "$1/verify.log" 2>&1; then echo whole; else cat "$1/verify.log"; fi
+    if postgres_run "$1" -- pg_verifybackup --quiet "$2" > "$1/verify.log" 2>&1; then
+        echo whole
+    else
+        cat "$1/verify.log"
+    fi
 }
 
 # How often each line of a file is there, in one line.
@@ -233,7 +237,8 @@ SETTINGS
     expect "pg_amcheck" "$(amcheck "$cluster")" clean
     ((alone)) || expect "rows, the same for both" "$(sums "$cluster")" "$live_sums"
     postgres_stop "$cluster" fast
-    complaints=$(grep -E 'PANIC|invalid page|could not (read|write|fsync|open|seek|extend)|corrupt' "$cluster/log" || true)
+    complaints=$(grep -E 'PANIC|invalid page|could not (read|write|fsync|open|seek|extend)|corrupt' "$cluster/log" ||
+        true)
     expect "complaints in the server's log" "${complaints:-none}" none
     ((alone)) || check_copies "$cluster"
     if ((!native)); then PMEMSHIM_RUNTIME_DIR=$cluster/runtime "$SHIMCTL" stats | head -n 14; fi

@@ -12,8 +12,8 @@
 #   postgres_remove "$cluster"
 #
 # A cluster is a directory with data/ (PGDATA), socket/ (its Unix socket, no TCP), runtime/ (PMEMSHIM_RUNTIME_DIR, since
-# the shim's statistics must belong to the user that runs the server), lib/ and logs. Nothing is shared, so any number may
-# run at once. The server refuses root: as root everything below runs as `postgres` (or `nobody`), else as oneself.
+# the shim's statistics must belong to the user that runs the server), lib/ and logs. Nothing is shared, so any number
+# may run at once. The server refuses root: as root everything below runs as `postgres` (or `nobody`), else as oneself.
 # Every program gets a fresh environment, so that nothing of the caller's (LD_PRELOAD, PGHOST, locale) leaks in.
 
 # Clusters to stop and remove at the end; only postgres_scratch adds, so it must not be called in a subshell.
@@ -112,8 +112,9 @@ postgres_run() {
     )
 }
 
-# postgres_init CLUSTER [NAME=VALUE]...: initdb, with checksums on, and settings for a small private server: few buffers,
-# so that reads of the data files reach the kernel (and the shim); fsync and all else stay as they are by default.
+# postgres_init CLUSTER [NAME=VALUE]...: initdb, with checksums on, and settings for a small private server: few
+# buffers, so that reads of the data files reach the kernel (and the shim); fsync and all else stay as they are by
+# default.
 postgres_init() {
     local cluster=$1
     shift
@@ -176,7 +177,8 @@ SQL
 # postgres_balances CLUSTER: prints pgbench's four totals, "accounts|tellers|branches|history". TPC-B keeps them equal:
 # every transaction adds one amount to a row of each.
 postgres_balances() {
-    postgres_query "$1" "SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers),
+    postgres_query "$1" "SELECT (SELECT sum(abalance) FROM pgbench_accounts),
+        (SELECT sum(tbalance) FROM pgbench_tellers),
         (SELECT sum(bbalance) FROM pgbench_branches), (SELECT coalesce(sum(delta), 0) FROM pgbench_history)"
 }
 

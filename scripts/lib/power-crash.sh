@@ -3,9 +3,9 @@
 # scripts/crash power: a machine that is killed while programs work on its nvdimm, whose file survives. Sourced by
 # scripts/crash, on the host (power) and, as `scripts/crash power-inside`, in the machine of scripts/dax-vm.
 #
-# What a program has had acknowledged leaves the machine by a virtio port, so the record of it is the host's. Stores that
-# never left the CPU's caches survive a killed qemu: that they are flushed is another test's affair; this one is about
-# everything else, journals, sizes, names, mappings, recovery.
+# What a program has had acknowledged leaves the machine by a virtio port, so the record of it is the host's. Stores
+# that never left the CPU's caches survive a killed qemu: that they are flushed is another test's affair; this one is
+# about everything else, journals, sizes, names, mappings, recovery.
 
 power_programs=$ROOT/.build/programs power_databases=$ROOT/.build/test-programs
 
@@ -24,13 +24,18 @@ power() {
         postgres_init "$cluster"
         mv "$cluster" "$scratch/cluster"
     fi
-    say "crash power: seed $seed, $kills kills, $file_system, workloads ${workloads//,/ }, $( ((native)) && echo native || echo under the shim)"
+    say "crash power: seed $seed, $kills kills, $file_system, workloads ${workloads//,/ }," \
+        "$( ((native)) && echo native || echo under the shim)"
     : > "$scratch/acknowledged.0"
     local -a options
     for ((round = 1; round <= kills + 1; round++)); do
         acknowledged=$scratch/acknowledged.$round
         options=(--keep "$scratch/nvdimm" --pid "$scratch/pid" --log "$scratch/console" --timeout 900)
-        if ((round == 1)); then options+=(--ext4 none --xfs none "--$file_system" nvdimm); else options+=(--no-mount); fi
+        if ((round == 1)); then
+            options+=(--ext4 none --xfs none "--$file_system" nvdimm)
+        else
+            options+=(--no-mount)
+        fi
         "$ROOT/scripts/dax-vm" "${options[@]}" "$ROOT/scripts/crash" power-inside "$round" "$((kills + 1))" \
             "$file_system" "$workloads" "$seed" "$native" "$PMEMSHIM_LIBRARY" "$scratch/acknowledged.$((round - 1))" \
             > "$acknowledged" 2> "$scratch/complaints" &
@@ -58,7 +63,8 @@ power() {
         echo "FAILED: the test came to no end in round $round"
         status=1
     fi
-    printf '%d kills, %d acknowledged commits, %s\n' "$kills" "$total" "$( ((status)) && echo FAILED || echo "none lost")"
+    printf '%d kills, %d acknowledged commits, %s\n' "$kills" "$total" \
+        "$( ((status)) && echo FAILED || echo "none lost")"
     return "$status"
 }
 
@@ -104,13 +110,16 @@ power_inside() {
         return
     fi
     mkdir -m 1777 /run/power
-    if ((!native)); then served=(LD_PRELOAD="$library" PMEMSHIM_RUNTIME_DIR=/run/power/statistics PMEMSHIM_MAP_AFTER=0); fi
+    if ((!native)); then
+        served=(LD_PRELOAD="$library" PMEMSHIM_RUNTIME_DIR=/run/power/statistics PMEMSHIM_MAP_AFTER=0)
+    fi
     mkdir -m 700 /run/power/statistics
     if [[ ,$workloads, == *,postgres,* ]]; then power_start_postgres "$place" "$(dirname "$before")/cluster"; fi
     for name in ${workloads//,/ }; do "power_work_$name" "$place" "$round" & done
     while sleep 0.5; do
         ((native)) || "$power_programs/read-stats" /run/power/statistics/stats |
-            awk '$1 == "call" { sum[$3 == "served"] += $4 } END { print "served " sum[1] + 0 " of " sum[0] + sum[1] " calls" }'
+            awk '$1 == "call" { sum[$3 == "served"] += $4 }
+                END { print "served " sum[1] + 0 " of " sum[0] + sum[1] " calls" }'
     done
 }
 
@@ -156,7 +165,8 @@ power_start_postgres() {
     local cluster=$1/postgres environment=()
     if [[ ! -e $cluster ]]; then
         cp -a "$2" "$cluster"
-        sed -i "s|^unix_socket_directories.*|unix_socket_directories = '$cluster/socket'|" "$cluster/data/postgresql.conf"
+        sed -i "s|^unix_socket_directories.*|unix_socket_directories = '$cluster/socket'|" \
+            "$cluster/data/postgresql.conf"
         sync
     fi
     if ((!native)); then
@@ -186,7 +196,10 @@ power_check_postgres() {
         status=1
     fi
     # Of all databases it would take minutes here.
-    postgres_run "$cluster" -- pg_amcheck --install-missing --heapallindexed --table=item > /run/amcheck 2>&1 || { echo "FAILED: pg_amcheck: $(tail -n 3 /run/amcheck)" && status=1; }
+    if ! postgres_run "$cluster" -- pg_amcheck --install-missing --heapallindexed --table=item > /run/amcheck 2>&1; then
+        echo "FAILED: pg_amcheck: $(tail -n 3 /run/amcheck)"
+        status=1
+    fi
     postgres_stop "$cluster"
     echo "postgres: commits up to $3 acknowledged, rows up to $rows, pg_amcheck $( ((status)) || echo clean)"
     return "$status"

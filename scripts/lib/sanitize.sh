@@ -15,7 +15,8 @@ address_options() {
         # Would call setrlimit while the runtime starts: our setrlimit, instrumented, before there is a shadow. And
         # programs are compared in whether they leave a core.
         disable_coredump=0
-        # The runtime gives every thread a stack for signals, and at its end unmaps whatever stack is set: the program's.
+        # The runtime gives every thread a stack for signals, and at its end unmaps whatever stack is set: the
+        # program's.
         use_sigaltstack=0
         # What the programs leave allocated is theirs; the engine allocates nothing.
         detect_leaks=0
@@ -60,15 +61,15 @@ find_toolchain() {
 
 build_address() {
     # The release build's flags, so that what is tested is what is shipped, and checked copies (checked_copy.c). Not
-    # object-size: the compiler does not come to an end (LLVM's lowering of its intrinsic, with the unwind tables' flags),
-    # and AddressSanitizer sees the same.
+    # object-size: the compiler does not come to an end (LLVM's lowering of its intrinsic, with the unwind tables'
+    # flags), and AddressSanitizer sees the same.
     (cd "$ROOT" && swift build -c release --product pmemshim --scratch-path .build/address \
         --sanitize=address -Xlinker "$1" -Xcc -DPS_CHECKED_COPIES \
         -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined -Xcc -fno-sanitize=object-size)
 }
 
-# Prints what the runtime has reported, and fails if that was anything. It warns of swapcontext, which it does not follow
-# to other stacks: no report.
+# Prints what the runtime has reported, and fails if that was anything. It warns of swapcontext, which it does not
+# follow to other stacks: no report.
 no_reports() {
     local found
     found=$(find "$1" -type f -exec grep -hv "WARNING: ASan doesn't fully support makecontext/swapcontext" {} + |
@@ -112,7 +113,8 @@ sanitize_threads() {
     mkdir "$reports/wanted" "$reports/unwanted"
     say "a race that must be found"
     PMEMSHIM_SABOTAGE=race TSAN_OPTIONS=$common:log_path=$reports/wanted/report \
-        swift test --skip-build "${build[@]}" --filter 'EngineThreadTests\.SabotageTests' > "$reports/output" 2>&1 || true
+        swift test --skip-build "${build[@]}" --filter 'EngineThreadTests\.SabotageTests' \
+        > "$reports/output" 2>&1 || true
     if ! grep -qs 'ThreadSanitizer: data race .*/PmemShim/Files/Engine+Inodes' "$reports"/wanted/*; then
         cat "$reports/output" >&2
         warn "two threads in the engine's tables without its lock, and ThreadSanitizer has not noticed"

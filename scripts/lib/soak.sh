@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The exerciser for as long as one likes, in all its modes, with seeds nobody has tried before, on every file system that
-# can be had here. Sourced by scripts/test, which has built everything and sourced common.sh.
+# The exerciser for as long as one likes, in all its modes, with seeds nobody has tried before, on every file system
+# that can be had here. Sourced by scripts/test, which has built everything and sourced common.sh.
 
 soak_mounts=()
 soak_directory=

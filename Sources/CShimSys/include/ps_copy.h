@@ -14,12 +14,13 @@ extern const char ps_guard_begin[] __attribute__((visibility("hidden")));
 extern const char ps_guard_end[] __attribute__((visibility("hidden")));
 extern const char ps_guard_exit[] __attribute__((visibility("hidden")));
 
-// 0: done; 1: faulted, or more than MAX_RW_COUNT (0x7ffff000) bytes, of which nothing is moved. Ordinary (cached) stores.
+// 0: done; 1: faulted, or more than MAX_RW_COUNT (0x7ffff000) bytes, of which nothing is moved. Ordinary (cached)
+// stores.
 int ps_copy(void *_Nullable destination, const void *_Nullable source, size_t count);
 // The same, and then loads the byte at `probe`: 1 as well if that faults.
 int ps_copy_probed(void *_Nullable destination, const void *_Nullable source, size_t count, uintptr_t probe);
-// The same, for a caller that is counted in instructions: the copy touches few registers, and what the caller has in the
-// others it need not save (an ordinary call would make it). The compiler
+// The same, for a caller that is counted in instructions: the copy touches few registers, and what the caller has in
+// the others it need not save (an ordinary call would make it). The compiler
 // does not know that it is a call: where this is used there must be no red zone (Package.swift).
 static inline __attribute__((always_inline)) int
 ps_copy_probed_in_place(void *_Nullable destination, const void *_Nullable source, size_t count, uintptr_t probe)
@@ -35,16 +36,16 @@ ps_copy_probed_in_place(void *_Nullable destination, const void *_Nullable sourc
     return faulted;
 #endif
 }
-// The same as ps_copy with non-temporal stores and a closing sfence: when it has returned, another CPU that sees a later store
-// sees these bytes, and on persistent memory the 64-byte lines it wrote whole have left the caches.
+// The same as ps_copy with non-temporal stores and a closing sfence: when it has returned, another CPU that sees a
+// later store sees these bytes, and on persistent memory the 64-byte lines it wrote whole have left the caches.
 int ps_copy_through(void *_Nullable destination, const void *_Nullable source, size_t count);
 // Loads one byte: 0: it is there; 1: it faulted.
 int ps_probe(uintptr_t address);
 
-// Loads one byte of every page of [address, address + count) but the first: 0: they are there; 1: one faulted. The first
-// page is for the copy itself to find out, whose first load comes before its first store. So a write whose buffer is bad
-// on a later page changes nothing before the kernel is asked, and the kernel's own rule for such a write holds: most file
-// systems keep the bytes before the bad page, btrfs keeps none.
+// Loads one byte of every page of [address, address + count) but the first: 0: they are there; 1: one faulted. The
+// first page is for the copy itself to find out, whose first load comes before its first store. So a write whose buffer
+// is bad on a later page changes nothing before the kernel is asked, and the kernel's own rule for such a write holds:
+// most file systems keep the bytes before the bad page, btrfs keeps none.
 static inline int ps_probe_rest(const void *_Nullable address, size_t count)
 {
     uintptr_t end = (uintptr_t)address + count;
@@ -58,8 +59,8 @@ static inline int ps_probe_rest(const void *_Nullable address, size_t count)
 // Writes the cache lines of [address, address + count) back, by the best instruction the CPU has (ps_copy_prepare), and
 // fences: non-temporal stores made before it are durable as well. 0: done; 1: faulted.
 int ps_flush(uintptr_t address, size_t count);
-// Stores to a byte without changing it, atomically: makes a page of a window writable, which with MAP_SYNC makes what is
-// needed to find it durable. 0: done; 1: faulted.
+// Stores to a byte without changing it, atomically: makes a page of a window writable, which with MAP_SYNC makes what
+// is needed to find it durable. 0: done; 1: faulted.
 int ps_touch(uintptr_t address);
 
 // Stores [source, source + count) by a single instruction, so that a process killed in the middle leaves all of it or
@@ -77,12 +78,12 @@ int ps_copy_lines(void *_Nullable destination, const void *_Nullable source, siz
 // The caches are kept through a power loss (eADR): ps_flush is a fence from now on.
 void ps_flush_nothing(void);
 
-// One word of memory that other processes share, and that may vanish from below (its file cut short, its file system full):
-// 8-byte aligned. 0: done; 1: faulted. A load is ordered before what follows it, a store after what precedes it.
+// One word of memory that other processes share, and that may vanish from below (its file cut short, its file system
+// full): 8-byte aligned. 0: done; 1: faulted. A load is ordered before what follows it, a store after what precedes it.
 int ps_soft_load(const uint64_t *_Nonnull word, uint64_t *_Nonnull value);
 int ps_soft_store(uint64_t *_Nonnull word, uint64_t value);
-// Compare and exchange. 0: `*word` was `*expected` and is `desired` now; 2: it was something else, which is in `*expected`
-// now; 1: faulted.
+// Compare and exchange. 0: `*word` was `*expected` and is `desired` now; 2: it was something else, which is in
+// `*expected` now; 1: faulted.
 int ps_soft_exchange(uint64_t *_Nonnull word, uint64_t *_Nonnull expected, uint64_t desired);
 
 // Finds out which vector registers the CPU and the kernel offer. Until then the copies use what every x86-64 has.

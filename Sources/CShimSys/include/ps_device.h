@@ -6,8 +6,8 @@
 //     2 MiB         page arrays: 2 MiB for each section
 //     data offset   logical block 0; a multiple of 2 MiB
 //
-// Every number is little-endian. The engine is x86-64 only; the code converts all the same where it reads and writes, so
-// that the rule stands in one place of the source and not in an assumption.
+// Every number is little-endian. The engine is x86-64 only; the code converts all the same where it reads and writes,
+// so that the rule stands in one place of the source and not in an assumption.
 #ifndef PS_DEVICE_H
 #define PS_DEVICE_H
 

@@ -69,9 +69,9 @@ bool ps_engine_may_have_dax(void)
     PS_NAMED("engineMayHaveDAX()");
 void ps_engine_note_dax(void)
     PS_NAMED("engineNoteDAX()");
-// Before `fd` is mapped shared, for writing. If it is on DAX: from now on no sync of its inode is left out, since stores
-// are not seen; and how many bytes of [offset, offset + length), from its start, lie in whole written pages: a mapping of
-// them with MAP_SYNC costs nothing. `statistics` is then set, for ps_engine_count_msync. Else 0.
+// Before `fd` is mapped shared, for writing. If it is on DAX: from now on no sync of its inode is left out, since
+// stores are not seen; and how many bytes of [offset, offset + length), from its start, lie in whole written pages: a
+// mapping of them with MAP_SYNC costs nothing. `statistics` is then set, for ps_engine_count_msync. Else 0.
 size_t ps_engine_map_shared(int fd, int64_t offset, size_t length, int *_Nonnull statistics)
     PS_NAMED("engineMapShared(fd:offset:length:statistics:)");
 // One msync served.
@@ -110,7 +110,8 @@ void ps_engine_count(int fd, enum ps_family family)
     PS_NAMED("engineCount(fd:family:)");
 
 // ---- copies inside the kernel ---------------------------------------------------------------------------------
-// Whether a call that writes to `fd` inside the kernel may meet a served write: `fd` is ours, and there is more than one thread.
+// Whether a call that writes to `fd` inside the kernel may meet a served write: `fd` is ours, and there is more than
+// one thread.
 bool ps_engine_must_be_alone(int fd)
     PS_NAMED("engineMustBeAlone(fd:)");
 // What such a call holds from its begin to its end; `call` is 0 where it could not have the stripes.

@@ -1,5 +1,5 @@
-// The file systems whose files are never served, not even where they are named: the one list for the engine, which knows a
-// file system by its magic number (statfs(2)), and for shimctl, which knows it by the name of its type.
+// The file systems whose files are never served, not even where they are named: the one list for the engine, which
+// knows a file system by its magic number (statfs(2)), and for shimctl, which knows it by the name of its type.
 #ifndef PS_FILE_SYSTEMS_H
 #define PS_FILE_SYSTEMS_H
 

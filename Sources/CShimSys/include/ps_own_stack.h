@@ -1,6 +1,7 @@
-// The slow steps (learning a descriptor, mapping, page arrays, figures) on a stack of our own: the caller's may be a handler's
-// or a coroutine's, of which a call natively takes some bytes. One stack serves the process, since these steps hold the
-// engine lock, with every signal blocked: nothing interrupts them, nothing forks in them, and a vfork child does nothing there.
+// The slow steps (learning a descriptor, mapping, page arrays, figures) on a stack of our own: the caller's may be a
+// handler's or a coroutine's, of which a call natively takes some bytes. One stack serves the process, since these
+// steps hold the engine lock, with every signal blocked: nothing interrupts them, nothing forks in them, and a vfork
+// child does nothing there.
 #ifndef PS_OWN_STACK_H
 #define PS_OWN_STACK_H
 

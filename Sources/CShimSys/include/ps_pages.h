@@ -1,19 +1,21 @@
 // The page arrays in DRAM: for files that lie on no device with arrays of its own (tmpfs, a plain DAX mount, a named
-// directory). One sparse file per user, PS_PAGES_FILE_NAME in the runtime directory (see ps_stats.h), mode 0600, shared by all
-// processes of that user. Documented for other programs in docs/device-format.md; a change here is a change there.
+// directory). One sparse file per user, PS_PAGES_FILE_NAME in the runtime directory (see ps_stats.h), mode 0600, shared
+// by all processes of that user. Documented for other programs in docs/device-format.md; a change here is a change
+// there.
 //
 //     0              header, 4 KiB
 //     4 KiB          directory: PS_PAGES_SLOTS slots of 256 bytes
 //     2 MiB * (1+n)  page array of slot n: as a section's on a device, pages of 4 KiB
 //
-// A slot stands for 128 MiB of one file. It is found by its key (a hash of the file's identity and of which 128 MiB they
-// are), in one of PS_PAGES_PROBES places that follow from the key; its place says where its array is, so that nothing read
-// here is ever an index. The words of the array count under the tag that follows from the key: a slot that is given to
-// another file is thereby in its initial state.
+// A slot stands for 128 MiB of one file. It is found by its key (a hash of the file's identity and of which 128 MiB
+// they are), in one of PS_PAGES_PROBES places that follow from the key; its place says where its array is, so that
+// nothing read here is ever an index. The words of the array count under the tag that follows from the key: a slot that
+// is given to another file is thereby in its initial state.
 //
 // Memory is given to groups, 32 KiB each, by fallocate and before they are touched: the last word of an array's first
-// descriptor has a bit for each of its 64 groups that has any, whoever it is that the slot belongs to. The file as a whole has
-// at most a 64th of its file system (at least 1 MiB); beyond that a slot, whichever, loses its key and its memory.
+// descriptor has a bit for each of its 64 groups that has any, whoever it is that the slot belongs to. The file as a
+// whole has at most a 64th of its file system (at least 1 MiB); beyond that a slot, whichever, loses its key and its
+// memory.
 //
 // Everything is soft: hints and figures, which anybody of that user may scribble over. The file may be removed at any
 // time; processes that have parts of it mapped go on with what they have.

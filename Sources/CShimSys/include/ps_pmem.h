@@ -2,13 +2,14 @@
 // of our own (ps_copy.h).
 //
 // libpmem.so.1 is loaded by dlopen, in the constructor, and only when some file system is mounted with DAX: linked, it
-// would come into every process. It chooses the instructions that flush and fence, and knows the machines whose caches are
-// kept through a power loss. Its copy is not used: ours takes a third fewer instructions for 4 KiB (789 against 1,116 for a
-// whole pwrite), and what it stores past the caches needs the fence only.
+// would come into every process. It chooses the instructions that flush and fence, and knows the machines whose caches
+// are kept through a power loss. Its copy is not used: ours takes a third fewer instructions for 4 KiB (789 against
+// 1,116 for a whole pwrite), and what it stores past the caches needs the fence only.
 //
 // Its functions touch pages that may vanish, as our own copies do, but their code is not ours: they are called by
-// ps_call_guarded, which notes its frame. A SIGBUS or SIGSEGV in libpmem's code below that frame resumes behind the call
-// with the registers that the frame holds. They are leaves: they hold no lock and leave nothing half done that matters.
+// ps_call_guarded, which notes its frame. A SIGBUS or SIGSEGV in libpmem's code below that frame resumes behind the
+// call with the registers that the frame holds. They are leaves: they hold no lock and leave nothing half done that
+// matters.
 #ifndef PS_PMEM_H
 #define PS_PMEM_H
 

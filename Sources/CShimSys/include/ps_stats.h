@@ -1,27 +1,28 @@
 // The statistics file: layout shared by the shim in every served process and by shimctl.
 //
 // One sparse file per user, PS_STATS_FILE_NAME in the runtime directory (PMEMSHIM_RUNTIME_DIR, else
-// /dev/shm/pmemshim-<effective uid>, mode 0700; the file 0600). A file whose head is not that of this version is taken away
-// and made anew: processes that still count in it go on doing so. It is soft: figures only, shared among processes of one
-// user. Nobody may use a number from it as an index or a length without checking it, and anybody may scribble over it, cut
-// it or remove it at any time; that costs figures, never correctness.
+// /dev/shm/pmemshim-<effective uid>, mode 0700; the file 0600). A file whose head is not that of this version is taken
+// away and made anew: processes that still count in it go on doing so. It is soft: figures only, shared among processes
+// of one user. Nobody may use a number from it as an index or a length without checking it, and anybody may scribble
+// over it, cut it or remove it at any time; that costs figures, never correctness.
 //
 // A process counts in memory of its own until it has mapped its first window. Then it claims a record, and its threads
 // count in the record's pages, which are mapped. Pages are allocated before they are mapped (fallocate); where somebody
-// takes them away again, the handler of SIGBUS puts anonymous memory in their place (ps_soft_memory.h), and the process goes
-// on counting for itself. All else is read and written by pread and pwrite, which fail instead of raising a signal. A
-// process that ends by exit or _exit without ever having mapped a window claims a record only to leave its figures in it.
+// takes them away again, the handler of SIGBUS puts anonymous memory in their place (ps_soft_memory.h), and the process
+// goes on counting for itself. All else is read and written by pread and pwrite, which fail instead of raising a
+// signal. A process that ends by exit or _exit without ever having mapped a window claims a record only to leave its
+// figures in it.
 //
 // Life of a record: FREE, then LIVE once a process has claimed it. A LIVE record whose process is gone (no such pid, or
 // another start time), or whose process has claimed a newer one (exec), has ended. Its figures stay readable until a
-// claimant needs its place: it is folded into `ended`, and taken over. Claimants take a free record only while fewer than
-// PS_STATS_KEPT are in use or all others are alive, and none once the file has PS_STATS_BYTES of memory. Readers sum
-// `ended` and every record that is LIVE.
+// claimant needs its place: it is folded into `ended`, and taken over. Claimants take a free record only while fewer
+// than PS_STATS_KEPT are in use or all others are alive, and none once the file has PS_STATS_BYTES of memory. Readers
+// sum `ended` and every record that is LIVE.
 //
-// `directory` says which records are in use, and by whom, in one page: who claims, folds or frees record i holds a write
-// lock (F_OFD_SETLK, never waited for) on entry i meanwhile; who changes a line of `ended` holds one on that line. The
-// kernel lets go of a lock when its holder is killed. A record is emptied before its figures are added to `ended`: who is
-// killed between the two has lost them, and nothing is counted twice.
+// `directory` says which records are in use, and by whom, in one page: who claims, folds or frees record i holds a
+// write lock (F_OFD_SETLK, never waited for) on entry i meanwhile; who changes a line of `ended` holds one on that
+// line. The kernel lets go of a lock when its holder is killed. A record is emptied before its figures are added to
+// `ended`: who is killed between the two has lost them, and nothing is counted twice.
 //
 // No alignment attributes: Swift does not import over-aligned structs. Padding is spelt out and asserted instead.
 #ifndef PS_STATS_H
@@ -79,8 +80,8 @@ struct ps_stats_counters {
     uint64_t served_bytes_read, served_bytes_written; // bytes moved by the shim
     uint64_t passed_bytes_read, passed_bytes_written; // bytes moved by the kernel for calls passed on
     uint64_t faults;                                  // SIGBUS and SIGSEGV survived in a guarded copy
-    // Windows mapped now, and bytes of their address space: what threads have added and taken away, so that only the sum
-    // over a process's threads means something (modulo 2^64). Windows mapped since the process began.
+    // Windows mapped now, and bytes of their address space: what threads have added and taken away, so that only the
+    // sum over a process's threads means something (modulo 2^64). Windows mapped since the process began.
     uint64_t windows, mapped_bytes, windows_total;
 };
 

@@ -72,8 +72,8 @@ struct ps_sync_facts {
 long ps_sys_sync_facts(int fd, struct ps_sync_facts *_Nonnull facts);
 // The mount of `fd` as /proc/self/mountinfo numbers it. The kernel gives a number again once its mount is gone.
 long ps_sys_mount_number(int fd, uint64_t *_Nonnull number);
-// Whether every write to `fd` is to be on the device before it returns, whatever its own flags: the mount has the option
-// sync, or the inode the attribute S (chattr(1)).
+// Whether every write to `fd` is to be on the device before it returns, whatever its own flags: the mount has the
+// option sync, or the inode the attribute S (chattr(1)).
 bool ps_sys_is_synchronous(int fd);
 // Facts of `path` (symbolic links followed), without opening it.
 long ps_sys_facts_of_path(const char *_Nonnull path, struct ps_file_facts *_Nonnull facts);
@@ -140,8 +140,8 @@ int64_t ps_sys_realtime_now(void);
 // ---- address space ----
 long ps_sys_reserve(size_t length);                                             // PROT_NONE, no memory
 long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd); // address 0: anywhere, else MAP_FIXED
-// The same with MAP_SYNC, over a reservation: once a page can be written, all that is needed to find it again is durable.
-// -EOPNOTSUPP where the device cannot promise that.
+// The same with MAP_SYNC, over a reservation: once a page can be written, all that is needed to find it again is
+// durable. -EOPNOTSUPP where the device cannot promise that.
 long ps_sys_map_file_sync(uintptr_t address, size_t length, bool writable, int fd);
 // Whether the device under `fd` takes MAP_SYNC at all: maps a page of it, for reading, and lets go of it.
 bool ps_sys_maps_synchronously(int fd);

@@ -6,7 +6,8 @@ import Synchronization
 /// A write that extends a file is the kernel's, and costs the shim whatever it touches: after a system call and a copy
 /// of the kernel's, every cache line has to be fetched anew. So the lines of an append are two, the descriptor's and
 /// the first of the inode; the thread's record and its counters hear of every 64th only, or when the number is
-/// forgotten, or at the end of the process. A process killed in between leaves up to 63 appends per descriptor uncounted.
+/// forgotten, or at the end of the process. A process killed in between leaves up to 63 appends per descriptor
+/// uncounted.
 enum AppendTally {
     static let callShift: UInt64 = 56
     static let most: UInt64 = 64

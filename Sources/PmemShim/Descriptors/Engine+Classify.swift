@@ -59,8 +59,8 @@ extension Engine {
 
     /// The rights of `fd`, a description with those status flags (F_GETFL) on that backing.
     ///
-    /// On a mount with the option sync, and in a file with chattr +S, every write is as one through O_SYNC. That may change
-    /// (``lookAtSynchrony(_:)``).
+    /// On a mount with the option sync, and in a file with chattr +S, every write is as one through O_SYNC. That may
+    /// change (``lookAtSynchrony(_:)``).
     func rights(_ given: Int, backing: UInt32, _ fd: Int32) -> UInt64 {
         var flags = given
         if flags & Int(PS_O_ACCMODE.rawValue) != Int(PS_O_RDONLY.rawValue),
@@ -92,8 +92,8 @@ extension Engine {
         return rights
     }
 
-    /// Once a tick, before a write that the kernel does: whether writes to the file have become synchronous, or have ceased
-    /// to be. Then every descriptor is learnt again.
+    /// Once a tick, before a write that the kernel does: whether writes to the file have become synchronous, or have
+    /// ceased to be. Then every descriptor is learnt again.
     func lookAtSynchrony(_ target: Target) {
         let backing = mount(target.inode.pointee.mount).pointee.backing
         guard backing != UInt32(PS_BACKING_MEMORY.rawValue) else { return }

@@ -11,8 +11,8 @@ extension Engine {
         guard let descriptor = descriptor(fd) else { return }
         var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         if ps_single_threaded(), !barred, !word.has(DescriptorWord.ours) {
-            // Nobody else can be learning the number: an unknown one is left as it is. This is what every open and close
-            // of a process costs that has nothing of ours in hand.
+            // Nobody else can be learning the number: an unknown one is left as it is. This is what every open and
+            // close of a process costs that has nothing of ours in hand.
             if word.has(DescriptorWord.known) {
                 descriptor.pointee.word.store(word.evicted.bits, ordering: .relaxed)
             }

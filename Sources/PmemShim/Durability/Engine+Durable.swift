@@ -11,14 +11,14 @@ struct SyncedBefore {
 }
 
 extension Engine {
-    /// Whether what the last sync left still holds, asked just before the kernel overwrites [start, start + count) of the
-    /// file for us: the stamp it sets will hide what others have changed until now.
+    /// Whether what the last sync left still holds, asked just before the kernel overwrites [start, start + count) of
+    /// the file for us: the stamp it sets will hide what others have changed until now.
     ///
-    /// Where the ctime is of this very clock tick already, the write does not move it, and nothing need be asked. (Linux
-    /// 6.13 and later moves it all the same once somebody has looked; then the next sync finds another ctime.)
+    /// Where the ctime is of this very clock tick already, the write does not move it, and nothing need be asked.
+    /// (Linux 6.13 and later moves it all the same once somebody has looked; then the next sync finds another ctime.)
     ///
-    /// Small writes cost two looks each in this way (1,200 instructions), and what is won by that is the kernel's part of one
-    /// sync (1,700): after two without a sync it is left to the kernel.
+    /// Small writes cost two looks each in this way (1,200 instructions), and what is won by that is the kernel's part
+    /// of one sync (1,700): after two without a sync it is left to the kernel.
     func syncedBefore(_ target: Target, _ outcome: ps_outcome, _ start: Int64, _ count: Int) -> SyncedBefore? {
         switch outcome {
         case PS_OUTCOME_TICK, PS_OUTCOME_SMALL, PS_OUTCOME_END, PS_OUTCOME_BUSY: break
@@ -43,8 +43,8 @@ extension Engine {
         return before
     }
 
-    /// The kernel has written [start, end) for us. Where it was an overwrite that began with everything synced, its bytes
-    /// are made durable at once, so that it leaves nothing for a sync to do; else the next sync is the kernel's.
+    /// The kernel has written [start, end) for us. Where it was an overwrite that began with everything synced, its
+    /// bytes are made durable at once, so that it leaves nothing for a sync to do; else the next sync is the kernel's.
     ///
     /// The kernel's copy does not go through the caches either, but the space it went to may be allocated only in the
     /// journal: a store through the window, which changes nothing, makes the kernel commit that, or finds it committed.

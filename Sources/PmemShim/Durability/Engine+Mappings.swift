@@ -2,8 +2,8 @@ import CShimSys
 import Synchronization
 
 extension Engine {
-    /// Forgets what syncs of the inode left, and makes this process ready to survive faults in code of ours, as for a first
-    /// window. The index of the mount's figures; nothing where that is not possible.
+    /// Forgets what syncs of the inode left, and makes this process ready to survive faults in code of ours, as for a
+    /// first window. The index of the mount's figures; nothing where that is not possible.
     func readyForFaults(_ fd: Int32, _ facts: ps_file_facts) -> Int? {
         guard let lock = EngineLock(self) else { return nil }
         defer { lock.unlock() }

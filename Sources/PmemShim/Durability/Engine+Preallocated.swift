@@ -4,13 +4,14 @@ import Synchronization
 /// Space of a DAX file that is allocated and has never been written: what posix_fallocate leaves.
 ///
 /// The first write to each block of it changes the file's extents, so that a write costs 15,000 instructions on ext4
-/// instead of 3,400, and with fdatasync 50,000 instead of 4,900 (measured, docs/durability.md). A store through a window to a
-/// group of 2 MiB that can be mapped as one page makes the kernel zero and convert all of it in one step, for 1.2 million:
-/// as much as 80 writes, or 24 with their syncs. So the groups ahead of a writer are made ready before it gets there. The
-/// group it works in cannot be had in one step any more: part of it has been written.
+/// instead of 3,400, and with fdatasync 50,000 instead of 4,900 (measured, docs/durability.md). A store through a
+/// window to a group of 2 MiB that can be mapped as one page makes the kernel zero and convert all of it in one step,
+/// for 1.2 million: as much as 80 writes, or 24 with their syncs. So the groups ahead of a writer are made ready before
+/// it gets there. The group it works in cannot be had in one step any more: part of it has been written.
 extension Engine {
-    /// Before a write to a DAX file with holes, or with preallocated space, which counts as one: looks now and then whether
-    /// the regions of [offset, offset + count) have been written meanwhile, and makes the groups behind them ready.
+    /// Before a write to a DAX file with holes, or with preallocated space, which counts as one: looks now and then
+    /// whether the regions of [offset, offset + count) have been written meanwhile, and makes the groups behind them
+    /// ready.
     func lookAhead(_ target: Target, _ offset: Int64, _ count: Int) {
         let inode = target.inode
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))

@@ -5,9 +5,10 @@ extension Engine {
     /// fsync and fdatasync, by backing:
     ///
     /// - memory: nothing to do. The file is memory and nothing else; the kernel's own fsync of tmpfs does nothing.
-    /// - dax: nothing to do either where what a kernel sync would make durable is durable already, see ``syncDAX(_:)``.
-    /// - page cache: the kernel's, which also writes back what was stored through a window: the page tables tell it which
-    ///   pages are dirty.
+    /// - dax: nothing to do either where what a kernel sync would make durable is durable already, see
+    ///   ``syncDAX(_:wholly:)``.
+    /// - page cache: the kernel's, which also writes back what was stored through a window: the page tables tell it
+    ///   which pages are dirty.
     func sync(_ target: Target) -> Int64 {
         let backing = mount(target.inode.pointee.mount).pointee.backing
         if backing == UInt32(PS_BACKING_MEMORY.rawValue), target.family != PS_FAMILY_SYNC_FILE_RANGE {
@@ -35,7 +36,8 @@ extension Engine {
 
     /// The sync of a DAX file, left out where these hold (docs/durability.md has the reasons):
     ///
-    /// (a) this process has done a kernel sync of the inode through a window with MAP_SYNC, and nothing through the kernel
+    /// (a) this process has done a kernel sync of the inode through a window with MAP_SYNC, and nothing through the
+    /// kernel
     ///     since, but for overwrites that were made durable at once (``kernelHasWritten(_:_:from:to:)``);
     /// (b) what was served since lies below the size at that sync: the size is the same;
     /// (c) nobody else has changed the inode since: space and ctime are the same. PMEMSHIM_EXCLUSIVE takes that for

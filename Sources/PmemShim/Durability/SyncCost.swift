@@ -4,10 +4,12 @@ import Synchronization
 /// What a kernel sync of a file costs that is written through a window, and whether it is worth that.
 ///
 /// The kernel does not know that what we have stored is durable: a sync of its own flushes every page (2 MiB, where the
-/// mapping has pages of that size: 100,000 instructions measured) that was stored to since the last one, and protects it
-/// again, so that the next store faults. Files whose syncs are the kernel's most of the time are better written by it.
+/// mapping has pages of that size: 100,000 instructions measured) that was stored to since the last one, and protects
+/// it again, so that the next store faults. Files whose syncs are the kernel's most of the time are better written by
+/// it.
 ///
-/// In ``Inode/syncCost``: the bytes this thread had served at the last kernel sync, modulo 2^48, and above them a score.
+/// In ``Inode/syncCost``: the bytes this thread had served at the last kernel sync, modulo 2^48, and above them a
+/// score.
 struct SyncCost {
     var score: UInt64
     var served: UInt64

@@ -40,8 +40,8 @@ struct SyncFacts: Equatable {
     /// overwrite has set.
     ///
     /// `tick`: the time before the look that found it as here; `now`: the time after `seen`. A ctime tells only that
-    /// somebody has changed the inode, once or often. So it is taken for ours where the write and both looks were in one
-    /// tick: a process that was stopped between them must not take all that was done in that time for its own. What
+    /// somebody has changed the inode, once or often. So it is taken for ours where the write and both looks were in
+    /// one tick: a process that was stopped between them must not take all that was done in that time for its own. What
     /// others did in that tick is as hidden as it is after our stamp (docs/durability.md). Where the stamp is of the
     /// tick of the first look, nobody has changed anything later.
     ///

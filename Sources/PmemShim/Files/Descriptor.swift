@@ -9,7 +9,7 @@ struct Descriptor: ~Copyable {
     let guess: Atomic<Int64>
     /// Data calls seen while unknown.
     let calls: Atomic<UInt32>
-    /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:fd:)``.
+    /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:_:_:counted:)``.
     /// While unknown: see ``UnknownWrites``.
     let misses: Atomic<UInt32>
     /// Appends not yet in the figures; see ``AppendTally``.

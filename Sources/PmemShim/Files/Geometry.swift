@@ -51,14 +51,15 @@ struct Geometry {
     ///
     /// A page in a window costs when it is first touched (measured, tmpfs: 370 ns, 16 at a time) and when the window
     /// goes (270 ns), together about what one call through the kernel costs more than a copy. Without knowing the
-    /// future, the best rule is to pay once the calls have cost as much, which would be at half as many calls as the region
-    /// has pages (databases move two pages and more at a time). Databases live long, so half of that is enough: a region
-    /// is served when it has seen a quarter as many calls as it has pages. What is touched once is never mapped.
-    /// A huge page is one fault.
+    /// future, the best rule is to pay once the calls have cost as much, which would be at half as many calls as the
+    /// region has pages (databases move two pages and more at a time). Databases live long, so half of that is enough:
+    /// a region is served when it has seen a quarter as many calls as it has pages. What is touched once is never
+    /// mapped. A huge page is one fault.
     ///
-    /// A page of a DAX file costs more, 5,000 instructions against the 2,000 that a call through the kernel costs more than
-    /// a copy, one of 2 MiB hardly more than that. So where the file lies so that such pages map it, nothing is waited for;
-    /// elsewhere the calls have to be as many as the pages: what is read or written once in order is never mapped.
+    /// A page of a DAX file costs more, 5,000 instructions against the 2,000 that a call through the kernel costs more
+    /// than a copy, one of 2 MiB hardly more than that. So where the file lies so that such pages map it, nothing is
+    /// waited for; elsewhere the calls have to be as many as the pages: what is read or written once in order is never
+    /// mapped.
     ///
     /// `eager`: everything at once (PMEMSHIM_MAP_AFTER=0). `liesInGroups`: of a file on DAX, whether most of it lies in
     /// groups of 2 MiB that one page can map.

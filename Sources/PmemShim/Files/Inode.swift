@@ -15,8 +15,8 @@ struct Inode: ~Copyable {
     let readLimit: Atomic<Int64>
     /// The same for overwrites.
     let writeLimit: Atomic<Int64>
-    /// From a byte of the window to the same byte in the mapping that end probes are made in, bytes: ``Target/prove(_:limit:)``.
-    /// 0: they are made in the window itself.
+    /// From a byte of the window to the same byte in the mapping that end probes are made in, bytes:
+    /// ``Target/prove(_:limit:)``. 0: they are made in the window itself.
     let probeDistance: Atomic<UInt>
     /// Where the file's mount has its figures in a thread's shard, bytes: ``Geometry/statistics`` worked out.
     let counters: Atomic<UInt32>
@@ -59,18 +59,20 @@ struct Inode: ~Copyable {
     /// DAX only: see ``SyncCost``.
     let syncCost: Atomic<UInt64>
     private let identityWord: Atomic<UInt64>
-    /// With ``InodeFlag/sparse``: the start of the last page (step) that is known to be allocated, bytes. The end probe loads
-    /// a byte of it, and only what ends before it is served.
+    /// With ``InodeFlag/sparse``: the start of the last page (step) that is known to be allocated, bytes. The end probe
+    /// loads a byte of it, and only what ends before it is served.
     let top: Atomic<Int64>
     /// Of 512 bytes, when size and holes were last learnt. Guarded by the engine lock.
     var blocks: Int64
-    /// Sections of 128 MiB whose page arrays have been used through this slot; the lowest is above the highest at first.
+    /// Sections of 128 MiB whose page arrays have been used through this slot; the lowest is above the highest at
+    /// first.
     let lowestSection: Atomic<Int32>
     let highestSection: Atomic<Int32>
 }
 
-/// Which file it is: set with the engine lock held when the slot is given to it, and read without. Who comes too late, with a
-/// descriptor that has been forgotten meanwhile, may read what another file's slot says; whatever matters is asked again.
+/// Which file it is: set with the engine lock held when the slot is given to it, and read without. Who comes too late,
+/// with a descriptor that has been forgotten meanwhile, may read what another file's slot says; whatever matters is
+/// asked again.
 extension Inode {
     var device: UInt64 {
         get { deviceWord.load(ordering: .relaxed) }
@@ -107,9 +109,10 @@ struct Heat {
 enum InodeFlag {
     /// The window is mapped for writing.
     static let writable: UInt32 = 1
-    /// The file has holes, or its blocks are fewer than its bytes for another reason. On tmpfs a mapped read allocates a
-    /// hole (the end probe is one), elsewhere a mapped write allocates more of it than the kernel's would. So no region of
-    /// it becomes hot before all its pages are known to be allocated, and below that page by page: `Engine+Allocation.swift`.
+    /// The file has holes, or its blocks are fewer than its bytes for another reason. On tmpfs a mapped read allocates
+    /// a hole (the end probe is one), elsewhere a mapped write allocates more of it than the kernel's would. So no
+    /// region of it becomes hot before all its pages are known to be allocated, and below that page by page:
+    /// `Engine+Allocation.swift`.
     static let sparse: UInt32 = 2
     /// Our process wrote through the kernel since the last read through it: relatime is due one kernel read.
     static let timesDue: UInt32 = 4
@@ -119,15 +122,15 @@ enum InodeFlag {
     static let unverified: UInt32 = 16
     /// The window is mapped with MAP_SYNC: what is stored through it is found again after a power loss.
     static let synchronous: UInt32 = 32
-    /// DAX only: writes that extend the file, or to regions that are not hot, have gone to the kernel since the last call of a
-    /// sync, unreported: that sync is the kernel's.
+    /// DAX only: writes that extend the file, or to regions that are not hot, have gone to the kernel since the last
+    /// call of a sync, unreported: that sync is the kernel's.
     static let unreported: UInt32 = 64
     /// DAX only: writes are the kernel's, since its syncs cost more than serving them saves. See ``SyncCost``.
     static let aloof: UInt32 = 128
     /// A media error has been met in this file. Its regions are looked at before they are served, as if it had holes.
     static let bad: UInt32 = 256
-    /// DAX only: the kernel has overwritten something for us since the last call of a sync, and its bytes were made durable
-    /// at once. See ``Engine/syncedBefore(_:_:_:_:)``.
+    /// DAX only: the kernel has overwritten something for us since the last call of a sync, and its bytes were made
+    /// durable at once. See ``Engine/syncedBefore(_:_:_:_:)``.
     static let renewed: UInt32 = 512
     /// The same, twice.
     static let renewedTwice: UInt32 = 1024
@@ -135,8 +138,8 @@ enum InodeFlag {
     static let piecemeal: UInt32 = 2048
     /// DAX only: most of the file lies in groups of 2 MiB that one page can map.
     static let inGroups: UInt32 = 4096
-    /// Pages of it have been told to be allocated: whoever makes holes in it, also once it has no slot any more, must find
-    /// its page arrays (``Engine/emptiedUnknown(_:from:to:)``).
+    /// Pages of it have been told to be allocated: whoever makes holes in it, also once it has no slot any more, must
+    /// find its page arrays (``Engine/emptiedUnknown(_:from:to:)``).
     static let hinted: UInt32 = 8192
 }
 
@@ -234,8 +237,8 @@ extension UnsafeMutablePointer where Pointee == Inode {
             limit = max(0, min(lastStep, pointee.length.load(ordering: .relaxed) &- step))
         }
         if flags & InodeFlag.sparse != 0 {
-            // The probe must find a page, and the end of the window may be none. Behind the 64th region they begin anew: what
-            // is known of one is not known of the other.
+            // The probe must find a page, and the end of the window may be none. Behind the 64th region they begin
+            // anew: what is known of one is not known of the other.
             let top = pointee.top.load(ordering: .relaxed)
             limit = top <= min(limit, 64 << geometry.regionShift) ? top : 0
         }

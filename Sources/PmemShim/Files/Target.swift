@@ -1,7 +1,8 @@
 import CShimSys
 import Synchronization
 
-/// The most that the kernel moves in one call, bytes (MAX_RW_COUNT in its include/linux/fs.h): of more it moves that much.
+/// The most that the kernel moves in one call, bytes (MAX_RW_COUNT in its include/linux/fs.h): of more it moves that
+/// much.
 let mostInOneCall = 0x7fff_f000
 
 /// A descriptor of ours, as one data call found it.

@@ -33,8 +33,8 @@ enum Arena {
 
     static let descriptorsOffset = 4_096
     static let inodesOffset = descriptorsOffset + descriptors * 32
-    /// What is added to the index of an inode in a descriptor's word, so that the slot's distance from the descriptors is a
-    /// shift of it and nothing else.
+    /// What is added to the index of an inode in a descriptor's word, so that the slot's distance from the descriptors
+    /// is a shift of it and nothing else.
     static let firstInode = UInt32((inodesOffset - descriptorsOffset) / 256)
     static let headsOffset = inodesOffset + inodes * 256
     static let threadsOffset = headsOffset + inodeHeads * 2

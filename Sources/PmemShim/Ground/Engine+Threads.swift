@@ -3,8 +3,8 @@ import Synchronization
 
 // The registry of threads: each has a record of its own, claimed at its first call.
 extension Engine {
-    /// Unblocks SIGBUS and SIGSEGV for the calling thread, once there are windows: blocked, a fault in a copy would kill
-    /// the process. Until then the thread may count, but not copy. True: from now on it may.
+    /// Unblocks SIGBUS and SIGSEGV for the calling thread, once there are windows: blocked, a fault in a copy would
+    /// kill the process. Until then the thread may count, but not copy. True: from now on it may.
     func makeReady(_ record: UnsafeMutablePointer<ThreadRecord>) -> Bool {
         guard root.pointee.windowsExisted.load(ordering: .acquiring) != 0 else { return false }
         ps_signals_ready()

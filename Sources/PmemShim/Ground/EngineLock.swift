@@ -35,8 +35,8 @@ struct EngineLock {
             if rounds & 0xff == 0 {
                 // A thread of the table's owner, or a vfork child of it.
                 let owner = engine.root.pointee.owner.load(ordering: .relaxed)
-                // A zombie exists, and its parent, resumed, may be the waiter: without a look at it, that one would spin
-                // for seconds at every call until it came to wait for its child.
+                // A zombie exists, and its parent, resumed, may be the waiter: without a look at it, that one would
+                // spin for seconds at every call until it came to wait for its child.
                 if !ps_sys_thread_exists(owner, seen), !ps_sys_process_exists(seen) || ps_sys_is_zombie_of_ours(seen) {
                     let (taken, _) = engine.root.pointee.lockHolder.compareExchange(
                         expected: seen, desired: me, ordering: .acquiring)

@@ -1,8 +1,8 @@
 import CShimSys
 import Synchronization
 
-/// The head of the arena: what every room needs of this process. What one room alone keeps stands behind it, in a struct of
-/// that room (``Arena``).
+/// The head of the arena: what every room needs of this process. What one room alone keeps stands behind it, in a
+/// struct of that room (``Arena``).
 ///
 /// The arena is one anonymous mapping that the kernel wipes to zero in every child (MADV_WIPEONFORK), so zero is the
 /// initial state of everything in it, locks included: a forked child starts with an empty cache, whoever forked it.
@@ -43,8 +43,8 @@ struct Engine {
         (address + Arena.threadsOffset).assumingMemoryBound(to: ThreadRecord.self) + index
     }
 
-    /// The counters of this process's threads, PS_STATS_SHARDS of them, in memory that nobody else can reach: of all threads
-    /// until they may copy, and for good where the process has no place in the statistics file.
+    /// The counters of this process's threads, PS_STATS_SHARDS of them, in memory that nobody else can reach: of all
+    /// threads until they may copy, and for good where the process has no place in the statistics file.
     var shards: UInt { UInt(bitPattern: address + Arena.shardOffset) }
 
     /// Room for one file's worth of text; only with the engine lock held.

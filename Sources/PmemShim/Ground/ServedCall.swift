@@ -5,15 +5,15 @@ import Synchronization
 /// record: the address of its stack frame, 0 when it has ended. Whoever wants to give a retired window's address back
 /// to the kernel first looks at all of them (``Engine/reuseRetired()``).
 ///
-/// It may never end: a handler that interrupts it may jump away, throw, or be cancelled. Then its frame is given up, and
-/// sooner or later overwritten, which is how it is known to be dead (``ps_frame_may_live(_:)``). Nothing is concluded
-/// from the order of frames: handlers have stacks of their own, and may switch between contexts, each in the middle of
-/// a call.
+/// It may never end: a handler that interrupts it may jump away, throw, or be cancelled. Then its frame is given up,
+/// and sooner or later overwritten, which is how it is known to be dead (``ps_frame_may_live(_:)``). Nothing is
+/// concluded from the order of frames: handlers have stacks of their own, and may switch between contexts, each in the
+/// middle of a call.
 struct ServedCall {
     let place: UnsafeMutablePointer<Atomic<UInt>>
 
-    /// Set beside the frame, where its low bits are 0: the call moves an offset, and what it has claimed by that is lost
-    /// if it does not find its file (``Engine/claimsHaveEnded()``).
+    /// Set beside the frame, where its low bits are 0: the call moves an offset, and what it has claimed by that is
+    /// lost if it does not find its file (``Engine/claimsHaveEnded()``).
     static let claims: UInt = 1
 
     @inline(__always)
@@ -41,8 +41,8 @@ struct ServedCall {
         ps_compiler_barrier()
     }
 
-    /// False: this is a child now. A signal handler has forked and returned into the call: the windows are gone here, and
-    /// what lay at their addresses may be something else. The arena has been wiped, and with it the announcement.
+    /// False: this is a child now. A signal handler has forked and returned into the call: the windows are gone here,
+    /// and what lay at their addresses may be something else. The arena has been wiped, and with it the announcement.
     @inline(__always)
     @discardableResult
     func leave() -> Bool {

@@ -1,7 +1,7 @@
 import CShimSys
 
-/// A step that is made on the engine's own stack (ps_own_stack.h), with its arguments and its result: closures that capture
-/// would have to be allocated.
+/// A step that is made on the engine's own stack (ps_own_stack.h), with its arguments and its result: closures that
+/// capture would have to be allocated.
 protocol SlowStep {
     /// Engine lock held.
     mutating func run()

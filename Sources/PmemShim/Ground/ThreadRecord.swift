@@ -8,8 +8,8 @@ struct ThreadRecord: ~Copyable {
     let thread: Atomic<Int32>
     /// 1: the shard is shared with other threads, additions must be atomic.
     let shared: Atomic<UInt32>
-    /// Address of this thread's counters (``Counters``) in the arena: never 0 once the record is claimed. It counts there
-    /// until it may copy, and whenever it must not fault.
+    /// Address of this thread's counters (``CounterLayout``) in the arena: never 0 once the record is claimed. It
+    /// counts there until it may copy, and whenever it must not fault.
     let shard: Atomic<UInt>
     /// Counts calls passed on, to take every so-manieth into account. Its own thread's only, one after the other.
     let turn: Atomic<UInt32>
@@ -18,8 +18,8 @@ struct ThreadRecord: ~Copyable {
     /// The first of ``ThreadLayout/calls`` places for served calls that go on: see ``ServedCall``.
     let call: Atomic<UInt>
     let otherCalls: (UInt, UInt, UInt)
-    /// Where the thread may copy, the address of its counters in the statistics file, or ``shard`` again where it has none
-    /// there, with bit 0 as `shared`; 0 where it may not: all that a served call asks of its thread, in one load.
+    /// Where the thread may copy, the address of its counters in the statistics file, or ``shard`` again where it has
+    /// none there, with bit 0 as `shared`; 0 where it may not: all that a served call asks of its thread, in one load.
     let ready: Atomic<UInt>
 }
 

@@ -41,7 +41,8 @@ extension Engine {
         return device
     }
 
-    /// Notes the page arrays of the attached device that the files of `mount` lie on, if there is one. Engine lock held.
+    /// Notes the page arrays of the attached device that the files of `mount` lie on, if there is one. Engine lock
+    /// held.
     func findPages(_ mount: UnsafeMutablePointer<Mount>, _ fd: Int32, _ facts: ps_file_facts) {
         guard let device = blockDevice(fd, facts), isRegistered(device) else { return }
         let bytes = UnsafeRawPointer(registration)

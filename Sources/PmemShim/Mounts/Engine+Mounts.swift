@@ -14,9 +14,9 @@ extension Engine {
     /// Finds the mount of the regular file `fd`, whose facts are `facts`. With the engine lock held.
     ///
     /// DAX files are found by their own attribute (STATX_ATTR_DAX: per file, always current, no list of mounts to read
-    /// and keep), those of an attached device by its registration, all others by the served tree they lie in: by mount id where the tree is a whole mount, by the
-    /// kernel's own name for the open file (/proc/self/fd) otherwise, so that links, `..`, chroot and openat need no
-    /// path logic here.
+    /// and keep), those of an attached device by its registration, all others by the served tree they lie in: by mount
+    /// id where the tree is a whole mount, by the kernel's own name for the open file (/proc/self/fd) otherwise, so
+    /// that links, `..`, chroot and openat need no path logic here.
     func place(_ fd: Int32, _ facts: ps_file_facts) -> Placement {
         let found = placeOnMount(fd, facts)
         // Their pages are not simply their bytes.
@@ -56,8 +56,8 @@ extension Engine {
         let count = ps_sys_location(fd, location, 4_096)
         guard count > 0, count < 4_096 else { return nil }
         for index in 0..<mounts.pointee.trees where isInside(scratch, count, tree(index)) {
-            // What the kernel calls "/memfd:x (deleted)", or "/SYSV00000000 (deleted)", lies in no directory: its mount is none
-            // that anybody has made.
+            // What the kernel calls "/memfd:x (deleted)", or "/SYSV00000000 (deleted)", lies in no directory: its mount
+            // is none that anybody has made.
             guard isOfTree || isMounted(fd) else { break }
             return index
         }
@@ -153,7 +153,7 @@ extension Engine {
                 named,
                 isAsked
                     ? "PMEMSHIM_MOUNTS: this file system is never served: "
-                    : "PMEMSHIM_MOUNTS: this file system is served only with :pagecache behind the directory, if at all: ",
+                    : "PMEMSHIM_MOUNTS: served only with :pagecache behind the directory, if at all: ",
                 Int(named.pointee.pathLength))
         }
         return backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
@@ -181,8 +181,8 @@ extension Engine {
         entry.pointee.pathLength = UInt32(count)
     }
 
-    /// An entry for one more mount: a fresh one, or one that no file in use is on. The first ones stay, whose figures are
-    /// shown by name.
+    /// An entry for one more mount: a fresh one, or one that no file in use is on. The first ones stay, whose figures
+    /// are shown by name.
     private func freeMount() -> UInt32? {
         guard mounts.pointee.mounts >= UInt32(Arena.mounts) else { return mounts.pointee.mounts }
         for index in UInt32(PS_STATS_MOUNTS)..<UInt32(Arena.mounts) where mount(index).pointee.files == 0 {
@@ -239,8 +239,8 @@ enum Backing {
         return allowsPageCache ? PS_BACKING_PAGECACHE : PS_BACKING_NONE
     }
 
-    /// Whether the file system tells where on its block device a file lies: ext2 to ext4, xfs, f2fs. btrfs tells of places
-    /// in a space of its own, and vfat nothing.
+    /// Whether the file system tells where on its block device a file lies: ext2 to ext4, xfs, f2fs. btrfs tells of
+    /// places in a space of its own, and vfat nothing.
     static func tellsExtents(_ fd: Int32) -> Bool {
         var magic: Int64 = 0
         guard ps_sys_file_system(fd, &magic) == 0 else { return false }

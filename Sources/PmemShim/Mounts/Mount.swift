@@ -5,8 +5,8 @@ struct Mount {
     /// Which mount (``ps_file_facts/mount``), and the device of its files: the key, with `tree`.
     var identifier: UInt64
     var device: UInt64
-    /// Index + 1 of the served tree it was found by; 0: found by its files' DAX attribute. ``dax`` is added for files that say
-    /// of themselves that they are on DAX.
+    /// Index + 1 of the served tree it was found by; 0: found by its files' DAX attribute. ``dax`` is added for files
+    /// that say of themselves that they are on DAX.
     var tree: UInt32
     /// ``ps_backing``.
     var backing: UInt32

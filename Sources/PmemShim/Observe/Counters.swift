@@ -87,8 +87,8 @@ extension CurrentThread {
     func countFault(_ mount: Int) { add(at: mount &* CounterLayout.stride &+ CounterLayout.faults, 1) }
 }
 
-/// Atomic, but not against other writers, where the shard has one: other processes read it, and a later thread goes on with
-/// it of which only the kernel knows that this one had ended. Bit 0 of `shard`: it has several.
+/// Atomic, but not against other writers, where the shard has one: other processes read it, and a later thread goes on
+/// with it of which only the kernel knows that this one had ended. Bit 0 of `shard`: it has several.
 @inline(__always)
 private func raise(_ shard: UInt, _ offset: Int, by amount: UInt64) {
     // A child that a signal handler has forked returns into the call with an arena that is empty.

@@ -1,8 +1,8 @@
 import CShimSys
 import Synchronization
 
-// Where threads count, and when it is shown: in memory of this process, which cannot fault, until they may copy; then in the
-// record of the statistics file, if there is room for them.
+// Where threads count, and when it is shown: in memory of this process, which cannot fault, until they may copy; then
+// in the record of the statistics file, if there is room for them.
 extension Engine {
     /// The calling thread's record, claimed at its first use; nothing when all are taken by living threads.
     @inline(__always)
@@ -36,8 +36,8 @@ extension EngineLock {
 
     func unlock() {
         release()
-        // Not under the lock, nor where the caller has all signals blocked: the record's memory may fault, and with SIGBUS
-        // blocked that would be the end.
+        // Not under the lock, nor where the caller has all signals blocked: the record's memory may fault, and with
+        // SIGBUS blocked that would be the end.
         if engine.observe.pointee.figuresDue.load(ordering: .relaxed) != 0, mask & EngineLock.faults == 0 {
             engine.publishOwnFigures()
         }

@@ -65,8 +65,8 @@ extension Engine {
         return line
     }
 
-    /// Only regular files: opening or writing a FIFO, a terminal or a device may wait for somebody, or send SIGPIPE. And none
-    /// where the length of files is limited: at the limit the kernel sends SIGXFSZ.
+    /// Only regular files: opening or writing a FIFO, a terminal or a device may wait for somebody, or send SIGPIPE.
+    /// And none where the length of files is limited: at the limit the kernel sends SIGXFSZ.
     private func write(_ line: inout PathText) {
         guard let path = Settings.text(Settings.current.pointee.log), !ps_sys_file_size_limited(),
             // Not while it acts for another user: the file would be that one's, or be written with his rights.

@@ -1,7 +1,7 @@
 import CShimSys
 
-// Settings that came to nothing: `shimctl stats` shows them. Where nothing is served there is no record that a note could stand
-// in, and a user who has misspelt a directory would never be told.
+// Settings that came to nothing: `shimctl stats` shows them. Where nothing is served there is no record that a note
+// could stand in, and a user who has misspelt a directory would never be told.
 extension Engine {
     /// Bytes of the file `refused`, after which nobody writes to it any more.
     private static let mostRefused: Int64 = 64 << 10

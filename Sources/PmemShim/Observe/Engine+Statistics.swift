@@ -14,9 +14,9 @@ struct StatisticsRecord {
 }
 
 extension Engine {
-    /// Claims a record in the user's statistics file and maps it; once per process, before its first window. Without one
-    /// (no directory, foreign owner, no space, too many processes) the process is served all the same, and counts in memory of its
-    /// own. Engine lock held.
+    /// Claims a record in the user's statistics file and maps it; once per process, before its first window. Without
+    /// one (no directory, foreign owner, no space, too many processes) the process is served all the same, and counts
+    /// in memory of its own. Engine lock held.
     func attachStatistics() {
         guard !observe.pointee.statisticsTried else { return }
         observe.pointee.statisticsTried = true
@@ -106,8 +106,8 @@ extension Engine {
         Int((own &- shards) / UInt(StatisticsFile.shardSize)) & (Int(PS_STATS_SHARDS) &- 1)
     }
 
-    /// Windows and mapped bytes of one mount, as they come and go. Engine lock held: under it only memory that cannot fault is
-    /// counted in.
+    /// Windows and mapped bytes of one mount, as they come and go. Engine lock held: under it only memory that cannot
+    /// fault is counted in.
     func countWindow(statistics: UInt32, bytes: Int64, mapped: Bool) {
         guard let thread = countingThread() else { return }
         let mount = Int(statistics & 3) &* CounterLayout.stride
@@ -118,8 +118,8 @@ extension Engine {
         observe.pointee.figuresDue.store(1, ordering: .relaxed)
     }
 
-    /// Moves what the calling thread has counted in its own memory to where it counts now, if that is elsewhere. Without the
-    /// engine lock.
+    /// Moves what the calling thread has counted in its own memory to where it counts now, if that is elsewhere.
+    /// Without the engine lock.
     func publishOwnFigures() {
         observe.pointee.figuresDue.store(0, ordering: .relaxed)
         guard
@@ -132,7 +132,8 @@ extension Engine {
 
     private var mountsCounted: Int { Int(observe.pointee.shown) }
 
-    /// Before the process ends: what threads have counted in their own memory goes into the record. A process that never mapped a window has none yet, and leaves its figures in one now.
+    /// Before the process ends: what threads have counted in their own memory goes into the record. A process that
+    /// never mapped a window has none yet, and leaves its figures in one now.
     func settleAtEnd() {
         // Not under a filter of system calls, which may kill for the first of them.
         guard maySettle else { return }
@@ -172,8 +173,8 @@ extension Engine {
         addFigures(to: file, index)
     }
 
-    /// Adds what all threads have counted in their own memory to the counters of the first one in the record. One mount's lie
-    /// in the page that every record has. Engine lock held.
+    /// Adds what all threads have counted in their own memory to the counters of the first one in the record. One
+    /// mount's lie in the page that every record has. Engine lock held.
     private func addFigures(to file: StatisticsFile, _ index: Int) {
         let size = mountsCounted &* CounterLayout.stride
         let total = UnsafeMutableRawPointer(scratch) + 16_384

@@ -14,8 +14,8 @@ struct ObserveState: ~Copyable {
     let figuresDue: Atomic<UInt32>
 }
 
-/// A mount as the figures show it, in the arena, with its path behind it: what the record needs that is written once there
-/// is one. Guarded by the engine lock.
+/// A mount as the figures show it, in the arena, with its path behind it: what the record needs that is written once
+/// there is one. Guarded by the engine lock.
 struct ShownMount {
     /// ``ps_backing``.
     var backing: UInt32

@@ -1,17 +1,19 @@
 import CShimSys
 
-/// A file in the user's runtime directory, shared by the processes of that user: made where it is not there, never reached
-/// through a link, and checked after it was opened.
+/// A file in the user's runtime directory, shared by the processes of that user: made where it is not there, never
+/// reached through a link, and checked after it was opened.
 ///
 /// Whatever may be the matter with it, nothing waits and nothing is signalled: then there is no such file.
 struct RuntimeFile {
     let fd: Int32
     let facts: ps_own_facts
 
-    /// Opens `name`, and makes it `size` bytes long where it is shorter: a file that somebody has cut is as good as new.
-    /// - Parameter isGood: what the caller asks of the content. A file that fails is nobody's: it is taken away, and made anew once.
-    /// - Returns: nothing where the directory or the file is not this user's alone, where this process acts for another user than
-    ///   its own, or where the length of files is limited (the kernel would send SIGXFSZ).
+    /// Opens `name`, and makes it `size` bytes long where it is shorter: a file that somebody has cut is as good as
+    /// new.
+    /// - Parameter isGood: what the caller asks of the content. A file that fails is nobody's: it is taken away, and
+    ///   made anew once.
+    /// - Returns: nothing where the directory or the file is not this user's alone, where this process acts for another
+    ///   user than its own, or where the length of files is limited (the kernel would send SIGXFSZ).
     static func open(
         _ name: StaticString, size: Int64, _ scratch: UnsafeMutablePointer<UInt8>, capacity: Int,
         isGood: (RuntimeFile) -> Bool

@@ -2,11 +2,12 @@ import CShimSys
 
 /// Finding a record for a process. See ps_stats.h for the life of a record, and for the locks.
 extension StatisticsFile {
-    /// Entries that a claimant looks at for one that has ended, before it takes a free one. Each may cost a system call.
+    /// Entries that a claimant looks at for one that has ended, before it takes a free one. Each may cost a system
+    /// call.
     private static let looks = 16
 
-    /// A record for this process, whose head is then its own: a free one, or that of an ended process, whose figures are
-    /// folded first. Nothing where none can be had; nobody is waited for.
+    /// A record for this process, whose head is then its own: a free one, or that of an ended process, whose figures
+    /// are folded first. Nothing where none can be had; nobody is waited for.
     func claim(_ me: Int32, _ identity: ProcessIdentity) -> Int? {
         let count = Int(PS_STATS_RECORDS)
         let size = count &* StatisticsFile.entrySize
@@ -38,7 +39,8 @@ extension StatisticsFile {
         return free >= 0 ? take(free, count, me, identity) : nil
     }
 
-    /// The first of `count` records from `first` on that is free, or whose process has ended, and that nobody else is taking.
+    /// The first of `count` records from `first` on that is free, or whose process has ended, and that nobody else is
+    /// taking.
     private func take(_ first: Int, _ count: Int, _ me: Int32, _ identity: ProcessIdentity) -> Int? {
         for index in first..<min(first &+ count, Int(PS_STATS_RECORDS)) {
             let place = StatisticsFile.offset(ofEntry: index)

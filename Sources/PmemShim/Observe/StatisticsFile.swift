@@ -1,7 +1,7 @@
 import CShimSys
 
-/// The user's statistics file (ps_stats.h), open for as long as something is done in it. Everything is read and written by
-/// system calls, which fail where a mapping would fault: this happens with every signal blocked.
+/// The user's statistics file (ps_stats.h), open for as long as something is done in it. Everything is read and written
+/// by system calls, which fail where a mapping would fault: this happens with every signal blocked.
 struct StatisticsFile {
     let file: RuntimeFile
     /// Room of ``Arena/scratchLength`` bytes.

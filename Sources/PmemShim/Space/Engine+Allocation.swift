@@ -1,17 +1,18 @@
 import CShimSys
 import Synchronization
 
-// Files with holes. On tmpfs a load from a hole allocates its page, and elsewhere a store allocates more than the kernel's
-// write would; so what is served must be allocated. Three kinds of knowledge, each a hint that may be out of date, at the
-// price of a page that is allocated where the kernel would have given zeros:
+// Files with holes. On tmpfs a load from a hole allocates its page, and elsewhere a store allocates more than the
+// kernel's write would; so what is served must be allocated. Three kinds of knowledge, each a hint that may be out of
+// date, at the price of a page that is allocated where the kernel would have given zeros:
 //
 // - a region all of whose pages are allocated is hot, and served like any other (nothing on that way asks about holes);
-// - below that, pages are served one by one whose *allocated* bit is set in the page array, which all processes of the user
-//   share: a write through the kernel sets it, and so does a look at what the kernel says;
-// - `top`, the last page known to be allocated, takes the place of the file's last page: the end probe must not fill a hole.
+// - below that, pages are served one by one whose *allocated* bit is set in the page array, which all processes of the
+//   user share: a write through the kernel sets it, and so does a look at what the kernel says;
+// - `top`, the last page known to be allocated, takes the place of the file's last page: the end probe must not fill a
+//   hole.
 extension Engine {
-    /// Whether the pages of [offset, offset + count) are known to be allocated, one by one, in a region that has seen enough
-    /// calls to be hot. Asked only where ``Target/looksServable(_:_:limit:)`` has said no.
+    /// Whether the pages of [offset, offset + count) are known to be allocated, one by one, in a region that has seen
+    /// enough calls to be hot. Asked only where ``Target/looksServable(_:_:limit:)`` has said no.
     @inline(__always)
     func arePagesKnown(_ target: Target, _ offset: Int64, _ count: Int, limit: Int64) -> Bool {
         target.inode.has(InodeFlag.sparse) && arePagesAllocated(target, offset, count, limit: limit)
@@ -49,8 +50,8 @@ extension Engine {
             target.inode.set(InodeFlag.hinted)
             place.insert(.allocated)
         }
-        // After that: the array may have been mapped by it, and say of pages before the first what was true once. Elsewhere than
-        // on tmpfs what was written a moment ago has no place on the device yet.
+        // After that: the array may have been mapped by it, and say of pages before the first what was true once.
+        // Elsewhere than on tmpfs what was written a moment ago has no place on the device yet.
         for index in 0..<UInt64(64) where isMemory && bits >> index & 1 == 0 {
             let known = knownPlace(target.inode, Int64(bitPattern: (first &+ index) << 12))
             if let known, known.flags.contains(.allocated) { known.remove(.allocated) }
@@ -141,8 +142,8 @@ extension Engine {
         return false
     }
 
-    /// The kernel has found no bytes for a read that begins at `offset`. That page is its own from now on, in every process
-    /// that meets it, until it has been overwritten: a copy from it would fault each time.
+    /// The kernel has found no bytes for a read that begins at `offset`. That page is its own from now on, in every
+    /// process that meets it, until it has been overwritten: a copy from it would fault each time.
     @inline(never)
     func metBadPage(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ offset: Int64) {
         guard offset >= 0, inode.pointee.base.load(ordering: .relaxed) != 0 else { return }
@@ -189,8 +190,8 @@ extension Engine {
         raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
     }
 
-    /// The same of a file that may have no slot any more, or not yet: what this process has mapped of the first 8 GiB behind
-    /// `start` is looked for by the file's identity.
+    /// The same of a file that may have no slot any more, or not yet: what this process has mapped of the first 8 GiB
+    /// behind `start` is looked for by the file's identity.
     func emptiedUnknown(_ facts: ps_file_facts, from start: Int64, to end: Int64) {
         guard start >= 0, start < end, space.pointee.sections.load(ordering: .relaxed) > 0 else { return }
         let identity = PageKey.identity(facts)

@@ -1,8 +1,9 @@
 import CShimSys
 import Synchronization
 
-/// Where a part of a file lies on its device, as it was when the kernel was asked: 32 bytes in the arena. Threads change it
-/// under one another's eyes; a mixture of two leads to the descriptor of a page that is another's, whose owner tells.
+/// Where a part of a file lies on its device, as it was when the kernel was asked: 32 bytes in the arena. Threads
+/// change it under one another's eyes; a mixture of two leads to the descriptor of a page that is another's, whose
+/// owner tells.
 struct RememberedExtent: ~Copyable {
     /// Of the file and the 2 MiB of it that were asked for; 0: free.
     let key: Atomic<UInt64>
@@ -53,8 +54,8 @@ extension Engine {
         return extent.physical &+ (offset &- extent.offset)
     }
 
-    /// Files of this process may lie elsewhere now: what is remembered of a file whose blocks have changed is forgotten, and
-    /// of the others asked for again.
+    /// Files of this process may lie elsewhere now: what is remembered of a file whose blocks have changed is
+    /// forgotten, and of the others asked for again.
     func forgetExtents() {
         for index in 0..<Arena.extents {
             let entry = (address + Arena.extentsOffset).assumingMemoryBound(to: RememberedExtent.self) + index

@@ -1,9 +1,10 @@
 import CShimSys
 import Synchronization
 
-// Sampled heat: which pages of which files are used, counted in the page arrays that all processes of a user share. Nothing
-// is counted on the way of a call that is served; what is seen are calls that pass on while their region warms up, one of
-// PS_PAGES_SAMPLE, and of what is served the call in each clock tick that the kernel does for the sake of the file's times.
+// Sampled heat: which pages of which files are used, counted in the page arrays that all processes of a user share.
+// Nothing is counted on the way of a call that is served; what is seen are calls that pass on while their region warms
+// up, one of PS_PAGES_SAMPLE, and of what is served the call in each clock tick that the kernel does for the sake of
+// the file's times.
 extension Engine {
     /// A call in the region of `offset` that could have been served, had the region been hot.
     @inline(__always)
@@ -15,8 +16,8 @@ extension Engine {
 
     /// Counts one call on the page that holds `offset`.
     ///
-    /// A group's descriptors take 32 KiB, and to map them 20 us: that is not paid for each file that is used a little, but for
-    /// one sample in ``HeatMemory/rarity``, which a hot file has soon. All that has memory is counted.
+    /// A group's descriptors take 32 KiB, and to map them 20 us: that is not paid for each file that is used a little,
+    /// but for one sample in ``HeatMemory/rarity``, which a hot file has soon. All that has memory is counted.
     @inline(never)
     func sample(_ target: Target, _ offset: Int64, writes: Bool, turn: UInt32 = 1) {
         guard offset >= 0, offset < target.inode.pointee.size.load(ordering: .relaxed),

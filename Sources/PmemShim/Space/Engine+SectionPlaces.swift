@@ -3,7 +3,8 @@ import Synchronization
 
 // Where page arrays are mapped (``MappedSection``), and how they go.
 extension Engine {
-    /// A place for one more array, the first that is free: as few are reserved as were ever needed at once. Engine lock held.
+    /// A place for one more array, the first that is free: as few are reserved as were ever needed at once. Engine lock
+    /// held.
     func takePlace() -> UInt? {
         let size = UInt(PS_DEVICE_ARRAY_SIZE)
         let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(size)
@@ -43,8 +44,8 @@ extension Engine {
         }
     }
 
-    /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too, unless they say what is allocated.
-    /// Engine lock held.
+    /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too, unless they say what is
+    /// allocated. Engine lock held.
     func forgetSections(_ inode: UnsafeMutablePointer<Inode>) {
         guard inode.pointee.highestSection.load(ordering: .relaxed) >= 0, !inode.has(InodeFlag.hinted) else { return }
         for index in 0..<Arena.sections {
@@ -64,8 +65,8 @@ extension Engine {
         givePlace(base)
     }
 
-    /// Takes the memory away from under all arrays, which mlockall would make real: whoever is using one faults, and has
-    /// lost a hint. The addresses stay reserved, for somebody may be using them.
+    /// Takes the memory away from under all arrays, which mlockall would make real: whoever is using one faults, and
+    /// has lost a hint. The addresses stay reserved, for somebody may be using them.
     func coverSections() {
         guard let lock = EngineLock(self) else { return }
         defer { lock.unlock() }

@@ -1,12 +1,13 @@
 import CShimSys
 import Synchronization
 
-/// A section's page array that this process has mapped, or knows it cannot have: 24 bytes in the arena, found by its key.
+/// A section's page array that this process has mapped, or knows it cannot have: 24 bytes in the arena, found by its
+/// key.
 ///
-/// Arrays are mapped at places in regions that are reserved as they are needed, and stay reserved: so a process has at most so
-/// many mappings, and their addresses never belong to anything else. A place may be given to another section at any moment:
-/// whoever still has its address reads and writes words of that one. In DRAM those count under another tag; on a device the
-/// owner of a page is compared; both cost a hint.
+/// Arrays are mapped at places in regions that are reserved as they are needed, and stay reserved: so a process has at
+/// most so many mappings, and their addresses never belong to anything else. A place may be given to another section at
+/// any moment: whoever still has its address reads and writes words of that one. In DRAM those count under another tag;
+/// on a device the owner of a page is compared; both cost a hint.
 struct MappedSection: ~Copyable {
     /// 0: free. Set after `base`, and set to 0 before it changes.
     let key: Atomic<UInt64>
@@ -23,7 +24,8 @@ struct MappedSection: ~Copyable {
 struct PagePlace {
     let array: PageArray
     let page: UInt64
-    /// Whose page it must be for what is said of it to count: on a device pages change hands. Nothing: it is that file's.
+    /// Whose page it must be for what is said of it to count: on a device pages change hands. Nothing: it is that
+    /// file's.
     let owner: PageArray.Owner?
 
     var flags: PageFlags {
@@ -43,9 +45,9 @@ struct PagePlace {
 }
 
 extension Engine {
-    /// The descriptor of the page that holds `offset` of a file, as far as this process can find it without a system call.
-    /// Whoever uses it must not hold the engine lock: its memory may be gone, and a fault is survived only where signals are
-    /// not blocked.
+    /// The descriptor of the page that holds `offset` of a file, as far as this process can find it without a system
+    /// call. Whoever uses it must not hold the engine lock: its memory may be gone, and a fault is survived only where
+    /// signals are not blocked.
     func knownPlace(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64) -> PagePlace? {
         if mount(inode.pointee.mount).pointee.pageCount != 0, let place = devicePlace(inode, offset, fd: -1) {
             return place

@@ -3,9 +3,10 @@ import Synchronization
 
 /// Regions of a DAX file that may be written through the window.
 ///
-/// A store to a page without space of its own, or whose space is only preallocated, faults, and with MAP_SYNC every such
-/// fault commits the file system's journal: a hundred times the price of the write. So the kernel does the first writes
-/// there, and a region is stored to once all of it has been written. A hint: wrong, it costs a commit or a kernel call.
+/// A store to a page without space of its own, or whose space is only preallocated, faults, and with MAP_SYNC every
+/// such fault commits the file system's journal: a hundred times the price of the write. So the kernel does the first
+/// writes there, and a region is stored to once all of it has been written. A hint: wrong, it costs a commit or a
+/// kernel call.
 extension Engine {
     /// Whether a write there may be served, as far as the space of the file is concerned.
     @inline(__always)

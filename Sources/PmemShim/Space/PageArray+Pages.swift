@@ -37,8 +37,8 @@ extension PageArray {
         }
     }
 
-    /// Nothing where nobody has said. Two who say so at once may leave the inode of one with the index of the other: for
-    /// people, and a hint where to look, no more.
+    /// Nothing where nobody has said. Two who say so at once may leave the inode of one with the index of the other:
+    /// for people, and a hint where to look, no more.
     package func owner(of page: UInt64) -> Owner? {
         guard flags(of: page).contains(.owned) else { return nil }
         return Owner(

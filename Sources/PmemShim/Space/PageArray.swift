@@ -2,10 +2,10 @@ import CShimSys
 
 /// The page descriptors of a device, or of a part of one, in memory shared with every other process that uses it.
 ///
-/// The memory is *soft*: anybody who may map it can scribble over it at any time. So nothing in it is used as an index, a
-/// length or a number of rounds; what it says is a hint, and the worst a wrong one costs is speed. It may also be
-/// *unmapped from below* (its file cut short, its file system full). Every access is guarded (``ps_soft_load``): where the
-/// handler stands and the thread can take the signal, such a word reads as 0, and a change to it is dropped.
+/// The memory is *soft*: anybody who may map it can scribble over it at any time. So nothing in it is used as an index,
+/// a length or a number of rounds; what it says is a hint, and the worst a wrong one costs is speed. It may also be
+/// *unmapped from below* (its file cut short, its file system full). Every access is guarded (``ps_soft_load``): where
+/// the handler stands and the thread can take the signal, such a word reads as 0, and a change to it is dropped.
 ///
 /// All functions are safe with any number of threads and processes, allocate nothing, call nothing, and end after a
 /// bounded number of steps, whatever others do. A process that is killed within one leaves nothing that another would
@@ -16,8 +16,8 @@ package struct PageArray: @unchecked Sendable {
     package let pageCount: UInt64
     /// Low half of the attach generation.
     package let tag: UInt32
-    /// Groups have memory only where the word at ``Field/present`` says so, one bit for each; elsewhere nothing is touched, for
-    /// even a load would allocate. For arrays of one section.
+    /// Groups have memory only where the word at ``Field/present`` says so, one bit for each; elsewhere nothing is
+    /// touched, for even a load would allocate. For arrays of one section.
     let isSparse: Bool
 
     /// - Parameters:
@@ -68,8 +68,8 @@ package struct PageArray: @unchecked Sendable {
     /// done under this generation. Two loads when it has.
     ///
     /// Whoever comes in the middle does what is left to be done, and does not wait: every step takes one word from
-    /// another generation to this by compare-and-exchange, and changes nothing where that has been done. A group's bit is
-    /// set after all its pages', so that it may be believed.
+    /// another generation to this by compare-and-exchange, and changes nothing where that has been done. A group's bit
+    /// is set after all its pages', so that it may be believed.
     ///
     /// - Returns: nothing where there is no such page.
     @discardableResult
@@ -101,7 +101,8 @@ package struct PageArray: @unchecked Sendable {
         change(word) { $0 | ready } & ready == 0
     }
 
-    /// Gives `word` the value that `body` makes of the one it has (0 if it is of another generation), in one atomic step.
+    /// Gives `word` the value that `body` makes of the one it has (0 if it is of another generation), in one atomic
+    /// step.
     ///
     /// Every failed attempt means that another has changed the word. After 4,096 of them in a row somebody does nothing
     /// else, and the change is dropped: it is a hint.

@@ -1,10 +1,10 @@
 import CShimSys
 
-/// The user's file of page arrays in DRAM (ps_pages.h), open for as long as something is done in it: finding, and claiming,
-/// the slot of a file's section, and giving it memory.
+/// The user's file of page arrays in DRAM (ps_pages.h), open for as long as something is done in it: finding, and
+/// claiming, the slot of a file's section, and giving it memory.
 ///
-/// Slots are read and written by system calls, not through a mapping: this is done with the engine lock held, under which
-/// a fault could not be survived, and once per section and process.
+/// Slots are read and written by system calls, not through a mapping: this is done with the engine lock held, under
+/// which a fault could not be survived, and once per section and process.
 struct PageFile {
     private let file: RuntimeFile
     var fd: Int32 { file.fd }
@@ -52,8 +52,8 @@ struct PageFile {
         Int64(PS_PAGES_ARRAYS) &+ Int64(number) &* Int64(PS_DEVICE_ARRAY_SIZE)
     }
 
-    /// Allocates part of a slot's array, if the file may still grow: up to a 64th of its file system, which is the share that
-    /// descriptors have of pages, at least 1 MiB. Beyond that some other slot, whichever, loses its hints.
+    /// Allocates part of a slot's array, if the file may still grow: up to a 64th of its file system, which is the
+    /// share that descriptors have of pages, at least 1 MiB. Beyond that some other slot, whichever, loses its hints.
     func allocate(_ number: Int, _ start: Int, _ length: Int) -> Bool {
         guard file.facts.memory < max(ps_sys_capacity(fd) >> 6, 1 << 20) else {
             evict(besides: number)
@@ -79,7 +79,8 @@ struct PageFile {
 
     /// The number of the slot with `key`: there already, or claimed for that section of the file with those facts.
     ///
-    /// Whoever loses a race for a slot takes another. Where all places are taken, the file of one of them loses its hints.
+    /// Whoever loses a race for a slot takes another. Where all places are taken, the file of one of them loses its
+    /// hints.
     /// - Parameter fd: of the file, for its name.
     func slot(_ key: UInt64, _ facts: ps_file_facts, section: UInt64, of file: Int32) -> Int? {
         let first = PageKey.place(key)

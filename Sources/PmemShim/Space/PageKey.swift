@@ -1,10 +1,10 @@
 import CShimSys
 
-/// How a file, and a part of it, is known to the processes that share page arrays: hashes, which also serve as proof that
-/// a word belongs to it. Two files with the same hash would share hints; nothing else hangs on it.
+/// How a file, and a part of it, is known to the processes that share page arrays: hashes, which also serve as proof
+/// that a word belongs to it. Two files with the same hash would share hints; nothing else hangs on it.
 package enum PageKey {
-    /// A file among all that there were since the user's page arrays were made: inode numbers are used again, so the time
-    /// it was made is part of it. Never 0.
+    /// A file among all that there were since the user's page arrays were made: inode numbers are used again, so the
+    /// time it was made is part of it. Never 0.
     static func identity(_ facts: ps_file_facts) -> UInt64 {
         nonzero(mixed(mixed(mixed(facts.device) ^ facts.inode) ^ UInt64(bitPattern: facts.birth)))
     }

@@ -33,8 +33,8 @@ package struct PageFlags: OptionSet, Equatable, Sendable {
     package static let bad = PageFlags(rawValue: 4)
     package static let owned = PageFlags(rawValue: 8)
 
-    /// Flags as they are read from memory that anybody may have scribbled over: all there are, or none where bits are set
-    /// that have no meaning, since then nobody of ours has written the word.
+    /// Flags as they are read from memory that anybody may have scribbled over: all there are, or none where bits are
+    /// set that have no meaning, since then nobody of ours has written the word.
     @inline(__always)
     static func believed(_ value: UInt32) -> UInt32 { value & ~15 == 0 ? value : 0 }
 }

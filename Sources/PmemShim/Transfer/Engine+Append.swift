@@ -31,8 +31,8 @@ extension Engine {
     }
 
     /// Whether the next sync of a file on DAX may be told of an extension before the kernel has written, by
-    /// ``InodeFlag/unreported``. That is enough as long as there is one thread; PMEMSHIM_EXCLUSIVE leaves no second look at
-    /// the size, so there it must be said afterwards.
+    /// ``InodeFlag/unreported``. That is enough as long as there is one thread; PMEMSHIM_EXCLUSIVE leaves no second
+    /// look at the size, so there it must be said afterwards.
     @inline(__always)
     var mayNoteBefore: Bool { ps_single_threaded() && Settings.current.pointee.exclusive == 0 }
 

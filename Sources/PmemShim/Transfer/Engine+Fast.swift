@@ -12,13 +12,13 @@ struct FastRange {
 
 extension Engine {
     /// The same decision as ``target(_:_:)``, `looksServable` and `prove` together, for the calls that everything is
-    /// about: straight down, nothing kept for later. The slow path decides again from the start, so that nothing of this
-    /// one has to outlive a call: at random over a large file a served call waits for memory, and the shorter the way
-    /// to the copy, the more of those waits run side by side. So every instruction counts here, and what looks odd (one
-    /// comparison for two questions, comparisons with memory) is one less.
+    /// about: straight down, nothing kept for later. The slow path decides again from the start, so that nothing of
+    /// this one has to outlive a call: at random over a large file a served call waits for memory, and the shorter the
+    /// way to the copy, the more of those waits run side by side. So every instruction counts here, and what looks odd
+    /// (one comparison for two questions, comparisons with memory) is one less.
     ///
-    /// `durably`: a write on DAX. On success the thread has entered; the caller leaves. Where it has entered already, the slow path finds another
-    /// place.
+    /// `durably`: a write on DAX. On success the thread has entered; the caller leaves. Where it has entered already,
+    /// the slow path finds another place.
     @inline(__always)
     static func fastRange(
         _ fd: Int32, _ offset: Int64, _ count: Int, rights: UInt64, writes: Bool, durably: Bool = false

@@ -39,9 +39,9 @@ extension Engine {
         return Int64(result)
     }
 
-    /// Whether a write that is the kernel's may meet a copy of another thread's: also where there is no window yet, since
-    /// one may come while the kernel is writing. Before the first of the process nobody may announce a call: it takes the
-    /// handler of our signals, which comes with that window.
+    /// Whether a write that is the kernel's may meet a copy of another thread's: also where there is no window yet,
+    /// since one may come while the kernel is writing. Before the first of the process nobody may announce a call: it
+    /// takes the handler of our signals, which comes with that window.
     @inline(__always)
     func mayMeetCopies(_ target: Target, _ offset: Int64, _ count: Int) -> Bool {
         !ps_single_threaded() && isInside(target, offset, count) && !target.inode.has(InodeFlag.refused)

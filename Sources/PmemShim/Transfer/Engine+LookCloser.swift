@@ -37,8 +37,8 @@ extension Engine {
         return isServable(target, offset, count, limit: limit)
     }
 
-    /// The first call that a window of this process serves: of so many windows one is told of, and all where everything is
-    /// to be done at once (tests).
+    /// The first call that a window of this process serves: of so many windows one is told of, and all where everything
+    /// is to be done at once (tests).
     @inline(never)
     func sampleMapped(_ target: Target, _ offset: Int64, writes: Bool) {
         guard Settings.current.pointee.map_after == 0 || windows.pointee.windows & (PS_PAGES_SAMPLE &- 1) == 1 else {

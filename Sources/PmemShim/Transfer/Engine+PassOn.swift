@@ -13,9 +13,9 @@ extension ps_family {
 }
 
 extension Engine {
-    /// Counts a call that passes on, and says so. Where the outcome is as good as certain, hints and figures are set now,
-    /// as if all bytes had moved, and the face calls back only if they have not: `PS_PENDING_SHORT`. Otherwise it calls
-    /// back in any case.
+    /// Counts a call that passes on, and says so. Where the outcome is as good as certain, hints and figures are set
+    /// now, as if all bytes had moved, and the face calls back only if they have not: `PS_PENDING_SHORT`. Otherwise it
+    /// calls back in any case.
     ///
     /// `offset`: where the call starts, as far as known; -1: not known. `tick`: see ``noteKernelWrite``.
     @inline(__always)
@@ -44,7 +44,7 @@ extension Engine {
             if target.family.isImplicit { target.descriptor.pointee.guess.store(end, ordering: .relaxed) }
             return true
         }
-        // A sync must know of what the kernel has written, once it has (``changed()``), or of an extension before.
+        // A sync must know of what the kernel has written, once it has (`changed()`), or of an extension before.
         if target.word.has(DescriptorWord.durable) {
             guard end > size, !target.word.has(DescriptorWord.appends), mayNoteBefore else { return false }
             if !target.inode.has(InodeFlag.unreported) { target.inode.set(InodeFlag.unreported) }
@@ -55,7 +55,7 @@ extension Engine {
                 guard !target.inode.has(InodeFlag.sparse) else { return false }
                 target.inode.stamped(tick)
             } else if target.family.isImplicit {
-                // Now and then the offset is asked for afterwards (``relearnOffset(_:_:)``); else we presume and doubt.
+                // Now and then the offset is asked for afterwards (`relearnOffset`); else we presume and doubt.
                 let misses = target.descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
                 target.descriptor.pointee.misses.store(misses, ordering: .relaxed)
                 guard misses & (misses &- 1) != 0 else { return false }
@@ -131,9 +131,9 @@ extension Engine {
         written(inode, fd, from: end &- result, to: end)
     }
 
-    /// The kernel has refused a write of a file that is served. Where that is because of the state of the file system (shut down,
-    /// or made read-only after an error) reads fail as well, but for those from windows: so all windows go. A file system
-    /// that is shut down gives none anew.
+    /// The kernel has refused a write of a file that is served. Where that is because of the state of the file system
+    /// (shut down, or made read-only after an error) reads fail as well, but for those from windows: so all windows go.
+    /// A file system that is shut down gives none anew.
     @inline(never)
     func kernelRefuses(_ result: Int64) {
         if result == -Int64(PS_EIO.rawValue) || result == -Int64(PS_EROFS.rawValue) { evictAll() }

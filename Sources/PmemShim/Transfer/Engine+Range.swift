@@ -37,9 +37,9 @@ extension Engine {
             geometry: Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)), thread: thread, family: family)
     }
 
-    /// One fstat and one F_GETFL: whether `fd` is still open on the inode that was learnt, and in the same mode, whatever
-    /// closed, replaced or changed it. Otherwise it is forgotten, and the call passes on. A call that replaces the number
-    /// between this and the copy goes unseen.
+    /// One fstat and one F_GETFL: whether `fd` is still open on the inode that was learnt, and in the same mode,
+    /// whatever closed, replaced or changed it. Otherwise it is forgotten, and the call passes on. A call that replaces
+    /// the number between this and the copy goes unseen.
     @inline(never)
     private func isStillMeant(_ fd: Int32, _ word: DescriptorWord) -> Bool {
         let inode = inode(word.inode)
@@ -55,8 +55,8 @@ extension Engine {
         return false
     }
 
-    /// The first data call on a number nothing is known of, or the one that makes it worth a look. True: it has just been
-    /// classified.
+    /// The first data call on a number nothing is known of, or the one that makes it worth a look. True: it has just
+    /// been classified.
     @inline(never)
     private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool
     {

@@ -1,8 +1,8 @@
 import CShimSys
 import Synchronization
 
-/// Below this many bytes an overwrite is the kernel's, or one instruction (``PlainWrite/isServedLength``): small overwrites
-/// are the commit points of databases, and neither can be torn by kill -9.
+/// Below this many bytes an overwrite is the kernel's, or one instruction (``PlainWrite/isServedLength``): small
+/// overwrites are the commit points of databases, and neither can be torn by kill -9.
 let smallestServedWrite = 512
 
 extension Engine {
@@ -92,8 +92,8 @@ extension Engine {
         target.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now()
     }
 
-    /// write and writev: as ``implicitRead(_:_:)``. Short ones are the kernel's all: claiming the place costs most of what a
-    /// store would save, and between the two a kill would leave a gap.
+    /// write and writev: as ``implicitRead(_:_:)``. Short ones are the kernel's all: claiming the place costs most of
+    /// what a store would save, and between the two a kill would leave a gap.
     @inline(__always)
     func implicitWrite<Buffer: TransferBuffer>(_ target: Target, _ buffer: Buffer) -> Int64 {
         let guess = target.descriptor.pointee.guess.load(ordering: .relaxed)

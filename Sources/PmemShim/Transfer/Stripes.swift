@@ -104,8 +104,8 @@ struct Stripes {
     }
 }
 
-/// Who holds a stripe: the place of the call among all of the arena (15 bits), its frame, without the four bits that are
-/// zero in every frame (43 bits), and a count (5 bits), which tells one call from the next in the same frame.
+/// Who holds a stripe: the place of the call among all of the arena (15 bits), its frame, without the four bits that
+/// are zero in every frame (43 bits), and a count (5 bits), which tells one call from the next in the same frame.
 struct StripeOwner: Equatable {
     let bits: UInt64
 

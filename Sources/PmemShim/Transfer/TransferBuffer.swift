@@ -13,8 +13,8 @@ protocol TransferBuffer {
     func copyIn(to window: UInt) -> Bool
     /// The same, and the bytes are durable when it has returned.
     func copyInDurably(to window: UInt) -> Bool
-    /// Whether the caller's arguments lie in memory that a copy may have changed: then only what was read of them before may
-    /// be handed to the kernel afterwards.
+    /// Whether the caller's arguments lie in memory that a copy may have changed: then only what was read of them
+    /// before may be handed to the kernel afterwards.
     static var isReadOnce: Bool { get }
     /// The whole call by the kernel, at `offset`: bytes moved, or -errno.
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int
@@ -86,7 +86,8 @@ struct PlainWrite: TransferBuffer {
 }
 
 /// An iovec array, checked: `count` is 0 where it is unreadable, longer than ``most``, adds up to more than a call may
-/// move, or names what cannot be user memory. It is read once, under guard, and not trusted to stay the same: the copies work from our own.
+/// move, or names what cannot be user memory. It is read once, under guard, and not trusted to stay the same: the
+/// copies work from our own.
 struct Vector: TransferBuffer {
     /// Longest vector served. PostgreSQL and RocksDB use up to 32 at a time.
     static let most = 32

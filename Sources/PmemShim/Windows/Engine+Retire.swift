@@ -14,8 +14,8 @@ extension Engine {
     /// would copy from or into a stranger's page. So the range stays PROT_NONE, where it faults, until every thread has
     /// been seen outside. Engine lock held.
     ///
-    /// Not `covers`: the file stays in it till then, for a call that cannot be done again without it. As natively a call
-    /// in progress has its file to its end, whoever closes it.
+    /// Not `covers`: the file stays in it till then, for a call that cannot be done again without it. As natively a
+    /// call in progress has its file to its end, whoever closes it.
     func retire(_ base: UInt, _ length: Int64, covers: Bool) {
         if ps_single_threaded(), isNobodyInside() {
             _ = ps_sys_unmap(base, Int(length))
@@ -82,10 +82,10 @@ extension Engine {
 
     private func isNobodyInside() -> Bool { callsHaveEnded(patience: 0) }
 
-    /// Waits for the calls of other threads that have moved an offset: the number has just been forgotten and is about to
-    /// mean something else, and such a call must still find its own file, or what it claimed is lost. Whoever announces
-    /// himself later sees that the number is forgotten, and claims nothing. False: not all have ended. Not for ever: a
-    /// thread may be stopped, or wait for us in a signal handler. Without the engine lock.
+    /// Waits for the calls of other threads that have moved an offset: the number has just been forgotten and is about
+    /// to mean something else, and such a call must still find its own file, or what it claimed is lost. Whoever
+    /// announces himself later sees that the number is forgotten, and claims nothing. False: not all have ended. Not
+    /// for ever: a thread may be stopped, or wait for us in a signal handler. Without the engine lock.
     func claimsHaveEnded() -> Bool {
         guard !ps_single_threaded(), ps_sys_barrier_all_threads() else { return true }
         let own = ps_thread_current().pointee.record
@@ -99,8 +99,8 @@ extension Engine {
                 var rounds = 0
                 while place.pointee.load(ordering: .acquiring) == frame {
                     rounds &+= 1
-                    // Asked early, and once more below: what was jumped out of, or cancelled, would else cost every close
-                    // thousands of yields, each a turn of every other process.
+                    // Asked early, and once more below: what was jumped out of, or cancelled, would else cost every
+                    // close thousands of yields, each a turn of every other process.
                     if rounds == Engine.spins, !mayGoOn(thread(index), frame) {
                         unclaim(place, frame)
                         break

@@ -1,7 +1,8 @@
 import CShimSys
 import Synchronization
 
-/// What came of an attempt to map. No enum: without a payload it would be hashable, and bring a generator of random numbers.
+/// What came of an attempt to map. No enum: without a payload it would be hashable, and bring a generator of random
+/// numbers.
 struct MapOutcome {
     /// There is a window, as long and as writable as it was wanted: try again.
     let isMapped: Bool
@@ -14,11 +15,11 @@ struct MapOutcome {
 }
 
 extension Engine {
-    /// Windows one process may hold: an eighth of the kernel's default for mappings (vm.max_map_count). Each takes 4.7 KiB of
-    /// page tables at least.
+    /// Windows one process may hold: an eighth of the kernel's default for mappings (vm.max_map_count). Each takes 4.7
+    /// KiB of page tables at least.
     static let mostWindows: UInt32 = 8_192
-    /// Their address space together, bytes: a quarter of what a process has with four-level page tables. Sparse files cost
-    /// nothing, and a few of them would else take all of it.
+    /// Their address space together, bytes: a quarter of what a process has with four-level page tables. Sparse files
+    /// cost nothing, and a few of them would else take all of it.
     static let mostMapped: Int64 = 32 << 40
 
     /// Maps a window for `fd`'s inode, or a longer or writable one in place of what it has.
@@ -152,13 +153,14 @@ extension Engine {
         return window
     }
 
-    /// Maps `fd` twice where no huge page can be mapped: file offset and address differ modulo 2 MiB. The second mapping, behind
-    /// the first, is for end probes.
+    /// Maps `fd` twice where no huge page can be mapped: file offset and address differ modulo 2 MiB. The second
+    /// mapping, behind the first, is for end probes.
     ///
-    /// A tmpfs without huge pages may get them at any time (remount, MADV_COLLAPSE by any process). A huge page that the end of
-    /// the file lies in would be mapped beyond that end as well, and the end probe would find a byte there. Where it cannot
-    /// be mapped as one it is mapped page by page, never beyond the end. Of smaller ones, which come with huge=always, all
-    /// pages are mapped with the first that is touched: so end probes are made where nothing else is.
+    /// A tmpfs without huge pages may get them at any time (remount, MADV_COLLAPSE by any process). A huge page that
+    /// the end of the file lies in would be mapped beyond that end as well, and the end probe would find a byte there.
+    /// Where it cannot be mapped as one it is mapped page by page, never beyond the end. Of smaller ones, which come
+    /// with huge=always, all pages are mapped with the first that is touched: so end probes are made where nothing else
+    /// is.
     private func mappedInSmallPages(_ bytes: Int, _ writable: Bool, _ fd: Int32) -> UInt? {
         let huge = UInt(2 << 20)
         let result = ps_sys_map_file(0, 2 &* bytes, writable, fd)

@@ -20,9 +20,9 @@ extension Target {
     /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss at
     /// random (docs/decisions.md).
     ///
-    /// On tmpfs it is made in a mapping of its own, in which nothing but such bytes is ever touched. Linux 6.14 and later keep
-    /// several pages as one wherever a tmpfs has got `huge=always`, by a remount too, and a load or store to one of them
-    /// maps all, those beyond the end of the file as well: in the window a page beyond the end may be there.
+    /// On tmpfs it is made in a mapping of its own, in which nothing but such bytes is ever touched. Linux 6.14 and
+    /// later keep several pages as one wherever a tmpfs has got `huge=always`, by a remount too, and a load or store to
+    /// one of them maps all, those beyond the end of the file as well: in the window one beyond the end may be there.
     @inline(__always)
     func prove(_ offset: Int64, limit: Int64) -> ProvedRange? {
         let base = inode.pointee.base.load(ordering: .acquiring)

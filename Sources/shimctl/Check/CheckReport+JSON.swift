@@ -22,15 +22,7 @@ extension CheckReport {
         struct Sanitizer: Encodable {
             let name: String
             /// Null: linked into the program.
-            let runtime: String?
-
-            private enum CodingKeys: CodingKey { case name, runtime }
-
-            func encode(to encoder: any Encoder) throws {
-                var container = encoder.container(keyedBy: CodingKeys.self)
-                try container.encode(name, forKey: .name)
-                try container.encode(runtime, forKey: .runtime)
-            }
+            @Explicit var runtime: String?
         }
 
         struct ForeignFunctions: Encodable {
@@ -98,7 +90,7 @@ extension CheckReport {
                     numbersUnknown: item.calls.unknown)
             },
             sanitizers: judgement.sanitizer.map {
-                [Document.Sanitizer(name: $0.name, runtime: $0.library?.string.printable)]
+                [Document.Sanitizer(name: $0.name, runtime: Explicit(wrappedValue: $0.library?.string.printable))]
             } ?? [],
             foreignFunctions: judgement.foreignFunctions.map {
                 Document.ForeignFunctions(interface: $0.interface, path: $0.path.string.printable)

@@ -1,6 +1,6 @@
 /// libc's file I/O that is not interposed, by base name (`EntryPoints.base(of:)`), from the manual pages of section 2
-/// and 3. DESIGN.md tells why the kernel's own calls need no interposing: offsets, sizes, names, times and locks are the
-/// kernel's, and bytes are shared with it.
+/// and 3. The kernel's own calls need no interposing, since the kernel keeps the offsets, sizes, names, times and locks
+/// of a served file too, and the shim shares its bytes (docs/design.md).
 extension EntryPoints {
     /// Streams: their reads and writes happen inside libc.
     static let stdioNames: Set<String> = [

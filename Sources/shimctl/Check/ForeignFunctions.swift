@@ -39,7 +39,8 @@ struct ForeignFunctions {
         }
     }
 
-    /// Beside the library, below `ruby/VERSION` or, where Ruby was not made for several machines, a folder of the machine.
+    /// Beside the library, below `ruby/VERSION` or, where Ruby was not made for several machines, a folder of the
+    /// machine.
     private mutating func lookForRuby(_ library: FilePath) {
         let versions = library.removingLastComponent().appending("ruby").string
         for version in Self.names(in: versions) {
@@ -78,6 +79,7 @@ struct ForeignFunctions {
         guard !ways.isEmpty else { return nil }
         let names = ways.map { "\($0.interface) (\($0.path.string.printable))" }.joined(separator: ", ")
         return "functions of libc can be called by their names through \(names): the shim answers dlsym and dlvsym with"
-            + " its own, so it sees these calls; only code that walks through libc's symbol tables by itself goes past it"
+            + " its own, so it sees these calls; only code that walks through libc's symbol tables by itself goes"
+            + " past it"
     }
 }

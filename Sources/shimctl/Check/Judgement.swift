@@ -91,7 +91,8 @@ struct Judgement {
             }
             if !privileges.withoutEffect.isEmpty {
                 remarks.append(
-                    "\(privileges.withoutEffect.joined(separator: ", ")) has no effect: its file system is mounted nosuid"
+                    "\(privileges.withoutEffect.joined(separator: ", ")) has no effect:"
+                        + " its file system is mounted nosuid"
                 )
             }
         }

@@ -43,8 +43,8 @@ struct SanitizerRuntime {
         return initialisers.first { found.contains($0.0) }.map { SanitizerRuntime(name: $0.1, library: nil) }
     }
 
-    /// What `shimctl run` has to preload for the program called `name`; nothing also where that cannot be told, for then
-    /// the program's own start says what is wrong.
+    /// What `shimctl run` has to preload for the program called `name`; nothing also where that cannot be told, for
+    /// then the program's own start says what is wrong.
     static func needed(by name: String) -> SanitizerRuntime? {
         guard let image = try? ProgramFile(named: name).image, image.isX8664, let dynamic = image.readDynamic() else {
             return nil

@@ -11,10 +11,10 @@ struct AttachCommand: ParsableCommand {
         commandName: "attach",
         abstract: "Make a device's logical block space a block device, for mkfs and mount.",
         discussion: """
-            The logical block space becomes /dev/pmemshim/NAME, on which any file system can be made and mounted; mounts \
-            of it are found and served by the shim without being named. The page arrays become /dev/pmemshim/NAME.pages, \
-            readable and writable by one group: access to them opens no data. All page descriptors begin in their \
-            initial state, on a device of any size, by raising one number.
+            The logical block space becomes /dev/pmemshim/NAME, on which any file system can be made and mounted; \
+            mounts of it are found and served by the shim without being named. The page arrays become \
+            /dev/pmemshim/NAME.pages, readable and writable by one group: access to them opens no data. All page \
+            descriptors begin in their initial state, on a device of any size, by raising one number.
 
             An image file, or a block device without DAX, goes through a loop device; a DAX device through the device \
             mapper, which keeps DAX. A superblock of which one copy is damaged is repaired.
@@ -46,7 +46,8 @@ struct AttachCommand: ParsableCommand {
     func validate() throws {
         if let name, !DeviceNodes.isName(name) {
             throw ValidationError(
-                "--name \(name.printable): letters, digits and . _ - +, no leading dot, at most 64, not ending in .pages."
+                "--name \(name.printable): letters, digits and . _ - +, no leading dot, at most 64,"
+                    + " not ending in .pages."
             )
         }
     }
@@ -91,8 +92,8 @@ struct AttachCommand: ParsableCommand {
         return try makeDevices(of: file, raised, name, owners)
     }
 
-    /// Both block devices, the registration and the nodes, or nothing of all that. Registered before there are nodes: what
-    /// a kill leaves behind is then known, and detach takes it away.
+    /// Both block devices, the registration and the nodes, or nothing of all that. Registered before there are nodes:
+    /// what a kill leaves behind is then known, and detach takes it away.
     private func makeDevices(of file: DeviceFile, _ superblock: Superblock, _ name: String, _ owners: gid_t) throws
         -> Attachment
     {
@@ -122,8 +123,8 @@ struct AttachCommand: ParsableCommand {
         }
     }
 
-    /// Block devices that were taken away by hand have left their numbers to these: nothing may name them by the old ones,
-    /// least of all a node that a group may use.
+    /// Block devices that were taken away by hand have left their numbers to these: nothing may name them by the old
+    /// ones, least of all a node that a group may use.
     private func forgetPredecessors(of attachment: Attachment) throws {
         let numbers = [attachment.data, attachment.pages]
         for old in try Registry.all() where numbers.contains(old.data) || numbers.contains(old.pages) {
@@ -142,8 +143,8 @@ struct AttachCommand: ParsableCommand {
         return DeviceNodes.group(named: "pmemshim") ?? DeviceNodes.group(named: "disk") ?? 0
     }
 
-    /// Names that a device which is gone has left behind (its loop device was taken away by hand) are free, once what is
-    /// left of it has been let go.
+    /// Names that a device which is gone has left behind (its loop device was taken away by hand) are free, once what
+    /// is left of it has been let go.
     private func freeName(for file: DeviceFile) throws -> String {
         let wanted = name ?? DeviceNodes.name(for: file.path)
         guard let holder = try Registry.all().first(where: { $0.name == wanted }) else {

@@ -27,7 +27,8 @@ struct Attachment {
     /// The node of the page arrays.
     var pagesPath: String
 
-    /// Whether the two block devices are still those that were registered, and not others that were given their numbers.
+    /// Whether the two block devices are still those that were registered, and not others that were given their
+    /// numbers.
     var isCurrent: Bool { data.sequence == dataSequence && data.path != nil && hasPages }
     private var hasPages: Bool { pages.sequence == pagesSequence && pages.path != nil }
 

@@ -2,8 +2,9 @@ import CShimSys
 import Glibc
 import SystemPackage
 
-/// One attach or detach at a time on this machine: all they look at and change (names, nodes, registrations, loop devices)
-/// is theirs from the first look to the last change. The kernel lets go of the lock when its holder ends, however it ends.
+/// One attach or detach at a time on this machine: all they look at and change (names, nodes, registrations, loop
+/// devices) is theirs from the first look to the last change. The kernel lets go of the lock when its holder ends,
+/// however it ends.
 enum AttachmentLock {
     enum Kind: Int32 {
         case exclusive = 2  // LOCK_EX

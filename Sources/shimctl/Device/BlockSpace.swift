@@ -33,8 +33,8 @@ extension BlockSpace {
 
 /// Which kind of block device a range becomes.
 enum BlockSpaces {
-    /// A range of `file`: by the device mapper where the device's pages can be mapped directly, since that keeps them so
-    /// (a loop device would not); else a loop device.
+    /// A range of `file`: by the device mapper where the device's pages can be mapped directly, since that keeps them
+    /// so (a loop device would not); else a loop device.
     static func make(of file: DeviceFile, range: Range<UInt64>, name: String) throws -> any BlockSpace {
         if file.isBlockDevice, isDAX(file) { return try LinearDevice.make(of: file, range: range, name: name) }
         return try LoopDevice.make(of: file, range: range)

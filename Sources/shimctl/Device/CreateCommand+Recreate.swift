@@ -20,8 +20,8 @@ extension CreateCommand {
         if pair.agreement == .differ, !force {
             throw Complaint(
                 .failure,
-                "the two copies are of different devices (\(pair.first.shortText), \(pair.second.shortText)): --force takes"
-                    + " the first")
+                "the two copies are of different devices (\(pair.first.shortText), \(pair.second.shortText)):"
+                    + " --force takes the first")
         }
         if !force { try file.demandOwnBeginning(pair) }
         func demand(_ option: String, _ given: String?, _ found: String) throws {
@@ -51,8 +51,8 @@ extension CreateCommand {
         guard let size, let pageSize else {
             throw Complaint(
                 .failure,
-                "\"\(device.printable)\" has no superblock that is left: --size and --page-size are needed, as they were"
-                    + " given to create (it has \(file.size) bytes; without --page-size create takes 4096)"
+                "\"\(device.printable)\" has no superblock that is left: --size and --page-size are needed,"
+                    + " as they were given to create (it has \(file.size) bytes; without --page-size create takes 4096)"
                     + (try evidence.hint()))
         }
         guard size.bytes <= file.size else {

@@ -11,15 +11,15 @@ struct CreateCommand: ParsableCommand {
         commandName: "create",
         abstract: "Make a device of an image file or a block device, or put its superblock back.",
         discussion: """
-            Writes the superblock and its copy; page arrays need no preparation, on a device of any size. An image file \
-            that does not exist is made, sparse, with the size given. Then: attach, mkfs (any), mount.
+            Writes the superblock and its copy; page arrays need no preparation, on a device of any size. An image \
+            file that does not exist is made, sparse, with the size given. Then: attach, mkfs (any), mount.
 
             Refused where the device holds anything (any byte that is not 0), unless --force is given; always while it \
             is attached, or open for writing in another program.
 
-            --recreate writes both copies of the superblock again, and nothing else, with the parameters of the copy that \
-            is left. Where both are gone, --size and --page-size must be given as they were to create, and a file system \
-            has to be found where these say that the data begins, or a damaged copy has to say the same.
+            --recreate writes both copies of the superblock again, and nothing else, with the parameters of the copy \
+            that is left. Where both are gone, --size and --page-size must be given as they were to create, and a file \
+            system has to be found where these say that the data begins, or a damaged copy has to say the same.
 
             EXAMPLES
               shimctl create /srv/pmem.img --size 64G
@@ -108,8 +108,9 @@ struct CreateCommand: ParsableCommand {
     private func warnOfRoom(_ file: DeviceFile) {
         guard file.missingRoom > 0 else { return }
         Output.warn(
-            "shimctl create: \"\(device.printable)\" is sparse, and its file system has \(Figures.bytes(file.missingRoom))"
-                + " less than it may need: once that is full, what is written to the device is lost")
+            "shimctl create: \"\(device.printable)\" is sparse, and its file system has"
+                + " \(Figures.bytes(file.missingRoom)) less than it may need: once that is full, what is written to"
+                + " the device is lost")
     }
 
     /// Nothing is overwritten unasked: neither what libraries know by name, nor what they do not.
@@ -154,8 +155,8 @@ struct CreateCommand: ParsableCommand {
         guard let geometry = DeviceGeometry(deviceSize: bytes, pageSize: pageSize?.bytes ?? 4_096) else {
             throw Complaint(
                 .failure,
-                "\"\(device.printable)\" has \(Figures.bytes(bytes)); \(Figures.bytes(DeviceGeometry.smallestDevice)) is the"
-                    + " least")
+                "\"\(device.printable)\" has \(Figures.bytes(bytes));"
+                    + " \(Figures.bytes(DeviceGeometry.smallestDevice)) is the least")
         }
         // Page arrays are not written: what an earlier life of the device has left in them must not count, so the
         // generation does not begin where that one did.

@@ -11,8 +11,8 @@ struct DetachCommand: ParsableCommand {
         abstract: "Let an attached device go.",
         discussion: """
             Everything is written back first. Where that fails (the file system of the image is full), data is lost; \
-            the device stays attached, and can be detached again. Refused while it is mounted or claimed otherwise. What \
-            an attach that was interrupted has left behind goes too.
+            the device stays attached, and can be detached again. Refused while it is mounted or claimed otherwise. \
+            What an attach that was interrupted has left behind goes too.
 
             EXAMPLES
               shimctl detach /srv/pmem.img
@@ -40,8 +40,8 @@ struct DetachCommand: ParsableCommand {
         }
     }
 
-    /// Block devices made of the same file or block device, at our offsets, that are nobody's: none is registered, and who
-    /// makes them has the lock. With the lock.
+    /// Block devices made of the same file or block device, at our offsets, that are nobody's: none is registered, and
+    /// who makes them has the lock. With the lock.
     private func clearLeftovers() throws {
         let file = try DeviceFile.open(device, for: .inspect)
         defer { file.close() }

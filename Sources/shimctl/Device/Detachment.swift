@@ -5,8 +5,8 @@ import SystemPackage
 /// whatever fails, or is killed, can be done again.
 struct Detachment {
     private let attachment: Attachment
-    /// Its block devices that are still those that were registered: numbers are used again, and what has another sequence
-    /// by now is somebody else's.
+    /// Its block devices that are still those that were registered: numbers are used again, and what has another
+    /// sequence by now is somebody else's.
     private let spaces: [any BlockSpace]
 
     init(of attachment: Attachment) {
@@ -36,8 +36,8 @@ struct Detachment {
         try Registry.remove(attachment.data)
         if attachment.hasLostData {
             Output.warn(
-                "shimctl detach: an earlier detach of \(attachment.name.printable) could not write everything back: check"
-                    + " the file system on it before it is used again")
+                "shimctl detach: an earlier detach of \(attachment.name.printable) could not write everything back:"
+                    + " check the file system on it before it is used again")
         }
     }
 
@@ -69,8 +69,8 @@ struct Detachment {
         }
     }
 
-    /// The kernel reports a failure once, and takes what it could not write for written: the next detach will find nothing
-    /// wrong, and has to know. With the lock.
+    /// The kernel reports a failure once, and takes what it could not write for written: the next detach will find
+    /// nothing wrong, and has to know. With the lock.
     private func remember() throws {
         let registered = try Registry.all().first { $0.data == attachment.data }
         guard var marked = registered, marked.dataSequence == attachment.dataSequence else { return }

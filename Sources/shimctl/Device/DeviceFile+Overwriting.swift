@@ -38,8 +38,8 @@ extension DeviceFile {
     }
 
     /// An image that a program is writing to may be empty now and not a moment later. As long as this file is open, the
-    /// kernel lets nobody else open it for 45 seconds (a write lease, fcntl(2)), and says whether anybody has. File systems
-    /// without leases do not tell. A block device is claimed already.
+    /// kernel lets nobody else open it for 45 seconds (a write lease, fcntl(2)), and says whether anybody has. File
+    /// systems without leases do not tell. A block device is claimed already.
     func demandAlone() throws {
         guard !isBlockDevice else { return }
         // To be told by a signal that somebody waits is of no use here.

@@ -29,8 +29,8 @@ extension DeviceFile {
         return (superblock, pair)
     }
 
-    /// Writes both copies, one after the other, each made durable before the next is touched: whenever this ends, one of
-    /// the two is whole.
+    /// Writes both copies, one after the other, each made durable before the next is touched: whenever this ends, one
+    /// of the two is whole.
     func write(_ superblock: Superblock) throws {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Superblock.size, alignment: 8)
         defer { buffer.deallocate() }

@@ -9,7 +9,8 @@ extension DeviceFile {
     /// Where the first byte is that is not 0, at `start` or behind it; nothing where there is none.
     ///
     /// Of a file, all that has been given room is read. Of a block device of more than 1 GiB, the first and the last
-    /// 8 MiB, where data would begin, and 64 KiB at each of 1,024 places: some seconds on a disk that has to move its heads.
+    /// 8 MiB, where data would begin, and 64 KiB at each of 1,024 places: some seconds on a disk that has to move its
+    /// heads.
     /// - Throws: also where something cannot be read: nobody can say that it is empty.
     func firstContent(from start: UInt64 = 0) throws -> UInt64? {
         if !isBlockDevice { return try firstContentOfFile(from: start) }
@@ -19,7 +20,8 @@ extension DeviceFile {
         return nil
     }
 
-    /// What is on it, for a message: what libblkid or libmagic calls it, else where it begins. Nothing for an empty one.
+    /// What is on it, for a message: what libblkid or libmagic calls it, else where it begins. Nothing for an empty
+    /// one.
     func occupant() throws -> String? {
         let first = try firstContent()
         // Of a large block device only samples were looked at: libblkid knows more places.

@@ -18,13 +18,14 @@ struct DeviceFile {
     enum Purpose {
         /// To look only.
         case inspect
-        /// To write superblocks, or to attach: nobody else may be using it. A lock keeps other shimctls away; that of an
-        /// image belongs to the open file, so a loop device that is given it keeps it until detached.
+        /// To write superblocks, or to attach: nobody else may be using it. A lock keeps other shimctls away; that of
+        /// an image belongs to the open file, so a loop device that is given it keeps it until detached.
         case change
     }
 
-    /// An exclusive open of a block device, which keeps mounts and everybody else's exclusive opens away (open(2)). A loop
-    /// device that is given it keeps it. The device mapper makes a claim of its own, and finds this one in its way.
+    /// An exclusive open of a block device, which keeps mounts and everybody else's exclusive opens away (open(2)). A
+    /// loop device that is given it keeps it. The device mapper makes a claim of its own, and finds this one in its
+    /// way.
     final class Claim {
         private(set) var descriptor: FileDescriptor?
 
@@ -134,17 +135,9 @@ struct DeviceFile {
 
     /// Reads into `buffer` as much of it as the device has at `offset`; the number of bytes.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws -> Int {
-        var filled = 0
-        while filled < buffer.count {
-            let count = try Self.complaining("\(path.string.printable) at \(offset)") {
-                try descriptor.read(
-                    fromAbsoluteOffset: Int64(offset) + Int64(filled),
-                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled...]))
-            }
-            if count == 0 { break }
-            filled += count
+        try Self.complaining("\(path.string.printable) at \(offset)") {
+            try descriptor.fill(buffer, at: Int64(offset))
         }
-        return filled
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws {

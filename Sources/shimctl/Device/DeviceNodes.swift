@@ -3,16 +3,17 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-/// What stands in /dev/pmemshim for an attached device: a symbolic link to the block device of the logical block space, and
-/// a node of its own for the page arrays, with its own group. (In /dev, since /run is usually mounted nodev; a node of
-/// its own, since the mode of /dev/loopN would outlive the use of that loop device for this.)
+/// What stands in /dev/pmemshim for an attached device: a symbolic link to the block device of the logical block space,
+/// and a node of its own for the page arrays, with its own group. (In /dev, since /run is usually mounted nodev; a node
+/// of its own, since the mode of /dev/loopN would outlive the use of that loop device for this.)
 enum DeviceNodes {
     static let directory = "/dev/pmemshim"
 
     static func data(_ name: String) -> String { "\(directory)/\(name)" }
     static func pages(_ name: String) -> String { "\(directory)/\(name).pages" }
 
-    /// Letters, digits, `.`, `_`, `-` and `+`, no leading dot, at most 64 characters: safe as a file name and in a shell.
+    /// Letters, digits, `.`, `_`, `-` and `+`, no leading dot, at most 64 characters: safe as a file name and in a
+    /// shell.
     static func isName(_ name: String) -> Bool {
         let allowed = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-+")
         return !name.isEmpty && name.count <= 64 && name.first != "." && name.allSatisfy(allowed.contains)
@@ -63,8 +64,8 @@ enum DeviceNodes {
         }
     }
 
-    /// Takes away what an earlier version, which made nodes before it registered them, has left under that name. With the
-    /// lock, and only where nothing is registered under it.
+    /// Takes away what an earlier version, which made nodes before it registered them, has left under that name. With
+    /// the lock, and only where nothing is registered under it.
     static func sweep(_ name: String) {
         _ = unlink(pages(name))
         _ = unlink(data(name))

@@ -14,7 +14,8 @@ struct DeviceSummary {
         return """
             \(done) \(name.printable), \(superblock.identifier.description)
               device    \(Figures.bytes(geometry.deviceSize)), pages of \(Figures.bytes(UInt64(geometry.pageSize)))
-              capacity  \(Figures.bytes(geometry.dataSize)) (\(share) %), from byte \(Figures.count(geometry.dataOffset)) on
+              capacity  \(Figures.bytes(geometry.dataSize)) (\(share) %), from byte \
+            \(Figures.count(geometry.dataOffset)) on
               overhead  \(Figures.bytes(overhead)), of it page arrays \(Figures.bytes(geometry.arraySize)) in \
             \(Figures.count(geometry.sectionCount)) \(geometry.sectionCount == 1 ? "section" : "sections")
             """

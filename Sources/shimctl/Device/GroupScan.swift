@@ -13,8 +13,8 @@ struct GroupScan {
         self.pageCount = pageCount
     }
 
-    /// - Parameter body: told the number of the first page of a group, and the group's descriptors, of which page 0 is that
-    ///   one; they are valid until it returns.
+    /// - Parameter body: told the number of the first page of a group, and the group's descriptors, of which page 0 is
+    ///   that one; they are valid until it returns.
     func forEachReadyGroup(_ body: (UInt64, PageArray) throws -> Void) throws {
         var section: UInt64 = 0
         while section < pageCount {

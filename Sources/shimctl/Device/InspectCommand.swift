@@ -19,8 +19,8 @@ struct InspectCommand: ParsableCommand {
               shimctl inspect pmem --page 4711
 
             EXIT STATUS
-              0; 1 if there is no whole superblock (both copies' state is shown all the same), or no such page; 64 for a \
-            bad option
+              0; 1 if there is no whole superblock (both copies' state is shown all the same), or no such page; 64 for \
+            a bad option
             """)
 
     @Argument(help: ArgumentHelp("Image file, block device, or name of an attached device.", valueName: "device"))

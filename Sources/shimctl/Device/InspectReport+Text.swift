@@ -33,7 +33,7 @@ extension InspectReport {
         return "as \(DeviceNodes.data(attached.name)), \(points.isEmpty ? "not mounted" : "mounted on \(points)")"
     }
 
-    private func layerText(_ layers: Layers, _ superblock: Fields) -> String {
+    private func layerText(_ layers: LayerScan.Totals, _ superblock: Fields) -> String {
         var table = Table(.text("LAYER"), .number("ALL"), .number("READY"))
         table.add("sections", Figures.count(superblock.sectionCount), Figures.count(layers.sectionsReady))
         table.add("groups", Figures.count(superblock.groupCount), Figures.count(layers.groupsReady))

@@ -16,7 +16,8 @@ struct InspectReport: Encodable {
     /// What libblkid finds in the data area.
     @Explicit var content: String?
     @Explicit var attached: ListCommand.Entry?
-    @Explicit var layers: Layers?
+    /// Only what is ready.
+    @Explicit var layers: LayerScan.Totals?
 
     struct Copy: Encodable {
         let offset: UInt64
@@ -45,25 +46,6 @@ struct InspectReport: Encodable {
         let pageCount: UInt64
     }
 
-    struct Layers: Encodable {
-        let sectionsReady: UInt64
-        let groupsReady: UInt64
-        let pagesReady: UInt64
-        let pagesAllocated: UInt64
-        let pagesBad: UInt64
-        let pagesOwned: UInt64
-        let reads: UInt64
-        let writes: UInt64
-        /// The ready ones.
-        let sections: [Section]
-
-        struct Section: Encodable {
-            let section: UInt64
-            let groupsReady: UInt64
-            let pagesReady: UInt64
-        }
-    }
-
     init(
         file: DeviceFile, pair: SuperblockPair, attachment: Attachment?, content: String?, totals: LayerScan.Totals?
     ) {
@@ -82,7 +64,7 @@ struct InspectReport: Encodable {
         superblock = pair.superblock.map(Fields.init)
         self.content = content
         attached = attachment.map(ListCommand.Entry.init)
-        layers = totals.map(Layers.init)
+        layers = totals
     }
 }
 
@@ -119,21 +101,5 @@ extension InspectReport.Fields {
         createdUnixNs = superblock.created
         groupCount = superblock.geometry.groupCount
         pageCount = superblock.geometry.pageCount
-    }
-}
-
-extension InspectReport.Layers {
-    init(_ totals: LayerScan.Totals) {
-        sectionsReady = UInt64(totals.sections.count)
-        groupsReady = totals.groupsReady
-        pagesReady = totals.pagesReady
-        pagesAllocated = totals.allocated
-        pagesBad = totals.bad
-        pagesOwned = totals.owned
-        reads = totals.reads
-        writes = totals.writes
-        sections = totals.sections.map {
-            Section(section: $0.section, groupsReady: $0.groupsReady, pagesReady: $0.pagesReady)
-        }
     }
 }

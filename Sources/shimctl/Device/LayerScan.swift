@@ -11,17 +11,19 @@ struct LayerScan {
     private let reader: PageArrayReader
     private let geometry: DeviceGeometry
 
-    struct SectionState {
+    struct SectionState: Encodable {
         let section: UInt64
         var groupsReady: UInt64 = 0
         var pagesReady: UInt64 = 0
     }
 
-    struct Totals {
+    /// As `shimctl inspect --json` writes it (docs/shimctl.md).
+    struct Totals: Encodable {
+        var sectionsReady: UInt64 = 0
         var pagesReady: UInt64 = 0
-        var allocated: UInt64 = 0
-        var bad: UInt64 = 0
-        var owned: UInt64 = 0
+        var pagesAllocated: UInt64 = 0
+        var pagesBad: UInt64 = 0
+        var pagesOwned: UInt64 = 0
         var reads: UInt64 = 0
         var writes: UInt64 = 0
         var groupsReady: UInt64 = 0
@@ -47,6 +49,7 @@ struct LayerScan {
             var state = SectionState(section: section)
             let end = (first + geometry.pages(inSection: section) + pagesPerGroup - 1) / pagesPerGroup
             for group in first / pagesPerGroup..<end { try add(group, to: &totals, &state) }
+            totals.sectionsReady += 1
             totals.groupsReady += state.groupsReady
             totals.pagesReady += state.pagesReady
             totals.sections.append(state)
@@ -63,9 +66,9 @@ struct LayerScan {
         for page in 0..<whole.pageCount {
             let flags = whole.flags(of: page)
             if flags.contains(.ready) { state.pagesReady += 1 }
-            if flags.contains(.allocated) { totals.allocated += 1 }
-            if flags.contains(.bad) { totals.bad += 1 }
-            if flags.contains(.owned) { totals.owned += 1 }
+            if flags.contains(.allocated) { totals.pagesAllocated += 1 }
+            if flags.contains(.bad) { totals.pagesBad += 1 }
+            if flags.contains(.owned) { totals.pagesOwned += 1 }
             totals.reads += UInt64(whole.reads(of: page))
             totals.writes += UInt64(whole.writes(of: page))
         }

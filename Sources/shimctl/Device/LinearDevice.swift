@@ -46,8 +46,8 @@ struct LinearDevice: BlockSpace {
         return made
     }
 
-    /// Whether it is a mapping of the block device with those facts, and of nothing else: what it lies on is asked of the
-    /// kernel, and its name says nothing, which a copy of the device would bear as well.
+    /// Whether it is a mapping of the block device with those facts, and of nothing else: what it lies on is asked of
+    /// the kernel, and its name says nothing, which a copy of the device would bear as well.
     func isBacked(by found: stat) -> Bool {
         guard found.st_mode & S_IFMT == S_IFBLK else { return false }
         let below = "/sys/dev/block/\(device.description)/slaves"

@@ -1,7 +1,7 @@
 import Glibc
 
-/// libmagic, which file(1) uses, where it is installed: mke2fs names in the same way what it finds. It is loaded when it
-/// is needed, because only a message is the worse for its absence.
+/// libmagic, which file(1) uses, where it is installed: mke2fs names in the same way what it finds. It is loaded when
+/// it is needed, because only a message is the worse for its absence.
 enum MagicLibrary {
     /// What begins with those bytes (`SQLite 3.x database, ...`); nothing where libmagic is missing or does not know.
     static func name(of bytes: UnsafeRawBufferPointer) -> String? {

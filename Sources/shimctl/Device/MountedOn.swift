@@ -25,8 +25,8 @@ extension Attachment {
 
     /// The attached device that `argument` means: its name, its image or block device, or its logical block space.
     ///
-    /// An image is known by the file that the kernel has for it, not by its path, which may name another file by now, and
-    /// not by what stands in it, which a copy bears as well.
+    /// An image is known by the file that the kernel has for it, not by its path, which may name another file by now,
+    /// and not by what stands in it, which a copy bears as well.
     static func find(_ argument: String) throws -> Attachment? {
         let attached = try Registry.all()
         if let named = attached.first(where: { $0.name == argument }) { return named }

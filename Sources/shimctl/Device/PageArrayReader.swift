@@ -18,17 +18,8 @@ struct PageArrayReader {
         let bytes = Int(count) * Int(PS_DEVICE_DESCRIPTOR)
         let target = UnsafeMutableRawBufferPointer(rebasing: Self.room[..<bytes])
         target.initializeMemory(as: UInt8.self, repeating: 0)
-        var filled = 0
         let offset = Int64(start + first * UInt64(PS_DEVICE_DESCRIPTOR))
-        try DeviceFile.complaining("the page arrays") {
-            while filled < bytes {
-                let count = try descriptor.read(
-                    fromAbsoluteOffset: offset + Int64(filled),
-                    into: UnsafeMutableRawBufferPointer(rebasing: target[filled...]))
-                if count == 0 { break }
-                filled += count
-            }
-        }
+        _ = try DeviceFile.complaining("the page arrays") { try descriptor.fill(target, at: offset) }
         guard let base = target.baseAddress else { return nil }
         return PageArray(base: base, byteCount: bytes, pageCount: count, tag: tag)
     }

@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// One line on a terminal that says how far long work has come; nothing for work of less than half a second, and nothing
-/// where standard error is no terminal.
+/// One line on a terminal that says how far long work has come; nothing for work of less than half a second, and
+/// nothing where standard error is no terminal.
 final class ProgressLine {
     private let title: String
     private let total: UInt64

@@ -2,8 +2,9 @@ import CShimSys
 import PmemDeviceFormat
 import PmemShim
 
-/// Whether a device without any superblock looks as one of ours does. Written with another page size or size, a superblock
-/// has the data begin where it does not: so there must be something that speaks for the parameters, and nothing against.
+/// Whether a device without any superblock looks as one of ours does. Written with another page size or size, a
+/// superblock has the data begin where it does not: so there must be something that speaks for the parameters, and
+/// nothing against.
 struct RecreateEvidence {
     private let file: DeviceFile
     private let pair: SuperblockPair
@@ -90,13 +91,13 @@ struct RecreateEvidence {
 }
 
 extension DeviceFile {
-    /// Where one copy of the superblock is whole, the other's place may have been given to something else since (mkfs on the
-    /// whole device leaves the second copy): that is not overwritten unasked.
+    /// Where one copy of the superblock is whole, the other's place may have been given to something else since (mkfs
+    /// on the whole device leaves the second copy): that is not overwritten unasked.
     func demandOwnBeginning(_ pair: SuperblockPair) throws {
         guard pair.agreement == .oneBroken, let found = try DeviceContent(of: self).foundBeforeArrays() else { return }
         throw Complaint(
             .failure,
-            "\"\(path.string.printable)\" holds \(found), though one copy of a superblock is left: not overwritten without"
-                + " shimctl create --recreate --force")
+            "\"\(path.string.printable)\" holds \(found), though one copy of a superblock is left: not overwritten"
+                + " without shimctl create --recreate --force")
     }
 }

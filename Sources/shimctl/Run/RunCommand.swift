@@ -82,8 +82,8 @@ struct RunCommand: ParsableCommand {
         guard !library.string.contains(where: { $0 == ":" || $0.isWhitespace }) else {
             throw Complaint(
                 .unavailable,
-                "\"\(library.string.printable)\", which has to be preloaded for \(program.printable): ld.so takes spaces"
-                    + " and colons in LD_PRELOAD as separators; move the library")
+                "\"\(library.string.printable)\", which has to be preloaded for \(program.printable): ld.so takes"
+                    + " spaces and colons in LD_PRELOAD as separators; move the library")
         }
         return library
     }

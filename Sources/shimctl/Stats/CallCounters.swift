@@ -11,8 +11,8 @@ struct CallCounters: Equatable {
     private(set) var passedWritten: UInt64 = 0
     /// SIGBUS and SIGSEGV survived in a guarded copy.
     private(set) var faults: UInt64 = 0
-    /// Windows mapped now, and bytes of their address space: threads add and take away, so that these are sums modulo 2^64,
-    /// and figures of one thread alone may be "negative". A sum that is negative is damage, and reads as nothing.
+    /// Windows mapped now, and bytes of their address space: threads add and take away, so that these are sums modulo
+    /// 2^64, and figures of one thread alone may be "negative". A sum that is negative is damage, and reads as nothing.
     private var windowBalance: UInt64 = 0
     private var mappedBalance: UInt64 = 0
     /// Windows mapped since the process began.

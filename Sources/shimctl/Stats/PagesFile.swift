@@ -4,8 +4,8 @@ import Glibc
 import PmemShim
 import SystemPackage
 
-/// The user's page arrays in DRAM (ps_pages.h), open for reading. Anybody of that user may have scribbled over them: what
-/// is read is copied first, and nothing in it is used as an index or a length.
+/// The user's page arrays in DRAM (ps_pages.h), open for reading. Anybody of that user may have scribbled over them:
+/// what is read is copied first, and nothing in it is used as an index or a length.
 struct PagesFile {
     let descriptor: FileDescriptor
 
@@ -77,16 +77,7 @@ struct PagesFile {
     private static func read(_ descriptor: FileDescriptor, at offset: Int64, count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         try DeviceFile.complaining("the page arrays") {
-            try bytes.withUnsafeMutableBytes { target in
-                var filled = 0
-                while filled < count {
-                    let part = try descriptor.read(
-                        fromAbsoluteOffset: offset + Int64(filled),
-                        into: UnsafeMutableRawBufferPointer(rebasing: target[filled...]))
-                    if part == 0 { break }
-                    filled += part
-                }
-            }
+            _ = try bytes.withUnsafeMutableBytes { try descriptor.fill($0, at: offset) }
         }
         return bytes
     }

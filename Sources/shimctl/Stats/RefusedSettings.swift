@@ -1,10 +1,10 @@
 import Glibc
 import SystemPackage
 
-/// What the shim in this user's processes could not use of its settings, from the file `refused` of the runtime directory:
-/// lines `TIME PID COMMAND: TEXT`, TIME in seconds since 1970. The shim never writes to a program's standard error, and
-/// where settings come from a service's own environment nobody else looks at them. Anybody of that user may have scribbled
-/// over the file: it is text for people, and nothing in it is believed.
+/// What the shim in this user's processes could not use of its settings, from the file `refused` of the runtime
+/// directory: lines `TIME PID COMMAND: TEXT`, TIME in seconds since 1970. The shim never writes to a program's standard
+/// error, and where settings come from a service's own environment nobody else looks at them. Anybody of that user may
+/// have scribbled over the file: it is text for people, and nothing in it is believed.
 struct RefusedSettings {
     struct Line: Encodable, Equatable {
         let timeUnixS: UInt64
@@ -28,16 +28,8 @@ struct RefusedSettings {
         guard let descriptor = try place.open(Self.fileName) else { return }
         defer { try? descriptor.close() }
         var bytes = [UInt8](repeating: 0, count: Self.mostBytes)
-        var filled = 0
-        try DeviceFile.complaining("the refused settings") {
-            while filled < bytes.count {
-                let count = try bytes.withUnsafeMutableBytes {
-                    try descriptor.read(
-                        fromAbsoluteOffset: Int64(filled), into: UnsafeMutableRawBufferPointer(rebasing: $0[filled...]))
-                }
-                if count == 0 { break }
-                filled += count
-            }
+        let filled = try DeviceFile.complaining("the refused settings") {
+            try bytes.withUnsafeMutableBytes { try descriptor.fill($0, at: 0) }
         }
         for text in bytes.prefix(filled).split(separator: UInt8(ascii: "\n")) {
             guard let line = Line(parsing: text), pid == nil || line.pid == pid else { continue }

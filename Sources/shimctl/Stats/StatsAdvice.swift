@@ -15,8 +15,8 @@ struct StatsAdvice {
             if environment.isDisabled { lines.append("  - here, in this environment, PMEMSHIM_DISABLE=1 is set") }
             if environment.servesNothing {
                 lines.append(
-                    "  - here, in this environment, nothing would be served: no PMEMSHIM_MOUNTS, no mount with the dax option,"
-                        + " and none of an attached device")
+                    "  - here, in this environment, nothing would be served: no PMEMSHIM_MOUNTS, no mount with the dax"
+                        + " option, and none of an attached device")
             }
         }
         return (lines + Self.general).joined(separator: "\n")
@@ -49,7 +49,7 @@ struct StatsAdvice {
     private static let general = [
         "  - it may run as another user, or with a PMEMSHIM_RUNTIME_DIR of its own",
         "  - it may not have the library: grep libpmemshim /proc/PID/maps; shimctl check PROGRAM tells whether it can",
-        "  - its settings may be wrong: tr '\\0' '\\n' < /proc/PID/environ | grep PMEMSHIM_; a directory that does not exist is"
-            + " not served, nor is one of a plain file system without :pagecache",
+        "  - its settings may be wrong: tr '\\0' '\\n' < /proc/PID/environ | grep PMEMSHIM_; a directory that does not"
+            + " exist is not served, nor is one of a plain file system without :pagecache",
     ]
 }

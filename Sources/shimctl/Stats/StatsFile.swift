@@ -33,14 +33,7 @@ struct StatsFile {
         var failure: (any Error)?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             do {
-                let target = UnsafeMutableRawBufferPointer(buffer)
-                while filled < count {
-                    let read = try descriptor.read(
-                        fromAbsoluteOffset: Int64(offset + filled),
-                        into: UnsafeMutableRawBufferPointer(rebasing: target[filled...]))
-                    if read == 0 { break }
-                    filled += read
-                }
+                filled = try descriptor.fill(UnsafeMutableRawBufferPointer(buffer), at: Int64(offset))
             } catch {
                 failure = error
             }

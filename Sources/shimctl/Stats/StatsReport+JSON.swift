@@ -114,7 +114,7 @@ struct CallFigures: Encodable {
     let served: UInt64
     let passedOn: UInt64
     /// `null` without calls.
-    let servedPercent: Double?
+    @Explicit var servedPercent: Double?
     /// Families with calls.
     let families: [String: Family]
     let bytesRead: Bytes
@@ -138,21 +138,5 @@ struct CallFigures: Encodable {
         bytesRead = Bytes(served: counters.servedRead, passedOn: counters.passedRead)
         bytesWritten = Bytes(served: counters.servedWritten, passedOn: counters.passedWritten)
         faultsSurvived = counters.faults
-    }
-
-    private enum CodingKeys: CodingKey {
-        case served, passedOn, servedPercent, families, bytesRead, bytesWritten, faultsSurvived
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(served, forKey: .served)
-        try container.encode(passedOn, forKey: .passedOn)
-        // Written as null, not left out: every document has every field.
-        try container.encode(servedPercent, forKey: .servedPercent)
-        try container.encode(families, forKey: .families)
-        try container.encode(bytesRead, forKey: .bytesRead)
-        try container.encode(bytesWritten, forKey: .bytesWritten)
-        try container.encode(faultsSurvived, forKey: .faultsSurvived)
     }
 }

@@ -27,7 +27,8 @@ for attempt in {1..60}; do
     if shell 'VACUUM' 2>/dev/null; then
         maintained=$((maintained + 1))
     fi
-    found=$(shell 'PRAGMA integrity_check') || found=ok # busy to the end of the timeout: the check after the end decides
+    # Busy to the end of the timeout: the check after the end decides.
+    found=$(shell 'PRAGMA integrity_check') || found=ok
     if [[ $found != ok ]]; then
         echo "attempt $attempt: $found"
     fi

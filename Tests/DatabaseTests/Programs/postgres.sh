@@ -20,8 +20,10 @@ if [[ $library != none ]]; then
     [[ $map_after == default ]] || served+=(PMEMSHIM_MAP_AFTER="$map_after")
 fi
 
-bench() { postgres_run "$cluster" -- pgbench --no-vacuum --max-tries=1 "$@" >"$cluster/bench.log" 2>&1 || cat "$cluster/bench.log"; }
-fill() { postgres_run "$cluster" -- pgbench --initialize --quiet --scale="$1" >"$cluster/fill.log" 2>&1 || cat "$cluster/fill.log"; }
+# What pgbench says is of interest only where it fails.
+pgbench() { postgres_run "$cluster" -- pgbench "$@" >"$cluster/pgbench.log" 2>&1 || cat "$cluster/pgbench.log"; }
+bench() { pgbench --no-vacuum --max-tries=1 "$@"; }
+fill() { pgbench --initialize --quiet --scale="$1"; }
 
 # Whether pgbench's totals agree.
 balanced() {

@@ -82,7 +82,9 @@ SELECT 'materialized', count(*), sum(n) FROM heads;
 COPY items TO :'copied' (FORMAT binary);
 CREATE TABLE copied (LIKE items INCLUDING ALL);
 COPY copied FROM :'copied' (FORMAT binary);
-SELECT 'copied', count(*), (SELECT count(*) FROM (SELECT i::text FROM items i EXCEPT ALL SELECT c::text FROM copied c) different) FROM copied;
+SELECT 'copied', count(*),
+    (SELECT count(*) FROM (SELECT i::text FROM items i EXCEPT ALL SELECT c::text FROM copied c) different)
+    FROM copied;
 SELECT 'file', length(bytes), md5(bytes) FROM pg_read_binary_file(:'copied') bytes;
 SELECT 'large object', lo_import(:'copied', 4242);
 SELECT 'large object', length(lo_get(4242)), md5(lo_get(4242)), lo_export(4242, :'large');

@@ -38,7 +38,8 @@ static int payload(int64_t row, unsigned char *bytes)
 static void work(void)
 {
     unsigned char bytes[9000];
-    execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 200;"
+    execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0;"
+            "PRAGMA wal_autocheckpoint = 200;"
             "CREATE TABLE item (id INTEGER PRIMARY KEY, payload BLOB)");
     sqlite3_stmt *insert = prepare("INSERT INTO item VALUES (?, ?)");
     for (int64_t row = 1;; row++) {
@@ -77,7 +78,8 @@ static int verify(int64_t acknowledged)
     check(result, SQLITE_DONE, "select");
     if (rows < acknowledged)
         printf("FAILED: sqlite: %lld commits acknowledged, %lld rows\n", (long long)acknowledged, (long long)rows);
-    printf("sqlite: %lld commits acknowledged, %lld rows, integrity_check ok\n", (long long)acknowledged, (long long)rows);
+    printf("sqlite: %lld commits acknowledged, %lld rows, integrity_check ok\n", (long long)acknowledged,
+           (long long)rows);
     return rows < acknowledged;
 }
 

@@ -4,9 +4,9 @@ import Synchronization
 
 /// One of two processes that race for the first touch of the same pages: page-race FILE ROUNDS SIDE.
 ///
-/// FILE is shared by both sides: a page of control words, then one section's descriptors, whatever bytes they hold. Every
-/// round is a generation of its own, so that section, group and pages are all in their initial state when both begin.
-/// After each round side 0 looks whether anything was lost or done twice, and says so. It ends with a count.
+/// FILE is shared by both sides: a page of control words, then one section's descriptors, whatever bytes they hold.
+/// Every round is a generation of its own, so that section, group and pages are all in their initial state when both
+/// begin. After each round side 0 looks whether anything was lost or done twice, and says so. It ends with a count.
 @main
 struct PageRace {
     private let shared: UnsafeMutableRawPointer

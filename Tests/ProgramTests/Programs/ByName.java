@@ -38,8 +38,13 @@ public class ByName {
     static Libc libc;
     static final Memory memory = new Memory(64 << 10);
 
+    static FileChannel opened(String name) throws Exception {
+        return FileChannel.open(Path.of(name), StandardOpenOption.READ, StandardOpenOption.WRITE);
+    }
+
     static byte[] page(String name, int number) throws Exception {
-        byte[] seed = MessageDigest.getInstance("SHA-256").digest((name + " " + number).getBytes()), page = new byte[PAGE];
+        byte[] seed = MessageDigest.getInstance("SHA-256").digest((name + " " + number).getBytes());
+        byte[] page = new byte[PAGE];
         for (int at = 0; at < PAGE; at++) page[at] = (byte) (seed[at % 32] + at / 32);
         return page;
     }
@@ -122,7 +127,7 @@ public class ByName {
                 + libc.read(one, memory, new NativeLong(6000)) + " " + libc.lseek(one, new NativeLong(0), 1));
         System.out.println("advice " + libc.posix_fadvise(one, new NativeLong(0), new NativeLong(0), 4));
 
-        try (FileChannel channel = FileChannel.open(Path.of("one"), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+        try (FileChannel channel = opened("one")) {
             ByteBuffer buffer = ByteBuffer.allocateDirect(PAGE);
             int good = 0;
             for (int number = 20; number < 120; number++) {
@@ -142,16 +147,18 @@ public class ByName {
         System.out.println("dup2 " + (libc.dup2(one, two) == two) + " " + pread(two, PAGE, 30L * PAGE) + " "
                 + pwrite(two, page("through two", 0), 7L * PAGE) + " " + pread(one, PAGE, 7L * PAGE));
         System.out.println("two " + shorted(Files.readAllBytes(Path.of("two"))));
-        System.out.println("append " + libc.fcntl(two, 4, O_RDWR | O_APPEND) + " " + libc.ftruncate(one, new NativeLong(300_000))
-                + " " + pread(one, 9000, 295_000));
+        System.out.println("append " + libc.fcntl(two, 4, O_RDWR | O_APPEND) + " "
+                + libc.ftruncate(one, new NativeLong(300_000)) + " " + pread(one, 9000, 295_000));
         // Java's own numbers, whose meaning JNA changes under them.
         make("three");
         make("four");
-        try (RandomAccessFile three = new RandomAccessFile("three", "rw"); RandomAccessFile four = new RandomAccessFile("four", "rw")) {
+        try (RandomAccessFile three = new RandomAccessFile("three", "rw");
+                RandomAccessFile four = new RandomAccessFile("four", "rw")) {
             System.out.println("Java's own " + checkAll(three, "three") + " " + checkAll(four, "four"));
             System.out.println("dup2 " + (libc.dup2(number(four), number(three)) == number(three)) + " "
                     + checkAll(three, "four") + " " + checkAll(four, "four"));
-            for (int round = 0; round < 50; round++) three.getChannel().write(ByteBuffer.wrap(page("into four", round)), round * 2L * PAGE);
+            for (int round = 0; round < 50; round++)
+                three.getChannel().write(ByteBuffer.wrap(page("into four", round)), round * 2L * PAGE);
             System.out.println("append " + libc.fcntl(number(four), 4, O_RDWR | O_APPEND));
             for (int round = 0; round < 50; round++) four.write(page("appended", round));
             System.out.println("three " + shorted(Files.readAllBytes(Path.of("three"))) + " four "
@@ -167,7 +174,7 @@ public class ByName {
             sparse.seek(32 << 20);
             for (int number = 0; number < PAGES; number++) sparse.write(page("sparse", number));
         }
-        try (FileChannel sparse = FileChannel.open(Path.of("sparse"), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+        try (FileChannel sparse = opened("sparse")) {
             int good = readSparse(sparse);
             System.out.println("mlockall " + libc.mlockall(1 | 2) + " " + (good + readSparse(sparse)) + " munlockall "
                     + libc.munlockall());
@@ -175,6 +182,7 @@ public class ByName {
         Process blocks = new ProcessBuilder("stat", "--format=%s %b", "sparse").start();
         System.out.print(new String(blocks.getInputStream().readAllBytes()));
         for (int fd : new int[] {one, again}) libc.close(fd);
-        System.out.println(shorted(Files.readAllBytes(Path.of("one"))) + " " + shorted(Files.readAllBytes(Path.of("two"))));
+        System.out.println(shorted(Files.readAllBytes(Path.of("one"))) + " "
+                + shorted(Files.readAllBytes(Path.of("two"))));
     }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""libc's functions taken by their names, with ctypes and with cffi: the calls that are served, and those that change what a
-number means, each beside Python's own calls of the same file. Prints what it saw; every hash is of bytes that were read."""
+"""libc's functions taken by their names, with ctypes and with cffi: the calls that are served, and those that change
+what a number means, each beside Python's own calls of the same file. Prints what it saw; every hash is of bytes that
+were read."""
 
 import ctypes
 import hashlib
@@ -103,14 +104,18 @@ def try_all(libc, tag):
     a, b = os.open(one, os.O_RDWR), os.open(two, os.O_RDWR)
     use(a)
     use(b)
-    print("reads", short(libc.pread(a, 5000, 12345)), libc.pread(a, PAGE, 40 * PAGE) == content(one)[40 * PAGE : 41 * PAGE])
+    fortieth = content(one)[40 * PAGE : 41 * PAGE]
+    print("reads", short(libc.pread(a, 5000, 12345)), libc.pread(a, PAGE, 40 * PAGE) == fortieth)
     print("seeks", libc.lseek(a, 7777, os.SEEK_SET), short(libc.read(a, 6000)), os.lseek(a, 0, os.SEEK_CUR))
-    print("writes", libc.pwrite(a, b"W" * 6000, 20_000), short(os.pread(a, 8000, 19_000)), short(libc.pread(a, 9000, 18_000)))
-    print("end", libc.pread(a, 100, PAGE * PAGES), short(libc.pread(a, 9000, PAGE * PAGES - 1000)), libc.pread(a, 1, -1))
+    print("writes", libc.pwrite(a, b"W" * 6000, 20_000), short(os.pread(a, 8000, 19_000)))
+    print("written", short(libc.pread(a, 9000, 18_000)))
+    size = PAGE * PAGES
+    print("end", libc.pread(a, 100, size), short(libc.pread(a, 9000, size - 1000)), libc.pread(a, 1, -1))
 
     # b's number now means one: reads and writes have to go there.
     print("dup2", libc.call("dup2", a, b) == b)
-    print(os.pread(b, PAGE, 50 * PAGE) == content(one)[50 * PAGE : 51 * PAGE], os.pwrite(b, b"into one" * 600, 60 * PAGE))
+    print(os.pread(b, PAGE, 50 * PAGE) == content(one)[50 * PAGE : 51 * PAGE])
+    print(os.pwrite(b, b"into one" * 600, 60 * PAGE))
     print(short(os.pread(a, 4800, 60 * PAGE)), short(libc.pread(b, 9000, 60 * PAGE)))
     with open(two, "rb") as file:
         file.seek(60 * PAGE)
@@ -118,10 +123,12 @@ def try_all(libc, tag):
 
     c = os.open(two, os.O_RDWR)
     use(c)
-    print("dup3", libc.call("dup3", c, b, os.O_CLOEXEC) == b, os.pread(b, PAGE, 3 * PAGE) == content(two)[3 * PAGE : 4 * PAGE])
+    print("dup3", libc.call("dup3", c, b, os.O_CLOEXEC) == b)
+    print(os.pread(b, PAGE, 3 * PAGE) == content(two)[3 * PAGE : 4 * PAGE])
     print("close", libc.call("close", c), libc.pread(c, 10, 0))
     d = os.open(one, os.O_RDWR)
-    print(d == c, short(os.pread(d, PAGE, 30 * PAGE)), os.pwrite(d, b"d" * 700, 30 * PAGE), short(libc.pread(a, 900, 30 * PAGE)))
+    print(d == c, short(os.pread(d, PAGE, 30 * PAGE)), os.pwrite(d, b"d" * 700, 30 * PAGE))
+    print(short(libc.pread(a, 900, 30 * PAGE)))
 
     # Every write to b is an append from here on, wherever it says.
     print("O_APPEND", libc.call("fcntl", b, 4, os.O_APPEND | os.O_RDWR), os.write(b, b"appended" * 100))

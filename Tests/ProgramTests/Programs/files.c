@@ -133,7 +133,8 @@ int main(int count, char **arguments)
     fill(6000, 99);
     memcpy(model + 300000, buffer, 6000);
     check("read after the child", read(fd, buffer, 6000), 6000, 12345);
-    printf("child: %d, offset %jd, %08x\n", WEXITSTATUS(status), (intmax_t)lseek(fd, 0, SEEK_CUR), hash(view, (ssize_t)size));
+    printf("child: %d, offset %jd, %08x\n", WEXITSTATUS(status), (intmax_t)lseek(fd, 0, SEEK_CUR),
+           hash(view, (ssize_t)size));
     munmap(view, size);
 
     size = 500000;

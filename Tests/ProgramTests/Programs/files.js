@@ -69,7 +69,8 @@ async function main() {
   say("and on", fs.readSync(fd, buffer, 0, 5_000, null), short(buffer.subarray(0, 5_000)));
   say("end", fs.readSync(fd, buffer, 0, 9_000, PAGE * PAGES - 100), fs.readSync(fd, buffer, 0, 9_000, PAGE * PAGES));
   say("readv", fs.readvSync(fd, [Buffer.alloc(10), buffer, Buffer.alloc(0)], 300_000), short(buffer));
-  say("write", fs.writeSync(fd, "w".repeat(6000), 700_000), fs.writevSync(fd, [Buffer.alloc(700, 1), Buffer.alloc(800, 2)], 720_000));
+  const pieces = [Buffer.alloc(700, 1), Buffer.alloc(800, 2)];
+  say("write", fs.writeSync(fd, "w".repeat(6000), 700_000), fs.writevSync(fd, pieces, 720_000));
   say("sync", fs.fsyncSync(fd), fs.fdatasyncSync(fd), short(fs.readFileSync("file")));
 
   const handle = await fs.promises.open("file", "r+");
@@ -86,11 +87,13 @@ async function main() {
   await handle.close();
 
   const hash = crypto.createHash("sha256");
-  for await (const part of fs.createReadStream("file", { start: 12_345, end: 1_234_567, highWaterMark: 10_000 })) hash.update(part);
+  const middle = { start: 12_345, end: 1_234_567, highWaterMark: 10_000 };
+  for await (const part of fs.createReadStream("file", middle)) hash.update(part);
   say("stream", hash.digest("hex").slice(0, 12));
   await pipeline(fs.createReadStream("file"), zlib.createGzip(), zlib.createGunzip(), fs.createWriteStream("copy"));
   say("pipeline", short(fs.readFileSync("copy")), fs.readFileSync("copy").equals(fs.readFileSync("file")));
-  await pipeline(fs.createReadStream("file", { end: 99_999 }), fs.createWriteStream("copy", { flags: "r+", start: 500_000 }));
+  const target = fs.createWriteStream("copy", { flags: "r+", start: 500_000 });
+  await pipeline(fs.createReadStream("file", { end: 99_999 }), target);
   say("into the middle", short(fs.readFileSync("copy")));
   await fs.promises.appendFile("copy", "appended");
   fs.copyFileSync("copy", "third");
@@ -116,8 +119,14 @@ async function main() {
   for (let number = 20_000; number > 0; number--) sort.stdin.write(`${(number * 7919) % 20_011}\n`);
   sort.stdin.end();
   await new Promise((resolve) => sort.on("close", resolve));
-  say("sorted", short(fs.readFileSync("sorted")), fs.readSync(output, buffer, 0, 9_000, 0), short(buffer.subarray(0, 9_000)));
-  for (const wrong of [() => fs.readSync(shared, buffer, 0, 9, -2), () => fs.closeSync(4711), () => fs.openSync("none", "r")]) {
+  const sorted = short(fs.readFileSync("sorted"));
+  say("sorted", sorted, fs.readSync(output, buffer, 0, 9_000, 0), short(buffer.subarray(0, 9_000)));
+  const mistakes = [
+    () => fs.readSync(shared, buffer, 0, 9, -2),
+    () => fs.closeSync(4711),
+    () => fs.openSync("none", "r"),
+  ];
+  for (const wrong of mistakes) {
     try {
       wrong();
       say("no error");

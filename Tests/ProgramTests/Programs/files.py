@@ -72,7 +72,8 @@ def raw():
     print(os.preadv(fd, [bytearray(4096), bytearray(4096)], 298_000))
     print(os.pwritev(fd, [b"c" * 4096, b"d" * 4096], 4096))
     twin = os.dup(fd)
-    print(os.lseek(twin, 12_345, os.SEEK_SET), os.read(fd, 3) == os.pread(fd, 3, 12_345), os.lseek(twin, 0, os.SEEK_CUR))
+    print(os.lseek(twin, 12_345, os.SEEK_SET), os.read(fd, 3) == os.pread(fd, 3, 12_345))
+    print(os.lseek(twin, 0, os.SEEK_CUR))
     os.ftruncate(fd, 200_000)
     print(len(os.pread(fd, 10_000, 195_000)), os.pread(fd, 10, 200_000), os.pread(fd, 10, 1 << 40))
     print(os.lseek(fd, 0, os.SEEK_END), os.read(fd, 10), os.lseek(fd, 0, os.SEEK_HOLE))
@@ -85,7 +86,8 @@ def raw():
     os.fdatasync(fd)
     os.close(twin)
     os.close(fd)
-    for bad in (lambda: os.read(fd, 1), lambda: os.pread(fd, 1, -1), lambda: os.write(os.open("raw", os.O_RDONLY), b"no")):
+    unwritable = lambda: os.write(os.open("raw", os.O_RDONLY), b"no")
+    for bad in (lambda: os.read(fd, 1), lambda: os.pread(fd, 1, -1), unwritable):
         try:
             bad()
         except OSError as error:
@@ -134,7 +136,8 @@ def processes():
             out.flush()
     print(digest("from-child"))
     # vfork and posix_spawn: the child shares our memory or our descriptors for a moment.
-    print(subprocess.run("cat <buffered | wc -l", shell=True, capture_output=True, text=True, check=True).stdout.strip())
+    lines = subprocess.run("cat <buffered | wc -l", shell=True, capture_output=True, text=True, check=True).stdout
+    print(lines.strip())
     print(os.waitpid(os.posix_spawn("/bin/cp", ["cp", "buffered", "spawned"], os.environ), 0)[1], digest("spawned"))
 
 
@@ -210,7 +213,8 @@ def libraries():
         fcntl.lockf(file, fcntl.LOCK_EX)
         file.write(bytes(9000))
         file.flush()
-        print(subprocess.run([sys.executable, "-c", LOCK_PROBE], capture_output=True, text=True, check=True).stdout.strip())
+        probe = subprocess.run([sys.executable, "-c", LOCK_PROBE], capture_output=True, text=True, check=True)
+        print(probe.stdout.strip())
 
 
 LOCK_PROBE = """

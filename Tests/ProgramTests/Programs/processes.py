@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Python's subprocess and multiprocessing over files: inherited and shared descriptors, pipes, pools, every start method."""
+"""Python's subprocess and multiprocessing over files: inherited and shared descriptors, pipes, pools, every start
+method."""
 
 import concurrent.futures
 import hashlib
@@ -70,7 +71,8 @@ def pipes_and_files():
     with open("data", "rb") as file:
         file.seek(3 * BLOCK)
         os.pread(file.fileno(), 100, 0)
-        print(subprocess.run(["cksum"], stdin=file, capture_output=True, check=True).stdout, os.lseek(file.fileno(), 0, 1))
+        checksum = subprocess.run(["cksum"], stdin=file, capture_output=True, check=True).stdout
+        print(checksum, os.lseek(file.fileno(), 0, 1))
     sort = subprocess.Popen(["sort", "-r"], stdin=subprocess.PIPE, stdout=open("sorted", "wb"))
     for index in range(2000):
         sort.stdin.write(b"%d\n" % (index * 7919 % 2000))
@@ -85,8 +87,10 @@ def pipes_and_files():
         fd = os.open("data", os.O_RDWR)
         os.pread(fd, BLOCK, 0)
         os.pwrite(fd, block(1, 5), BLOCK)
-        command = f"import os; os.lseek({fd}, {BLOCK}, 0); print(len(os.read({fd}, {BLOCK}))); os.pwrite({fd}, b'c' * 5000, 20000)"
-        child = subprocess.run([sys.executable, "-c", command], pass_fds=(fd,), close_fds=True, capture_output=True, text=True)
+        command = (f"import os; os.lseek({fd}, {BLOCK}, 0); print(len(os.read({fd}, {BLOCK}))); "
+                   f"os.pwrite({fd}, b'c' * 5000, 20000)")
+        child = subprocess.run(
+            [sys.executable, "-c", command], pass_fds=(fd,), close_fds=True, capture_output=True, text=True)
         print(child.stdout, child.stderr[-200:], os.lseek(fd, 0, 1), os.pread(fd, 3, 20_000), close_fds)
         child = subprocess.run([sys.executable, "-c", command], close_fds=close_fds, capture_output=True, text=True)
         print(child.returncode, "Bad file descriptor" in child.stderr)
@@ -96,7 +100,8 @@ def pipes_and_files():
         os.pread(file.fileno(), 100, 0)
         run = subprocess.run(["true"], preexec_fn=lambda: os.pwrite(file.fileno(), b"p" * 700, 5 * BLOCK))
         print(run.returncode, file.seek(5 * BLOCK), file.read(5))
-        print(subprocess.run(["sh", "-c", "cat >&2; exit 9"], stdin=file, stderr=subprocess.PIPE).returncode, file.read(1))
+        shell = subprocess.run(["sh", "-c", "cat >&2; exit 9"], stdin=file, stderr=subprocess.PIPE)
+        print(shell.returncode, file.read(1))
     try:
         subprocess.run(["no-such-program-at-all"])
     except FileNotFoundError as error:

@@ -1,7 +1,7 @@
 #!/bin/sh
-# One descriptor, many programs: subshells, builtins, children by fork and by exec, all moving one offset. POSIX only: run
-# by bash, which reads ahead and seeks back, and by dash, which reads byte by byte. The files are large enough to be served.
-# Subshells and children whose variables are theirs, quoted programs and a cat too many are what this is about.
+# One descriptor, many programs: subshells, builtins, children by fork and by exec, all moving one offset. POSIX only:
+# run by bash, which reads ahead and seeks back, and by dash, which reads byte by byte. The files are large enough to be
+# served. Subshells and children whose variables are theirs, quoted programs and a cat too many are what this is about.
 # shellcheck disable=SC2002,SC2016,SC2030,SC2031
 set -u
 export LC_ALL=C

@@ -1,5 +1,6 @@
 // The two ways to make a system call: as any program does, through libc, where a preload sees it; and raw, past it.
 #include "exerciser.h"
+#include "raw.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -220,16 +221,9 @@ const struct calls libc_calls = {
 
 // ---- raw: the instruction itself, since syscall(3) too can be interposed
 
-static long raw(long number, long a, long b, long c, long d, long e, long f)
+static long raw_call(long number, long a, long b, long c, long d, long e, long f)
 {
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    long value;
-    __asm__ volatile("syscall"
-                     : "=a"(value)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
+    long value = raw(number, a, b, c, d, e, f);
     if (value < 0 && value > -4096) {
         errno = (int)-value;
         return -1;
@@ -240,175 +234,175 @@ static long raw(long number, long a, long b, long c, long d, long e, long f)
 static long raw_read(int variant, int fd, void *buffer, size_t count)
 {
     (void)variant;
-    return raw(SYS_read, fd, (long)buffer, (long)count, 0, 0, 0);
+    return raw_call(SYS_read, fd, (long)buffer, (long)count, 0, 0, 0);
 }
 
 static long raw_write(int variant, int fd, const void *buffer, size_t count)
 {
     (void)variant;
-    return raw(SYS_write, fd, (long)buffer, (long)count, 0, 0, 0);
+    return raw_call(SYS_write, fd, (long)buffer, (long)count, 0, 0, 0);
 }
 
 static long raw_pread(int variant, int fd, void *buffer, size_t count, off_t offset)
 {
     (void)variant;
-    return raw(SYS_pread64, fd, (long)buffer, (long)count, offset, 0, 0);
+    return raw_call(SYS_pread64, fd, (long)buffer, (long)count, offset, 0, 0);
 }
 
 static long raw_pwrite(int variant, int fd, const void *buffer, size_t count, off_t offset)
 {
     (void)variant;
-    return raw(SYS_pwrite64, fd, (long)buffer, (long)count, offset, 0, 0);
+    return raw_call(SYS_pwrite64, fd, (long)buffer, (long)count, offset, 0, 0);
 }
 
 static long raw_readv(int variant, int fd, const struct iovec *vectors, int count)
 {
     (void)variant;
-    return raw(SYS_readv, fd, (long)vectors, count, 0, 0, 0);
+    return raw_call(SYS_readv, fd, (long)vectors, count, 0, 0, 0);
 }
 
 static long raw_writev(int variant, int fd, const struct iovec *vectors, int count)
 {
     (void)variant;
-    return raw(SYS_writev, fd, (long)vectors, count, 0, 0, 0);
+    return raw_call(SYS_writev, fd, (long)vectors, count, 0, 0, 0);
 }
 
 static long raw_preadv(int variant, int fd, const struct iovec *vectors, int count, off_t offset)
 {
     (void)variant;
-    return raw(SYS_preadv, fd, (long)vectors, count, offset, 0, 0);
+    return raw_call(SYS_preadv, fd, (long)vectors, count, offset, 0, 0);
 }
 
 static long raw_pwritev(int variant, int fd, const struct iovec *vectors, int count, off_t offset)
 {
     (void)variant;
-    return raw(SYS_pwritev, fd, (long)vectors, count, offset, 0, 0);
+    return raw_call(SYS_pwritev, fd, (long)vectors, count, offset, 0, 0);
 }
 
 static long raw_preadv2(int variant, int fd, const struct iovec *vectors, int count, off_t offset, int flags)
 {
     (void)variant;
-    return raw(SYS_preadv2, fd, (long)vectors, count, offset, 0, flags);
+    return raw_call(SYS_preadv2, fd, (long)vectors, count, offset, 0, flags);
 }
 
 static long raw_pwritev2(int variant, int fd, const struct iovec *vectors, int count, off_t offset, int flags)
 {
     (void)variant;
-    return raw(SYS_pwritev2, fd, (long)vectors, count, offset, 0, flags);
+    return raw_call(SYS_pwritev2, fd, (long)vectors, count, offset, 0, flags);
 }
 
 static long raw_lseek(int variant, int fd, off_t offset, int whence)
 {
     (void)variant;
-    return raw(SYS_lseek, fd, offset, whence, 0, 0, 0);
+    return raw_call(SYS_lseek, fd, offset, whence, 0, 0, 0);
 }
 
 static long raw_ftruncate(int variant, int fd, off_t length)
 {
     (void)variant;
-    return raw(SYS_ftruncate, fd, length, 0, 0, 0, 0);
+    return raw_call(SYS_ftruncate, fd, length, 0, 0, 0, 0);
 }
 
 static long raw_truncate(int variant, const char *path, off_t length)
 {
     (void)variant;
-    return raw(SYS_truncate, (long)path, length, 0, 0, 0, 0);
+    return raw_call(SYS_truncate, (long)path, length, 0, 0, 0, 0);
 }
 
 static long raw_fallocate(int variant, int fd, int mode, off_t offset, off_t length)
 {
     (void)variant;
-    return raw(SYS_fallocate, fd, mode, offset, length, 0, 0);
+    return raw_call(SYS_fallocate, fd, mode, offset, length, 0, 0);
 }
 
 static long raw_copy_file_range(int in, off_t *in_offset, int out, off_t *out_offset, size_t count)
 {
-    return raw(SYS_copy_file_range, in, (long)in_offset, out, (long)out_offset, (long)count, 0);
+    return raw_call(SYS_copy_file_range, in, (long)in_offset, out, (long)out_offset, (long)count, 0);
 }
 
 static long raw_splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t count)
 {
-    return raw(SYS_splice, in, (long)in_offset, out, (long)out_offset, (long)count, 0);
+    return raw_call(SYS_splice, in, (long)in_offset, out, (long)out_offset, (long)count, 0);
 }
 
 static long raw_sendfile(int variant, int out, int in, off_t *offset, size_t count)
 {
     (void)variant;
-    return raw(SYS_sendfile, out, in, (long)offset, (long)count, 0, 0);
+    return raw_call(SYS_sendfile, out, in, (long)offset, (long)count, 0, 0);
 }
 
 static long raw_fsync(int fd)
 {
-    return raw(SYS_fsync, fd, 0, 0, 0, 0, 0);
+    return raw_call(SYS_fsync, fd, 0, 0, 0, 0, 0);
 }
 
 static long raw_fdatasync(int fd)
 {
-    return raw(SYS_fdatasync, fd, 0, 0, 0, 0, 0);
+    return raw_call(SYS_fdatasync, fd, 0, 0, 0, 0, 0);
 }
 
 static long raw_sync_file_range(int fd, off_t offset, off_t length, unsigned flags)
 {
-    return raw(SYS_sync_file_range, fd, offset, length, flags, 0, 0);
+    return raw_call(SYS_sync_file_range, fd, offset, length, flags, 0, 0);
 }
 
 static long raw_open(int variant, int directory, const char *path, int flags, mode_t mode)
 {
     (void)variant;
-    return raw(SYS_openat, directory, (long)path, flags, mode, 0, 0);
+    return raw_call(SYS_openat, directory, (long)path, flags, mode, 0, 0);
 }
 
 static long raw_close(int variant, int fd)
 {
     (void)variant;
-    return raw(SYS_close, fd, 0, 0, 0, 0, 0);
+    return raw_call(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
 static long raw_dup(int fd)
 {
-    return raw(SYS_dup, fd, 0, 0, 0, 0, 0);
+    return raw_call(SYS_dup, fd, 0, 0, 0, 0, 0);
 }
 
 static long raw_dup2(int fd, int target)
 {
-    return raw(SYS_dup2, fd, target, 0, 0, 0, 0);
+    return raw_call(SYS_dup2, fd, target, 0, 0, 0, 0);
 }
 
 static long raw_dup3(int fd, int target, int flags)
 {
-    return raw(SYS_dup3, fd, target, flags, 0, 0, 0);
+    return raw_call(SYS_dup3, fd, target, flags, 0, 0, 0);
 }
 
 static long raw_fcntl(int variant, int fd, int command, long argument)
 {
     (void)variant;
-    return raw(SYS_fcntl, fd, command, argument, 0, 0, 0);
+    return raw_call(SYS_fcntl, fd, command, argument, 0, 0, 0);
 }
 
 static long raw_pipe2(int *ends, int flags)
 {
-    return raw(SYS_pipe2, (long)ends, flags, 0, 0, 0, 0);
+    return raw_call(SYS_pipe2, (long)ends, flags, 0, 0, 0, 0);
 }
 
 static long raw_memfd_create(const char *name, unsigned flags)
 {
-    return raw(SYS_memfd_create, (long)name, flags, 0, 0, 0, 0);
+    return raw_call(SYS_memfd_create, (long)name, flags, 0, 0, 0, 0);
 }
 
 static void *raw_mmap(int variant, size_t length, int protection, int flags, int fd, off_t offset)
 {
     (void)variant;
-    return (void *)raw(SYS_mmap, 0, (long)length, protection, flags, fd, offset);
+    return (void *)raw_call(SYS_mmap, 0, (long)length, protection, flags, fd, offset);
 }
 
 static long raw_munmap(void *address, size_t length)
 {
-    return raw(SYS_munmap, (long)address, (long)length, 0, 0, 0, 0);
+    return raw_call(SYS_munmap, (long)address, (long)length, 0, 0, 0, 0);
 }
 
 static long raw_msync(void *address, size_t length, int flags)
 {
-    return raw(SYS_msync, (long)address, (long)length, flags, 0, 0, 0);
+    return raw_call(SYS_msync, (long)address, (long)length, flags, 0, 0, 0);
 }
 
 const struct calls raw_calls = {

@@ -202,7 +202,8 @@ static const struct kind kinds[] = {
     {"remount", 3, CHOICE, OUTSIDE | RESTRICTS | UNSEEN, settings, run_remount},
     {"align", 4, 0, ONCE, NULL, run_align},
     {"collapse", 6, NAME, OUTSIDE | BY_NAME | UNSEEN | UNTIMED, NULL, run_collapse},
-    {"collapse-cut", 8, NAME | OFFSET | LENGTH | VARIANT | CHOICE, BY_NAME | UNSEEN | UNTIMED, orders, run_collapse_cut},
+    {"collapse-cut", 8, NAME | OFFSET | LENGTH | VARIANT | CHOICE, BY_NAME | UNSEEN | UNTIMED, orders,
+     run_collapse_cut},
 };
 
 const struct group huge_group = {"huge", kinds, sizeof kinds / sizeof *kinds};

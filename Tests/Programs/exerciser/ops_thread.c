@@ -256,10 +256,10 @@ static bool regular(struct side *side, unsigned slot, int access, int refused)
            S_ISREG(status.st_mode);
 }
 
-// Whether reads and writes at its offset exclude one another. Natively those of what was opened by a path do (f_pos_lock);
-// memfd_create makes a description without FMODE_ATOMIC_POS. Measured, two threads that write three times each: of 20,000
-// rounds 10,829 lost writes to one another in a memfd, none in the same memfd opened through /proc, none in a file
-// (Linux 6.18).
+// Whether reads and writes at its offset exclude one another. Natively those of what was opened by a path do
+// (f_pos_lock); memfd_create makes a description without FMODE_ATOMIC_POS. Measured, two threads that write three times
+// each: of 20,000 rounds 10,829 lost writes to one another in a memfd, none in the same memfd opened through /proc,
+// none in a file (Linux 6.18).
 static bool locks_offset(int fd)
 {
     static const char unnamed[] = "/memfd:";
@@ -319,8 +319,8 @@ static void run_race(struct side *side, const struct op *op, const struct place 
         result->skipped = true;
         return;
     }
-    // A read in the middle of its copy, when another thread cuts and lengthens the file, fills a page of the hole that the
-    // end has just become: its end probe (docs/limitations.md).
+    // A read in the middle of its copy, when another thread cuts and lengthens the file, fills a page of the hole that
+    // the end has just become: its end probe (docs/limitations.md).
     if (race_now.kind == TAIL) side->holes = side->seeks = false;
     long flags = raw_calls.fcntl(0, race_now.fd, F_GETFL, 0);
     int64_t start = (flags & O_APPEND) != 0 ? race_now.size : raw_calls.lseek(0, race_now.fd, 0, SEEK_CUR);

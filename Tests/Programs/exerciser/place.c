@@ -107,14 +107,15 @@ static int64_t writes_at(const struct side *reference, const struct op *op, cons
     return (appends || may_append) && place->size > position ? place->size : position;
 }
 
-// sendfile passes pages along, not copies. Of a file into itself, from and to ranges that overlap, what arrives hangs on
-// which pages hold memory already, and one that was only set aside does once a mapping has touched it: natively too, so
-// that there is no one right answer (docs/limitations.md).
+// sendfile passes pages along, not copies. Of a file into itself, from and to ranges that overlap, what arrives hangs
+// on which pages hold memory already, and one that was only set aside does once a mapping has touched it: natively too,
+// so that there is no one right answer (docs/limitations.md).
 static bool hangs_on_memory(const struct side *reference, const struct op *op, const struct place *place)
 {
     struct stat in, out;
     int from = side_fd(reference, op->slot), to = side_fd(reference, op->other);
-    if (fstat(from, &in) != 0 || fstat(to, &out) != 0 || in.st_ino != out.st_ino || in.st_dev != out.st_dev) return false;
+    if (fstat(from, &in) != 0 || fstat(to, &out) != 0 || in.st_ino != out.st_ino || in.st_dev != out.st_dev)
+        return false;
     int64_t before = current_offset(from), target = current_offset(to), length = (int64_t)place->length;
     int64_t source = (place->value & 1) != 0 ? before : place->offset;
     if (source < 0 || target < 0 || source >= target + length || target >= source + length) return false;
@@ -124,9 +125,9 @@ static bool hangs_on_memory(const struct side *reference, const struct op *op, c
     return hole < source + length && hole < in.st_size;
 }
 
-// Elsewhere than on tmpfs a direct read that is not aligned is refused where there are blocks, and reads zeros from a hole.
-// A store through a mapping gives blocks to all of the piece of the page cache that it lies in (ext4, Linux 6.18), natively
-// too: there is no one right answer (docs/limitations.md).
+// Elsewhere than on tmpfs a direct read that is not aligned is refused where there are blocks, and reads zeros from a
+// hole. A store through a mapping gives blocks to all of the piece of the page cache that it lies in (ext4, Linux 6.18),
+// natively too: there is no one right answer (docs/limitations.md).
 static bool hangs_on_blocks(const struct side *reference, int fd, const struct place *place)
 {
     long flags = fd >= 0 && !reference->memory ? fcntl(fd, F_GETFL) : -1;

@@ -44,8 +44,8 @@ static long beyond_pread(int variant, int fd, void *buffer, size_t count, off_t 
     off_t base = offset & ~(off_t)(HUGE_PAGE - 1);
     // Where holes are compared they must not be filled so.
     if (got != 0 || count == 0 || offset < 0 || running->served->holes || context.maps_refused ||
-        context.memory_limited || !faults_are_caught() || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || base >= status.st_size ||
-        offset - status.st_size < PAGE)
+        context.memory_limited || !faults_are_caught() || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+        base >= status.st_size || offset - status.st_size < PAGE)
         return got;
     unsigned char *room = mmap(NULL, 2 * HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED) return got;

@@ -42,19 +42,26 @@ static bool plain_vectors(int fd, const struct iovec *vectors, int count)
     return sum < 1 << 30;
 }
 
-// Part by part, each looked up when its turn has come.
+// Part by part, each looked up when its turn has come. How much was moved; 0: ask the kernel.
+static long part_by_part(bool writes, int fd, const struct iovec *vectors, int count, off_t offset)
+{
+    long done = 0;
+    for (int index = 0; index < count; index++) {
+        struct iovec part = vectors[index];
+        long moved = part.iov_len == 0 ? 0
+                     : writes          ? raw_calls.pwrite(0, fd, part.iov_base, part.iov_len, offset + done)
+                                       : raw_calls.pread(0, fd, part.iov_base, part.iov_len, offset + done);
+        if (moved > 0) done += moved;
+        if (moved != (long)part.iov_len) break;
+    }
+    return done;
+}
+
 static long again_preadv(int variant, int fd, const struct iovec *vectors, int count, off_t offset)
 {
     if (offset < 0 || offset > 1l << 40 || !plain_vectors(fd, vectors, count))
         return real->preadv(variant, fd, vectors, count, offset);
-    long done = 0;
-    for (int index = 0; index < count; index++) {
-        struct iovec part = vectors[index];
-        long got = part.iov_len == 0 ? 0 : raw_calls.pread(0, fd, part.iov_base, part.iov_len, offset + done);
-        if (got < 0) return done > 0 ? done : real->preadv(variant, fd, vectors, count, offset);
-        done += got;
-        if ((size_t)got < part.iov_len) break;
-    }
+    long done = part_by_part(false, fd, vectors, count, offset);
     return done > 0 ? done : real->preadv(variant, fd, vectors, count, offset);
 }
 
@@ -74,14 +81,7 @@ static long again_pwritev(int variant, int fd, const struct iovec *vectors, int 
     if (offset < 0 || offset > 1l << 40 || !plain_vectors(fd, vectors, count) || context_file_limited() ||
         !all_readable(vectors, count))
         return real->pwritev(variant, fd, vectors, count, offset);
-    long done = 0;
-    for (int index = 0; index < count; index++) {
-        struct iovec part = vectors[index];
-        long put = part.iov_len == 0 ? 0 : raw_calls.pwrite(0, fd, part.iov_base, part.iov_len, offset + done);
-        if (put < 0) return done > 0 ? done : real->pwritev(variant, fd, vectors, count, offset);
-        done += put;
-        if ((size_t)put < part.iov_len) break;
-    }
+    long done = part_by_part(true, fd, vectors, count, offset);
     return done > 0 ? done : real->pwritev(variant, fd, vectors, count, offset);
 }
 

@@ -1,11 +1,12 @@
-// Times: what the clock stamps on the reference side, it stamps on the served side too, with no tick older than that in which
-// the operation began; what it leaves alone there it leaves alone here.
+// Times: what the clock stamps on the reference side, it stamps on the served side too, with no tick older than that in
+// which the operation began; what it leaves alone there it leaves alone here.
 #include "exerciser.h"
 
 #include <time.h>
 
-// The kernel stamps with the time of the last tick, and the shim may keep a stamp of the same tick. So the clock to compare
-// with is the one that stands still between ticks: they come late where a processor is taken away from a virtual machine.
+// The kernel stamps with the time of the last tick, and the shim may keep a stamp of the same tick. So the clock to
+// compare with is the one that stands still between ticks: they come late where a processor is taken away from a
+// virtual machine.
 
 static int64_t nanoseconds(struct timespec time)
 {

@@ -1,11 +1,11 @@
 // hostile [--seconds N] [--seed N] [--huge] [--remount] [--library SO --mounts ITEM --runtime DIR] DIRECTORY
 //
-// One process reads and writes a file in DIRECTORY while another cuts it short and extends it, as fast as it can or with
-// pauses. With --huge a third one has the file's pages joined to huge ones, by MADV_COLLAPSE and, as that likes, by
-// khugepaged; --remount: DIRECTORY is a tmpfs of the loop's own, whose huge= is changed as well. The first runs natively,
-// then with the shim; the others always natively. Counts results that are impossible without a shim, and prints them side
-// by side. Exit status 1: a native count is not 0, so that the judge is wrong; or one of the shim's that docs/limitations.md
-// does not tell of is not 0.
+// One process reads and writes a file in DIRECTORY while another cuts it short and extends it, as fast as it can or
+// with pauses. With --huge a third one has the file's pages joined to huge ones, by MADV_COLLAPSE and, as that likes,
+// by khugepaged; --remount: DIRECTORY is a tmpfs of the loop's own, whose huge= is changed as well. The first runs
+// natively, then with the shim; the others always natively. Counts results that are impossible without a shim, and
+// prints them side by side. Exit status 1: a native count is not 0, so that the judge is wrong; or one of the shim's
+// that docs/limitations.md does not tell of is not 0.
 #include "board.h"
 
 #include "transcript.h"

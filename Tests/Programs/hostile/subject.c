@@ -1,5 +1,5 @@
-// The one it is done to: reads and writes through libc, which may be the shim's, and judges what it gets by the board and
-// by the kernel, which it asks with bare system calls.
+// The one it is done to: reads and writes through libc, which may be the shim's, and judges what it gets by the board
+// and by the kernel, which it asks with bare system calls.
 #include "board.h"
 
 #include "transcript.h"
@@ -27,7 +27,10 @@ static long kernel_size(void)
     return raw(SYS_fstat, fd, (long)&status, 0, 0, 0, 0) == 0 ? status.st_size : -1;
 }
 
-static long kernel_read(uint64_t *words, long count, long at) { return raw(SYS_pread64, fd, (long)words, count, at, 0, 0); }
+static long kernel_read(uint64_t *words, long count, long at)
+{
+    return raw(SYS_pread64, fd, (long)words, count, at, 0, 0);
+}
 
 static bool must_be_gone(uint64_t word, long position)
 {
@@ -87,7 +90,8 @@ static void read_once(long at, long count)
     if (way == 0) {
         moved = pread(fd, got, (size_t)count, at);
     } else if (way == 1) {
-        struct iovec vector[] = {{got, (size_t)count / 16 * 8}, {(char *)got + count / 16 * 8, (size_t)(count - count / 16 * 8)}};
+        long half = count / 16 * 8;
+        struct iovec vector[] = {{got, (size_t)half}, {(char *)got + half, (size_t)(count - half)}};
         moved = preadv(fd, vector, 2, at);
     } else {
         lseek(fd, at, SEEK_SET);
@@ -156,7 +160,8 @@ static void write_once(long at, long count)
         if (!unchanged(now))
             continue;
         board->counts[TORN] += is_torn(count, there);
-        board->counts[LOST] += was_quiet && now == before && (there != count || memcmp(truth_now, written, (size_t)count) != 0);
+        board->counts[LOST] += was_quiet && now == before &&
+                               (there != count || memcmp(truth_now, written, (size_t)count) != 0);
         return;
     }
 }

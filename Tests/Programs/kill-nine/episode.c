@@ -187,7 +187,8 @@ static bool await_the_moment(struct episode *episode, const struct process *proc
     if (below(&episode->random, 4) == 0) {
         long nanoseconds = (long)below(&episode->random, 6000000);
         if (episode->settings->trace)
-            printf("%lu %s: lane %d after %ld ns\n", plan->seed, topology_names[plan->topology], process->lane, nanoseconds);
+            printf("%lu %s: lane %d after %ld ns\n", plan->seed, topology_names[plan->topology], process->lane,
+                   nanoseconds);
         pause_for(nanoseconds);
         if (!readable(process->pidfd, 0))
             return true;

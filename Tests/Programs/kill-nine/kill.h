@@ -1,4 +1,5 @@
-// kill-nine: programs that write are killed by SIGKILL at random points; what they had acknowledged must be in the files.
+// kill-nine: programs that write are killed by SIGKILL at random points; what they had acknowledged must be in the
+// files.
 //
 // Two roles in one program. The supervisor never runs under the shim: it starts workers (under the preload where a
 // library is given), kills them, and compares the files with the ledger. Workers write and, only after a call has

@@ -11,7 +11,9 @@
 
 static void usage(FILE *where)
 {
-    fputs("usage: kill-nine --directory DIR [--library SO --mounts ITEMS --runtime DIR [--shimctl FILE --documents DIR [--stats-every N]]]\n"
+    fputs("usage: kill-nine --directory DIR\n"
+          "                 [--library SO --mounts ITEMS --runtime DIR\n"
+          "                  [--shimctl FILE --documents DIR [--stats-every N]]]\n"
           "                 [--seed N] [--kills N] [--patience SECONDS] [--topology NAME] [--sabotage NAME] [--trace]\n"
           "Kills writers at random points and compares the files in DIR with what they had acknowledged. Without a\n"
           "library: the same without the shim. The seed fixes workloads, victims and the points at which the wait for\n"
@@ -38,9 +40,11 @@ static int named(const char *const *names, int count, const char *name)
 static struct settings parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"directory", 1, NULL, 'd'}, {"library", 1, NULL, 'l'},  {"mounts", 1, NULL, 'm'},  {"runtime", 1, NULL, 'r'},
-        {"shimctl", 1, NULL, 's'},   {"seed", 1, NULL, 'S'},     {"kills", 1, NULL, 'k'},   {"patience", 1, NULL, 'p'},
-        {"sabotage", 1, NULL, 'x'},  {"topology", 1, NULL, 't'}, {"documents", 1, NULL, 'o'}, {"stats-every", 1, NULL, 'e'}, {"trace", 0, NULL, 'T'}, {"help", 0, NULL, 'h'},
+        {"directory", 1, NULL, 'd'}, {"library", 1, NULL, 'l'},  {"mounts", 1, NULL, 'm'},
+        {"runtime", 1, NULL, 'r'},   {"shimctl", 1, NULL, 's'},  {"documents", 1, NULL, 'o'},
+        {"stats-every", 1, NULL, 'e'}, {"seed", 1, NULL, 'S'},   {"kills", 1, NULL, 'k'},
+        {"patience", 1, NULL, 'p'},  {"topology", 1, NULL, 't'}, {"sabotage", 1, NULL, 'x'},
+        {"trace", 0, NULL, 'T'},     {"help", 0, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     struct settings settings = {.seed = 1, .kills = 60, .every = 1, .patience = 30, .only = -1};
@@ -133,7 +137,7 @@ int main(int argc, char **argv)
     printf("kill-nine: seed %lu, %ld kills, %s\n", settings.seed, settings.kills,
            settings.library != NULL ? "under the shim" : "without the shim");
     for (long number = 0; sum.kills < settings.kills && sum.hangs + sum.failed == 0; number++) {
-        enum topology topology = settings.only >= 0 ? (enum topology)settings.only : (enum topology)(number % TOPOLOGIES);
+        enum topology topology = (enum topology)(settings.only >= 0 ? settings.only : number % TOPOLOGIES);
         struct verdict verdict = {0};
         memset(ledger, 0, sizeof *ledger);
         make_plan(&ledger->plan, settings.seed + (uint64_t)number, topology);

@@ -29,7 +29,8 @@ static void lose(const char *name, uint32_t place, uint64_t number, const char *
 }
 
 // One place of a file: `last` is the last acknowledged step there. Compares line by line.
-static void check_place(uint64_t seed, const char *name, const struct step *place, uint64_t last, const unsigned char *bytes)
+static void check_place(uint64_t seed, const char *name, const struct step *place, uint64_t last,
+                        const unsigned char *bytes)
 {
     uint64_t first = 0;
     compared++;
@@ -85,7 +86,8 @@ static void check_replaced(uint64_t seed, const uint64_t *last)
         if (last[slot] == 0 && number == 0)
             continue; // never written; or replaced by nobody knows what, which the next line tells
         if (number < last[slot] || step.kind != REPLACED || step.place != slot || count != (ssize_t)step.length)
-            lose(name, slot, last[slot], count < 0 ? "the file is missing" : "not the file of a step, or of an earlier one");
+            lose(name, slot, last[slot],
+                 count < 0 ? "the file is missing" : "not the file of a step, or of an earlier one");
         else {
             step_bytes(seed, number, &step, wanted);
             if (memcmp(found, wanted, step.length) != 0)
