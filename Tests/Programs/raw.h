@@ -1,5 +1,5 @@
-// A system call by the instruction itself: no libc and no preload sees it, and even syscall(3) can be interposed. Returns
-// what the kernel returns, -errno where it fails.
+// A system call by the instruction itself: no libc and no preload sees it, and even syscall(3) can be interposed.
+// Returns what the kernel returns, -errno where it fails.
 #ifndef RAW_H
 #define RAW_H
 
