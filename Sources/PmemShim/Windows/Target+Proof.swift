@@ -15,10 +15,10 @@ extension Target {
     /// `base` belongs to this descriptor because its word is the same as before. A window taken away later faults, and
     /// its addresses are not used again before this thread has left.
     ///
-    /// The end probe is one byte at the limit, which is the start of the page (step) the file ends in: whatever cuts the
-    /// file short enough to touch the range takes that page away as well. It is the same byte for every call on the
-    /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss at
-    /// random (docs/decisions.md).
+    /// The end probe is one byte at the limit, which is the start of the page (step) the file ends in: whatever cuts
+    /// the file short enough to touch the range takes that page away as well. It is the same byte for every call on the
+    /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss
+    /// at random (docs/decisions.md).
     ///
     /// On tmpfs it is made in a mapping of its own, in which nothing but such bytes is ever touched. Linux 6.14 and
     /// later keep several pages as one wherever a tmpfs has got `huge=always`, by a remount too, and a load or store to

@@ -126,8 +126,8 @@ static bool hangs_on_memory(const struct side *reference, const struct op *op, c
 }
 
 // Elsewhere than on tmpfs a direct read that is not aligned is refused where there are blocks, and reads zeros from a
-// hole. A store through a mapping gives blocks to all of the piece of the page cache that it lies in (ext4, Linux 6.18),
-// natively too: there is no one right answer (docs/limitations.md).
+// hole. A store through a mapping gives blocks to all of the piece of the page cache that it lies in (ext4, Linux
+// 6.18), natively too: there is no one right answer (docs/limitations.md).
 static bool hangs_on_blocks(const struct side *reference, int fd, const struct place *place)
 {
     long flags = fd >= 0 && !reference->memory ? fcntl(fd, F_GETFL) : -1;
