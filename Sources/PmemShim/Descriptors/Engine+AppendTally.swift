@@ -34,7 +34,7 @@ extension Engine {
         observe.pointee.figuresDue.store(1, ordering: .relaxed)
     }
 
-    /// The same for every descriptor.
+    /// Moves the appends of every descriptor that are not yet counted into the figures.
     func settleAll() {
         let bound = min(files.pointee.descriptorBound.load(ordering: .relaxed), Int32(Arena.descriptors))
         var fd: Int32 = 0

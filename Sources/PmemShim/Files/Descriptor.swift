@@ -52,7 +52,7 @@ struct DescriptorWord: Equatable {
     @inline(__always)
     func has(_ flags: UInt64) -> Bool { bits & flags == flags }
 
-    /// The same, of a number that may be served without a look.
+    /// Whether all of `flags` are set, of a number that may be served without asking the kernel.
     @inline(__always)
     func hasUnsuspected(_ flags: UInt64) -> Bool { has(flags, without: DescriptorWord.suspect) }
 
@@ -66,16 +66,16 @@ struct DescriptorWord: Equatable {
     @inline(__always)
     var inodeDistance: Int { Int(truncatingIfNeeded: bits & 0xffff) << 8 }
 
-    /// The same number, forgotten.
+    /// The word that says nothing is known of this number: the next generation, without meaning.
     @inline(__always)
     var evicted: DescriptorWord { DescriptorWord(((bits >> 32) &+ 1) << 32) }
 
-    /// The same number, forgotten, and nobody's to learn until it has been forgotten once more: it is about to be given
-    /// to another description in one step. Between the two, what a thread learns of it is true when it looks, and wrong
-    /// when it moves the offset. It passes for foreign.
+    /// An evicted word that no thread may learn from until the number has been evicted once more: it is about to be
+    /// given to another description in one step. Between the two, what a thread learns of it is true when it looks, and
+    /// wrong when it moves the offset. It passes for foreign.
     var barred: DescriptorWord { DescriptorWord(evicted.bits | DescriptorWord.known) }
 
-    /// The same number in the same generation, with that meaning.
+    /// The word of this number, in this generation, once it has been learnt what it means.
     func learnt(_ flags: UInt64, inode: UInt32) -> DescriptorWord {
         DescriptorWord(
             (bits >> 32) << 32 | flags | DescriptorWord.known | UInt64((inode &+ Arena.firstInode) & 0xffff))

@@ -37,7 +37,8 @@ struct Geometry {
     /// Heat of a region that may be served page by page but not as a whole: see ``InodeFlag/sparse``.
     @inline(__always)
     var warmest: UInt8 { threshold == 0 ? 0 : threshold &- 1 }
-    /// The same for a file with holes: not even "at once" may be before its pages have been looked at.
+    /// The geometry of a file with holes: a threshold of 0 becomes 1, since no page may be served before it has been
+    /// looked at.
     var withHoles: Geometry { threshold == 0 ? Geometry(bits: bits | 1 << 24) : self }
 
     /// The end of [0, end), rounded up to the next step.

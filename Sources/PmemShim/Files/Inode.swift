@@ -13,7 +13,7 @@ struct Inode: ~Copyable {
     let length: Atomic<Int64>
     /// A read that ends at or before this offset may be served; 0: none.
     let readLimit: Atomic<Int64>
-    /// The same for overwrites.
+    /// A write that ends at or before this offset may be served; 0: none.
     let writeLimit: Atomic<Int64>
     /// From a byte of the window to the same byte in the mapping that end probes are made in, bytes:
     /// ``Target/prove(_:limit:)``. 0: they are made in the window itself.
@@ -132,7 +132,7 @@ enum InodeFlag {
     /// DAX only: the kernel has overwritten something for us since the last call of a sync, and its bytes were made
     /// durable at once. See ``Engine/syncedBefore(_:_:_:_:)``.
     static let renewed: UInt32 = 512
-    /// The same, twice.
+    /// DAX only: what ``renewed`` says has happened at least twice since the last call of a sync.
     static let renewedTwice: UInt32 = 1024
     /// DAX only: preallocated space of it is not made ready 2 MiB at a time. See ``Engine/lookAhead(_:_:_:)``.
     static let piecemeal: UInt32 = 2048

@@ -49,7 +49,8 @@ struct CurrentThread {
         return ServedCall(record, frame: ps_frame())
     }
 
-    /// The same for a call that is about to claim a range by moving the offset.
+    /// Announces a call that is about to claim a range by moving the offset. Nothing: the thread is in too many calls
+    /// already.
     @inline(__always)
     func enterToClaim() -> ServedCall? {
         ps_signals_ready()

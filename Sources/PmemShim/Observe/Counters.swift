@@ -32,7 +32,8 @@ extension CurrentThread {
     @inline(__always)
     private func add(at offset: Int, _ amount: UInt64) { raise(counters, offset, by: amount) }
 
-    /// The same in memory that cannot fault, for those who hold the engine lock (``Engine/publishOwnFigures()``).
+    /// Adds to this thread's counters in the arena, which cannot fault: for those who hold the engine lock
+    /// (``Engine/publishOwnFigures()``).
     func addOwn(at offset: Int, _ amount: UInt64) { raise(own, offset, by: amount) }
 
     /// Moves the figures of `mounts` mounts that stand in a shard of the arena to where this thread counts now.

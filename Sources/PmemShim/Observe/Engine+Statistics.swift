@@ -94,7 +94,7 @@ extension Engine {
         return knownShard(own)
     }
 
-    /// The same as far as there is room already.
+    /// Where the thread with these counters counts now; makes no room for another shard.
     func knownShard(_ own: UInt) -> UInt {
         let number = number(own)
         let record = observe.pointee.statistics

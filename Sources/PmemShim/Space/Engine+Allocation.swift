@@ -190,8 +190,8 @@ extension Engine {
         raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
     }
 
-    /// The same of a file that may have no slot any more, or not yet: what this process has mapped of the first 8 GiB
-    /// behind `start` is looked for by the file's identity.
+    /// Notes holes in [start, end) of a file that may have no slot any more, or not yet: what the process has mapped of
+    /// the first 8 GiB behind `start` is looked for by the file's identity.
     func emptiedUnknown(_ facts: ps_file_facts, from start: Int64, to end: Int64) {
         guard start >= 0, start < end, space.pointee.sections.load(ordering: .relaxed) > 0 else { return }
         let identity = PageKey.identity(facts)

@@ -57,7 +57,8 @@ extension Engine {
         return memoryPlace(inode, offset, base, key)
     }
 
-    /// The same, with what it takes to find it, and, `mayGrow`, to have memory for it.
+    /// The descriptor of the page that holds `offset`, by system calls if need be; with `mayGrow` its memory is
+    /// allocated.
     func place(
         _ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32, mayGrow: Bool = true
     ) -> PagePlace? {
@@ -210,7 +211,7 @@ extension Engine {
         return pages.allocate(slot, group &* Growth.bytes, Growth.bytes)
     }
 
-    /// The same of the device's arrays: there a section is one of the device, not of a file.
+    /// Maps a section of the device's page arrays; a section there is one of the device, not of a file.
     private func mappedDeviceSection(
         _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, at place: UInt
     ) -> UInt {

@@ -4,7 +4,7 @@ import Synchronization
 // The engine's side of ps_engine.h: data calls. Each asks what the descriptor is and hands over to the transfer.
 
 #if !hasFeature(Embedded)
-    /// The same without a face: for tests of the engine alone.
+    /// A pread by both ways, fast and general, without the C face: for tests of the engine alone.
     public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
         if isQuicklyRead(fd, buffer, count, offset) { return Int64(count) }
         return engineSlowPread(fd: fd, buffer: buffer, count: count, offset: offset)

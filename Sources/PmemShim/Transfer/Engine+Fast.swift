@@ -11,7 +11,7 @@ struct FastRange {
 }
 
 extension Engine {
-    /// The same decision as ``target(_:_:)``, `looksServable` and `prove` together, for the calls that everything is
+    /// Decides as ``target(_:_:)``, `looksServable` and `prove` do together, for the calls that everything is
     /// about: straight down, nothing kept for later. The slow path decides again from the start, so that nothing of
     /// this one has to outlive a call: at random over a large file a served call waits for memory, and the shorter the
     /// way to the copy, the more of those waits run side by side. So every instruction counts here, and what looks odd

@@ -133,7 +133,7 @@ struct StripeOwner: Equatable {
     /// Whether its place still has its frame: a call lets go of its stripes before it leaves.
     func isAnnounced(_ engine: Engine) -> Bool { UInt64(announced(engine)) >> 4 == frame }
 
-    /// The same, and the frame may still be in use.
+    /// Whether its place still has its frame, and the call in that frame may still be going on.
     func mayLive(_ engine: Engine) -> Bool {
         let seen = announced(engine)
         return UInt64(seen) >> 4 == frame && engine.mayGoOn(record(engine), seen)

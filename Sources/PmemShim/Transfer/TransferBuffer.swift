@@ -11,7 +11,7 @@ protocol TransferBuffer {
     func copyOut(of window: UInt) -> Bool
     /// Application to window. True: it faulted, and nothing was stored if that was the buffer's fault.
     func copyIn(to window: UInt) -> Bool
-    /// The same, and the bytes are durable when it has returned.
+    /// Application to window, durable when it has returned. True: it faulted.
     func copyInDurably(to window: UInt) -> Bool
     /// Whether the caller's arguments lie in memory that a copy may have changed: then only what was read of them
     /// before may be handed to the kernel afterwards.
