@@ -74,8 +74,9 @@ extension Engine {
     private func memoryPlace(
         _ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, _ base: UInt, _ key: UInt64
     ) -> PagePlace? {
-        note(section(offset), inode)
         guard let array = array(base, PageKey.tag(key), isSparse: true) else { return nil }
+        // Hints of another process's, or of this one's while the file had another slot: they must be found, too.
+        if note(section(offset), inode), array.hasGroups { inode.set(InodeFlag.hinted) }
         return PagePlace(
             array: array, page: UInt64(offset >> 12) & UInt64(PS_DEVICE_SECTION_PAGES &- 1), owner: nil)
     }
@@ -122,15 +123,15 @@ extension Engine {
         return step.base
     }
 
-    private func note(_ section: UInt64, _ inode: UnsafeMutablePointer<Inode>) {
+    /// True: the section is the first that is used through this slot, or lies outside those that were.
+    private func note(_ section: UInt64, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
         let section = Int32(clamping: section)
         // Stored only where they change: other threads read them.
-        if section < inode.pointee.lowestSection.load(ordering: .relaxed) {
-            inode.pointee.lowestSection.store(section, ordering: .relaxed)
-        }
-        if section > inode.pointee.highestSection.load(ordering: .relaxed) {
-            inode.pointee.highestSection.store(section, ordering: .relaxed)
-        }
+        let isLower = section < inode.pointee.lowestSection.load(ordering: .relaxed)
+        let isHigher = section > inode.pointee.highestSection.load(ordering: .relaxed)
+        if isLower { inode.pointee.lowestSection.store(section, ordering: .relaxed) }
+        if isHigher { inode.pointee.highestSection.store(section, ordering: .relaxed) }
+        return isLower || isHigher
     }
 
     fileprivate func enterSection(
