@@ -28,8 +28,9 @@ void input_make(const char *path)
     "select count(*), sum(length(b)) from t; pragma integrity_check;"
 
 #define EXERCISER                                                                                                      \
-    "mkdir s r o; \"$PROGRAMS/exerciser\" --served $PWD/s --reference $PWD/r --outside $PWD/o " \
-    "--sequences 1000 --seconds $SHORT --ops 500 --seed $SEED --timeout 40 --quiet --no-minimise --save failed.ops"
+    "mkdir s r o; EXERCISER_ARRAYS_DAMAGED=1 \"$PROGRAMS/exerciser\" --served $PWD/s --reference $PWD/r "              \
+    "--outside $PWD/o --sequences 1000 --seconds $SHORT --ops 500 --seed $SEED --timeout 40 --quiet --no-minimise "    \
+    "--save failed.ops"
 
 const struct workload workloads[] = {
     {"cat", "cat \"$INPUT\" | cksum; cat \"$INPUT\" > copy; cmp copy \"$INPUT\"; tail -c 100000 copy | cksum", false},
