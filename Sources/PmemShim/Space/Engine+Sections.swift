@@ -76,7 +76,7 @@ extension Engine {
     ) -> PagePlace? {
         guard let array = array(base, PageKey.tag(key), isSparse: true) else { return nil }
         // Hints of another process's, or of this one's while the file had another slot: they must be found, too.
-        if note(section(offset), inode), array.hasGroups { inode.set(InodeFlag.hinted) }
+        if note(section(offset), inode), array.saysSomething { inode.set(InodeFlag.hinted) }
         return PagePlace(
             array: array, page: UInt64(offset >> 12) & UInt64(PS_DEVICE_SECTION_PAGES &- 1), owner: nil)
     }

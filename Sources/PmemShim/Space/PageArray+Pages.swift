@@ -10,6 +10,17 @@ extension PageArray {
         return PageFlags(rawValue: PageFlags.believed(value(page, .page)))
     }
 
+    /// Whether anybody has said anything of a page of this array, which belongs to one file: under its tag. Memory may
+    /// be there from the file that had the place before.
+    package var saysSomething: Bool {
+        var page: UInt64 = 0
+        while page < pageCount {
+            if isGroupReady(of: page) { return true }
+            page &+= groupPages
+        }
+        return false
+    }
+
     /// Sets flags, and whatever layers above are not ready yet.
     package func insert(_ flags: PageFlags, of page: UInt64) {
         guard prepare(page) != nil else { return }

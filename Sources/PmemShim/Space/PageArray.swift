@@ -44,9 +44,6 @@ package struct PageArray: @unchecked Sendable {
         return load(word(0, .present)) >> ((page / groupPages) & 63) & 1 != 0
     }
 
-    /// Whether any group has memory, and may hold hints.
-    package var hasGroups: Bool { !isSparse || load(word(0, .present)) != 0 }
-
     /// Says that they have, once that is so.
     package func notePresent(_ page: UInt64) {
         let word = word(0, .present)
