@@ -46,7 +46,7 @@ struct ShimEnvironment {
 
     /// Neither named directories nor mounts that the shim finds by their dax option.
     var servesNothing: Bool {
-        !isDisabled && mounts.isEmpty && !FileSystemInfo.all.contains(where: \.isDAX)
+        !isDisabled && mounts.isEmpty && !MountEntry.all.contains(where: \.isDAX)
             && !((try? Registry.all()) ?? []).contains { !$0.mountPoints.isEmpty }
     }
 
