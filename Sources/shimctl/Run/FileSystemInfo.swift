@@ -21,14 +21,20 @@ struct FileSystemInfo {
     }
 
     var servability: Servability {
-        if isDAX || ["tmpfs", "devtmpfs", "ramfs"].contains(type) { return .served }
+        if isDAX || Self.memory.contains(type) { return .served }
         if let why = Self.neverServed.first(where: { type == $0.type || type.hasPrefix($0.type + ".") })?.why {
             return .never(why)
         }
         return .optIn
     }
 
-    /// The engine's own list (ps_file_systems.h).
+    // The engine's own lists (ps_file_systems.h).
+    private static let memory: [String] = {
+        var list: [String] = []
+        while let type = ps_memory_type(list.count) { list.append(String(cString: type)) }
+        return list
+    }()
+
     private static let neverServed: [(type: String, why: String)] = {
         var list: [(type: String, why: String)] = []
         while let row = ps_never_served_row(list.count)?.pointee {
