@@ -50,7 +50,7 @@ let package = Package(
     ],
     targets: [
         // The ground: raw system calls, guarded copy, signal handler, thread state, shared layouts.
-        .target(name: "CShimSys", cSettings: strictC),
+        .target(name: "CShimSys", exclude: ["settings.def"], cSettings: strictC),
         // What lies on a device: superblocks and where everything is. Not in the .so: an attached device's registration
         // tells the engine all it needs.
         .target(name: "PmemDeviceFormat", dependencies: ["CShimSys"], swiftSettings: strictSwift),

@@ -36,10 +36,6 @@ long ps_sys_pwritev(int fd, const struct iovec *vector, int count, int64_t offse
 {
     return ps_sys_call6(flags ? SYS_pwritev2 : SYS_pwritev, fd, (long)vector, count, offset, 0, flags);
 }
-long ps_sys_writev(int fd, const struct iovec *vector, int count)
-{
-    return ps_sys_call3(SYS_writev, fd, (long)vector, count);
-}
 long ps_sys_sync(int fd, bool data_only) { return ps_sys_call1(data_only ? SYS_fdatasync : SYS_fsync, fd); }
 long ps_sys_seek_by(int fd, int64_t distance) { return ps_sys_call3(SYS_lseek, fd, distance, 1 /* SEEK_CUR */); }
 long ps_sys_status_flags(int fd) { return ps_sys_call3(SYS_fcntl, fd, F_GETFL, 0); }
@@ -48,7 +44,6 @@ long ps_sys_make_directory(const char *path, unsigned mode) { return ps_sys_call
 
 long ps_sys_process(void) { return ps_sys_call0(SYS_getpid); }
 long ps_sys_thread(void) { return ps_sys_call0(SYS_gettid); }
-long ps_sys_effective_user(void) { return ps_sys_call0(SYS_geteuid); }
 bool ps_sys_process_exists(int pid) { return pid > 0 && ps_sys_call2(SYS_kill, pid, 0) != -ESRCH; }
 bool ps_sys_thread_exists(int process, int thread)
 {

@@ -48,8 +48,6 @@ package struct DeviceGeometry: Equatable, Sendable {
     package var pageCount: UInt64 { dataSize / UInt64(pageSize) }
     /// The last group of a device with large pages may be partial.
     package var groupCount: UInt64 { (pageCount &+ groupPages &- 1) / groupPages }
-    /// Bytes of data of a whole section.
-    package var sectionSize: UInt64 { UInt64(pageSize) &* UInt64(PS_DEVICE_SECTION_PAGES) }
     /// Bytes of data of a whole group.
     package var groupSize: UInt64 { UInt64(pageSize) &* groupPages }
 

@@ -27,6 +27,18 @@ struct MountInfoTests {
         #expect(!root.huge)
     }
 
+    @Test func aLineByItselfTellsAllThatShimctlAsks() {
+        let line = "36 21 0:25 / /mnt/a rw shared:1 - ext4 /dev/pmem0 rw,dax=always"
+        withBytes(line) { bytes in
+            let found = MountInfo(bytes)
+            #expect(found?.identifier == 36)
+            #expect(found.map { String(bytes: $0.device) } == "0:25")
+            #expect(found.map { String(bytes: $0.source) } == "/dev/pmem0")
+            #expect(found.map { String(bytes: $0.options) } == "rw,dax=always")
+            #expect(MountInfo(bytes, wanted: 37) == nil)
+        }
+    }
+
     @Test func optionalFieldsAreSkipped() throws {
         let found = try #require(find(36, in: text))
         #expect(found.type == "tmpfs")

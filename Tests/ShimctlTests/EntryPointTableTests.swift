@@ -13,7 +13,7 @@ struct EntryPointTableTests {
         let difference = zip(lines, generated.lines).first { $0 != $1 }
         #expect(difference == nil, "scripts/lib/entry-point-table > Sources/shimctl/Check/EntryPointTable.swift")
         #expect(lines.count == generated.lines.count)
-        #expect(present.contains("ENTRY pread64 read SERVE"))
+        #expect(present.contains("\n        pread64 read SERVE\n"))
     }
 }
 

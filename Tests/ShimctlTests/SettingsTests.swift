@@ -2,25 +2,31 @@ import Foundation
 import TestSupport
 import Testing
 
-/// One list of settings: what the engine reads, `run` lets through, and the documents explain.
+/// One table of settings (Sources/CShimSys/settings.def): what the engine reads, `run` lets through, and documents say.
 struct SettingsTests {
-    /// The names that the engine compares a variable with, from its source.
-    private static func known() throws -> [String] {
-        let source = try String(
-            contentsOfFile: "\(Shim.packageRoot)/Sources/PmemShim/Ground/Settings.swift", encoding: .utf8)
-        return source.matches(of: /value\(name, "([A-Z_]+)="\)/).map { "PMEMSHIM_\($0.1)" }
+    private static func table() throws -> String {
+        try String(contentsOfFile: "\(Shim.packageRoot)/Sources/CShimSys/settings.def", encoding: .utf8)
     }
 
-    @Test func runLetsEverySettingOfTheEngineThrough() throws {
+    /// The variables of the rows of a kind: `SETTING`, `TEST_VARIABLE`.
+    private static func variables(_ kind: String) throws -> [String] {
+        try table().split(separator: "\n").compactMap { line in
+            guard line.hasPrefix("\(kind)("), let comma = line.firstIndex(of: ",") else { return nil }
+            return "PMEMSHIM_\(line[..<comma].dropFirst(kind.count + 1))"
+        }
+    }
+
+    @Test func runLetsEveryVariableOfTheTableThrough() throws {
         let scratch = try ScratchDirectory(in: "/dev/shm")
         let values = [
             "PMEMSHIM_MOUNTS": scratch.path, "PMEMSHIM_LOG": "\(scratch.path)/log", "PMEMSHIM_MAP_AFTER": "7",
             "PMEMSHIM_RUNTIME_DIR": "\(scratch.path)/runtime",
+            "PMEMSHIM_LIBRARY": try EmptyLibrary.shared.get().path,
         ]
-        let names = try Self.known()
-        #expect(names.count >= 7)
-        for name in names {
-            // All others are flags.
+        let names = try Self.variables("SETTING")
+        #expect(names.count >= 8)
+        for name in try names + Self.variables("TEST_VARIABLE") {
+            // All other settings are flags, and what tests read may be anything.
             let value = values[name] ?? "1"
             let run = try shimctl(
                 "run", "--mount", scratch.path, "--", "/usr/bin/printenv", name, environment: [name: value])
@@ -29,9 +35,33 @@ struct SettingsTests {
         }
     }
 
-    @Test(arguments: ["README.md", "docs/shimctl.md"]) func theDocumentsNameEverySetting(_ document: String) throws {
+    @Test(arguments: ["README.md", "docs/shimctl.md", "docs/man/shimctl.1"])
+    func theDocumentsHaveTheTable(_ document: String) throws {
         let text = try String(contentsOfFile: "\(Shim.packageRoot)/\(document)", encoding: .utf8)
-        #expect(try Self.known().filter { !text.contains($0) } == [])
+        #expect(try Self.variables("SETTING").filter { !text.contains($0) } == [])
+        let generated = try spawn("\(Shim.packageRoot)/scripts/lib/settings-table", [document])
+        #expect(generated.ending == .exited(0), "\(generated.stderr)")
+        #expect(generated.stdout == text, "scripts/generate writes it anew")
+    }
+
+    /// A misspelt variable in a script would set nothing, and in a document mislead.
+    @Test func everyVariableNamedAnywhereIsInTheTable() throws {
+        let known = try Set(Self.variables("SETTING") + Self.variables("TEST_VARIABLE"))
+        // One that `run` has to refuse, an environment that ends within a name, and the placeholder of a usage text.
+        let others: Set = ["PMEMSHIM_MOUNT", "PMEMSHIM_M", "PMEMSHIM_NAME"]
+        let places = ["Sources", "Tests", "Benchmarks", "scripts", "docs", "README.md", "CONTRIBUTING.md"]
+        let found = try spawn(
+            "/usr/bin/grep", ["-rhowIE", "PMEMSHIM_[A-Z_]+"] + places.map { "\(Shim.packageRoot)/\($0)" })
+        let named = Set(found.lines.map(String.init).filter { !$0.isEmpty })
+        #expect(named.isSuperset(of: try Self.variables("SETTING")))
+        #expect(named.subtracting(known).subtracting(others) == [])
+    }
+
+    @Test func theEnginesNoteNamesTheLimitOfTheTable() throws {
+        let most = try #require(try Self.table().firstMatch(of: /LIMIT\(MAP_AFTER_MOST, ([0-9]+)\)/)).1
+        let engine = try String(
+            contentsOfFile: "\(Shim.packageRoot)/Sources/PmemShim/Ground/Settings.swift", encoding: .utf8)
+        #expect(engine.contains("is not a number from 0 to \(most):"))
     }
 
     @Test(arguments: ["2", "yes", " 1"]) func exclusiveIsZeroOrOne(_ value: String) throws {

@@ -13,9 +13,7 @@ enum ps_open_flag { // open(2), x86-64
     PS_O_PATH = 010000000
 };
 enum ps_mode { PS_S_IFMT = 0170000, PS_S_IFREG = 0100000, PS_S_IFDIR = 0040000 };
-enum ps_errno {
-    PS_EPERM = 1, PS_ENOENT = 2, PS_EIO = 5, PS_EACCES = 13, PS_EEXIST = 17, PS_EINVAL = 22, PS_EROFS = 30
-};
+enum ps_errno { PS_ENOENT = 2, PS_EIO = 5, PS_EINVAL = 22, PS_EROFS = 30 };
 enum ps_rwf { PS_RWF_HIPRI = 1, PS_RWF_DSYNC = 2, PS_RWF_SYNC = 4 };
 
 #endif

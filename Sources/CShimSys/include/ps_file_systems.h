@@ -1,5 +1,5 @@
-// The file systems whose files are never served, not even where they are named: the one list for the engine, which
-// knows a file system by its magic number (statfs(2)), and for shimctl, which knows it by the name of its type.
+// What is known of file systems: the one list for the engine, which knows a file system by its magic number
+// (statfs(2)), and for shimctl, which knows it by the name of its type.
 #ifndef PS_FILE_SYSTEMS_H
 #define PS_FILE_SYSTEMS_H
 
@@ -7,6 +7,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PS_NFS_MAGIC 0x6969
+
+// magic, type. Their files are their pages in memory, and nothing else: they are served where they are named.
+#define PS_MEMORY(ROW)                                                                                                 \
+    ROW(0x01021994, "tmpfs")                                                                                           \
+    ROW(0x01021994, "devtmpfs")                                                                                        \
+    ROW(0x858458f6, "ramfs")
+
+// magic. The file system tells where on its block device a file lies: ext2 to ext4, xfs, f2fs. btrfs tells of places
+// in a space of its own, and vfat nothing.
+#define PS_TELLS_EXTENTS(ROW)                                                                                          \
+    ROW(0xef53)                                                                                                        \
+    ROW(0x58465342)                                                                                                    \
+    ROW(0xf2f52010)
+
+// The files of these are never served, not even where they are named.
+//
 // Their caches are coherent at open and close at best: another machine or a program changes files without this kernel's
 // being told.
 #define PS_NEVER_REMOTE "its files can change without this machine's kernel being told"
@@ -17,8 +34,8 @@
 
 // magic, type, why. A type with a dot behind it ("fuse.sshfs") is of the type before the dot.
 #define PS_NEVER_SERVED(ROW)                                                                                           \
-    ROW(0x6969, "nfs", PS_NEVER_REMOTE)                                                                                \
-    ROW(0x6969, "nfs4", PS_NEVER_REMOTE)                                                                               \
+    ROW(PS_NFS_MAGIC, "nfs", PS_NEVER_REMOTE)                                                                          \
+    ROW(PS_NFS_MAGIC, "nfs4", PS_NEVER_REMOTE)                                                                         \
     ROW(0xff534d42, "cifs", PS_NEVER_REMOTE)                                                                           \
     ROW(0xfe534d42, "smb3", PS_NEVER_REMOTE)                                                                           \
     ROW(0x517b, "smbfs", PS_NEVER_REMOTE)                                                                              \
@@ -72,6 +89,37 @@ static inline bool ps_is_never_served(int64_t magic)
     PS_NEVER_SERVED(ROW)
 #undef ROW
     return false;
+}
+
+static inline bool ps_is_memory(int64_t magic)
+{
+#define ROW(number, type)                                                                                              \
+    if ((uint32_t)magic == (number))                                                                                   \
+        return true;
+    PS_MEMORY(ROW)
+#undef ROW
+    return false;
+}
+
+static inline bool ps_tells_extents(int64_t magic)
+{
+#define ROW(number)                                                                                                    \
+    if ((uint32_t)magic == (number))                                                                                   \
+        return true;
+    PS_TELLS_EXTENTS(ROW)
+#undef ROW
+    return false;
+}
+
+// Type `index` of those in memory; NULL behind the last.
+static inline const char *_Nullable ps_memory_type(size_t index)
+{
+    static const char *_Nonnull const types[] = {
+#define ROW(number, type) type,
+        PS_MEMORY(ROW)
+#undef ROW
+    };
+    return index < sizeof types / sizeof *types ? types[index] : NULL;
 }
 
 struct ps_never_served {

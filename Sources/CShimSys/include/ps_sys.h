@@ -101,7 +101,6 @@ long ps_sys_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t o
 long ps_sys_preadv(int fd, const struct iovec *_Nullable vector, int count, int64_t offset);
 // flags: RWF_*.
 long ps_sys_pwritev(int fd, const struct iovec *_Nullable vector, int count, int64_t offset, int flags);
-long ps_sys_writev(int fd, const struct iovec *_Nullable vector, int count);
 long ps_sys_sync(int fd, bool data_only); // fdatasync or fsync
 long ps_sys_seek_by(int fd, int64_t distance); // lseek(SEEK_CUR): the resulting offset
 long ps_sys_status_flags(int fd);              // F_GETFL
@@ -112,7 +111,6 @@ long ps_sys_owner(int fd, uint32_t *_Nonnull uid, uint32_t *_Nonnull mode, int64
 
 long ps_sys_process(void);
 long ps_sys_thread(void);
-long ps_sys_effective_user(void);
 bool ps_sys_process_exists(int pid);
 bool ps_sys_thread_exists(int process, int thread);
 // `pid` is a child of this process that has ended and has not been waited for; it stays to be waited for.

@@ -8,7 +8,7 @@ enum Arena {
     static let threads = 4_096
     static let retired = 256
     static let mounts = 16
-    static let trees = 16
+    static let trees = Int(PS_MOUNTS_MOST.rawValue)
     /// Distance from one entry to the next, bytes: with the path behind it.
     static let mountSize = 512
     static let treeSize = 4_160

@@ -3,62 +3,76 @@ import CShimSys
 /// The PMEMSHIM_* environment, read once at the start and kept outside the arena: it must survive fork, and the
 /// program may overwrite its environment (PostgreSQL does, for its process titles).
 struct Settings {
-    /// Data calls on a file before it is mapped, unless PMEMSHIM_MAP_AFTER says otherwise: about what classifying,
-    /// mapping and unmapping cost, in calls saved.
-    static let defaultMapAfter: UInt32 = 24
-
     static var current: UnsafeMutablePointer<ps_settings> { ps_settings() }
 
-    /// Reads `environment` (as of environ(7)). False: PMEMSHIM_DISABLE is set, the shim stays out.
+    /// Reads `environment` (as of environ(7)).
+    /// - Returns: whether the shim serves; not where PMEMSHIM_DISABLE is set.
     static func read(_ environment: UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> Bool {
         let settings = current
-        settings.pointee.map_after = defaultMapAfter
+        settings.pointee.map_after = PS_MAP_AFTER_DEFAULT.rawValue
         defer { settings.pointee.classify_after = settings.pointee.map_after / 3 }
         settings.pointee.used = 1  // offset 0 means "not set"
         guard var entry = environment else { return true }
         var enabled = true
         while let variable = entry.pointee {
-            let text = UnsafePointer<UInt8>(OpaquePointer(variable))
             entry += 1
-            guard let name = value(text, "PMEMSHIM_") else { continue }
-            if let mounts = value(name, "MOUNTS=") {
-                settings.pointee.mounts = keep(mounts)
-            } else if let log = value(name, "LOG=") {
-                if log[0] != 0 { settings.pointee.log = keep(log) }
-            } else if let directory = value(name, "RUNTIME_DIR=") {
-                if directory[0] == slash {
-                    settings.pointee.runtime_directory = keep(directory)
-                } else if directory[0] != 0 {
-                    bad("PMEMSHIM_RUNTIME_DIR is not an absolute path: the default is used")
-                }
-            } else if let flag = value(name, "DISABLE=") {
-                if flag[0] == one, flag[1] == 0 {
-                    enabled = false
-                } else if flag[0] != 0, !(flag[0] == zero && flag[1] == 0) {
-                    bad("PMEMSHIM_DISABLE is neither 0 nor 1: taken as 1")
-                    enabled = false
-                }
-            } else if let flag = value(name, "PARANOID=") {
-                if flag[0] != 0, !(flag[0] == zero && flag[1] == 0) {
+            var setting = ps_setting.mounts
+            guard let start = ps_setting_value(variable, &setting) else { continue }
+            let value = UnsafePointer<UInt8>(OpaquePointer(start))
+            switch setting {
+            case .mounts:
+                settings.pointee.mounts = keep(value)
+            case .log:
+                if value[0] != 0 { settings.pointee.log = keep(value) }
+            case .disable:
+                if flag(value, otherwise: true, "PMEMSHIM_DISABLE is neither 0 nor 1: taken as 1") { enabled = false }
+            case .mapAfter:
+                readMapAfter(value)
+            case .paranoid:
+                if flag(value, otherwise: true, "PMEMSHIM_PARANOID is neither 0 nor 1: taken as 1") {
                     settings.pointee.paranoid = 1
-                    if !(flag[0] == one && flag[1] == 0) { bad("PMEMSHIM_PARANOID is neither 0 nor 1: taken as 1") }
                 }
-            } else if let flag = value(name, "EXCLUSIVE=") {
+            case .exclusive:
                 // Only what is exactly 1: it takes a guarantee away.
-                if flag[0] == one, flag[1] == 0 {
+                if flag(value, otherwise: false, "PMEMSHIM_EXCLUSIVE is neither 0 nor 1: taken as 0") {
                     settings.pointee.exclusive = 1
-                } else if flag[0] != 0, !(flag[0] == zero && flag[1] == 0) {
-                    bad("PMEMSHIM_EXCLUSIVE is neither 0 nor 1: taken as 0")
                 }
-            } else if let number = value(name, "MAP_AFTER=") {
-                if let calls = decimal(UnsafeBufferPointer(start: number, count: length(number))), calls <= 1_000_000 {
-                    settings.pointee.map_after = UInt32(calls)
-                } else if number[0] != 0 {
-                    bad("PMEMSHIM_MAP_AFTER is not a number from 0 to 1000000: the default is used")
-                }
+            case .runtimeDirectory:
+                readRuntimeDirectory(value)
+            case .library:
+                break  // shimctl reads it.
             }
         }
         return enabled
+    }
+
+    /// What a flag says: 1, or 0 or nothing.
+    /// - Parameters:
+    ///   - otherwise: what it is taken for where it says anything else.
+    ///   - note: what is then noted.
+    private static func flag(_ value: UnsafePointer<UInt8>, otherwise: Bool, _ note: StaticString) -> Bool {
+        guard value[0] != 0 else { return false }
+        if value[1] == 0, value[0] == zero || value[0] == one { return value[0] == one }
+        bad(note)
+        return otherwise
+    }
+
+    private static func readMapAfter(_ value: UnsafePointer<UInt8>) {
+        if let calls = decimal(UnsafeBufferPointer(start: value, count: length(value))),
+            calls <= UInt64(PS_MAP_AFTER_MOST.rawValue)
+        {
+            current.pointee.map_after = UInt32(calls)
+        } else if value[0] != 0 {
+            bad("PMEMSHIM_MAP_AFTER is not a number from 0 to 1000000: the default is used")
+        }
+    }
+
+    private static func readRuntimeDirectory(_ value: UnsafePointer<UInt8>) {
+        if value[0] == slash {
+            current.pointee.runtime_directory = keep(value)
+        } else if value[0] != 0 {
+            bad("PMEMSHIM_RUNTIME_DIR is not an absolute path: the default is used")
+        }
     }
 
     /// Records that a value was bad: shimctl shows it, stderr never does.
@@ -86,15 +100,6 @@ struct Settings {
         for index in 0..<Int(count) { target[index] = source[index] }
         current.pointee.used = start &+ count
         return start
-    }
-
-    private static func value(_ text: UnsafePointer<UInt8>, _ prefix: StaticString) -> UnsafePointer<UInt8>? {
-        var at = 0
-        while at < prefix.utf8CodeUnitCount {
-            guard text[at] == prefix.utf8Start[at] else { return nil }
-            at &+= 1
-        }
-        return text + at
     }
 }
 

@@ -235,15 +235,13 @@ enum Backing {
         var magic: Int64 = 0
         guard ps_sys_file_system(fd, &magic) == 0, !ps_is_never_served(magic) else { return PS_BACKING_NONE }
         if isDAX { return PS_BACKING_DAX }
-        if magic == 0x0102_1994 || magic == 0x8584_58f6 { return PS_BACKING_MEMORY }
+        if ps_is_memory(magic) { return PS_BACKING_MEMORY }
         return allowsPageCache ? PS_BACKING_PAGECACHE : PS_BACKING_NONE
     }
 
-    /// Whether the file system tells where on its block device a file lies: ext2 to ext4, xfs, f2fs. btrfs tells of
-    /// places in a space of its own, and vfat nothing.
+    /// Whether the file system tells where on its block device a file lies (ps_file_systems.h).
     static func tellsExtents(_ fd: Int32) -> Bool {
         var magic: Int64 = 0
-        guard ps_sys_file_system(fd, &magic) == 0 else { return false }
-        return magic == 0xef53 || magic == 0x5846_5342 || magic == 0xf2f5_2010
+        return ps_sys_file_system(fd, &magic) == 0 && ps_tells_extents(magic)
     }
 }

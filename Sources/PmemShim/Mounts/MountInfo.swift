@@ -1,16 +1,20 @@
-/// One line of /proc/self/mountinfo (proc(5)): what the engine asks of it.
+/// One line of /proc/self/mountinfo (proc(5)): what the engine and shimctl ask of it.
 ///
 ///     36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
 ///     (1)(2)(3)   (4)   (5)      (6)      (7)   (8) (9)   (10)         (11)
-struct MountInfo {
+package struct MountInfo {
+    /// Field 1.
+    package let identifier: UInt64
+    /// Field 3: major and minor number of the file system's device, with a colon between them.
+    package let device: UnsafeBufferPointer<UInt8>
     /// Field 5, as the kernel escapes it (space as \040).
-    let point: UnsafeBufferPointer<UInt8>
+    package let point: UnsafeBufferPointer<UInt8>
     /// Field 9.
-    let type: UnsafeBufferPointer<UInt8>
+    package let type: UnsafeBufferPointer<UInt8>
     /// Field 10, escaped as field 5.
-    let source: UnsafeBufferPointer<UInt8>
+    package let source: UnsafeBufferPointer<UInt8>
     /// Field 11.
-    let options: UnsafeBufferPointer<UInt8>
+    package let options: UnsafeBufferPointer<UInt8>
 
     /// The mount with that id in `text`, which may end within a line (that line is not found).
     static func find(_ identifier: UInt64, in text: UnsafeBufferPointer<UInt8>) -> MountInfo? {
@@ -20,7 +24,7 @@ struct MountInfo {
         while at < text.count {
             if text[at] == newline {
                 let line = UnsafeBufferPointer(start: start + lineStart, count: at &- lineStart)
-                if let found = MountInfo(line, identifier) { return found }
+                if let found = MountInfo(line, wanted: identifier) { return found }
                 lineStart = at &+ 1
             }
             at &+= 1
@@ -28,16 +32,20 @@ struct MountInfo {
         return nil
     }
 
-    private init?(_ line: UnsafeBufferPointer<UInt8>, _ identifier: UInt64) {
+    /// - Parameters:
+    ///   - line: without its newline; the fields point into it.
+    ///   - wanted: the mount id it must have; nothing: any.
+    package init?(_ line: UnsafeBufferPointer<UInt8>, wanted: UInt64? = nil) {
         var fields = Fields(line)
-        guard let first = fields.next(), decimal(first) == identifier else { return nil }
-        guard fields.next() != nil, fields.next() != nil, fields.next() != nil, let point = fields.next() else {
-            return nil
-        }
+        guard let first = fields.next(), let identifier = decimal(first), identifier == wanted ?? identifier,
+            fields.next() != nil, let device = fields.next(), fields.next() != nil, let point = fields.next()
+        else { return nil }
         // Optional fields end with a single hyphen.
         while let field = fields.next() {
             guard field.count == 1, field[0] == hyphen else { continue }
             guard let type = fields.next(), let source = fields.next(), let options = fields.next() else { return nil }
+            self.identifier = identifier
+            self.device = device
             self.point = point
             self.type = type
             self.source = source

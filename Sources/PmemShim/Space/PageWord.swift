@@ -1,3 +1,5 @@
+import CShimSys
+
 /// A word of the page array: flags, and the generation they were set under.
 ///
 /// Under any other generation no flag is set, so that raising the generation puts every word of a device into its
@@ -28,10 +30,10 @@ package struct PageFlags: OptionSet, Equatable, Sendable {
 
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let ready = PageFlags(rawValue: 1)
-    package static let allocated = PageFlags(rawValue: 2)
-    package static let bad = PageFlags(rawValue: 4)
-    package static let owned = PageFlags(rawValue: 8)
+    package static let ready = PageFlags(rawValue: PS_PAGE_READY.rawValue)
+    package static let allocated = PageFlags(rawValue: PS_PAGE_ALLOCATED.rawValue)
+    package static let bad = PageFlags(rawValue: PS_PAGE_BAD.rawValue)
+    package static let owned = PageFlags(rawValue: PS_PAGE_OWNED.rawValue)
 
     /// Flags as they are read from memory that anybody may have scribbled over: all there are, or none where bits are
     /// set that have no meaning, since then nobody of ours has written the word.

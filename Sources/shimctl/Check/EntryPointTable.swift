@@ -1,294 +1,209 @@
 // Generated from Sources/ShimC/entry-points.def by scripts/lib/entry-point-table: do not edit.
 
 extension EntryPoints {
-    /// One entry a line: `ENTRY` or `SYSTEM_CALL`, name, family, treatment.
+    /// One entry a line: name, family, treatment.
     static let table = """
-        ENTRY read read SERVE
-        ENTRY __read read SERVE
-        ENTRY __read_chk read SERVE
-        ENTRY readv read SERVE
-        ENTRY pread read SERVE
-        ENTRY pread64 read SERVE
-        ENTRY __pread64 read SERVE
-        ENTRY __pread_chk read SERVE
-        ENTRY __pread64_chk read SERVE
-        ENTRY preadv read SERVE
-        ENTRY preadv64 read SERVE
-        ENTRY preadv2 read SERVE
-        ENTRY preadv64v2 read SERVE
-        ENTRY write write SERVE
-        ENTRY __write write SERVE
-        ENTRY writev write SERVE
-        ENTRY pwrite write SERVE
-        ENTRY pwrite64 write SERVE
-        ENTRY __pwrite64 write SERVE
-        ENTRY pwritev write SERVE
-        ENTRY pwritev64 write SERVE
-        ENTRY pwritev2 write SERVE
-        ENTRY pwritev64v2 write SERVE
-        ENTRY fsync sync SYNC
-        ENTRY fdatasync sync SYNC
-        ENTRY sync_file_range sync SYNC
-        ENTRY msync sync SYNC
-        ENTRY mmap map COUNT
-        ENTRY mmap64 map COUNT
-        ENTRY munmap map COUNT
-        ENTRY mremap map COUNT
-        ENTRY close close CLOSE
-        ENTRY __close close CLOSE
-        ENTRY close_range close CLOSE
-        ENTRY closefrom close CLOSE
-        ENTRY dup2 close CLOSE
-        ENTRY __dup2 close CLOSE
-        ENTRY dup3 close CLOSE
-        ENTRY fcntl close FLAGS
-        ENTRY __fcntl close FLAGS
-        ENTRY fcntl64 close FLAGS
-        ENTRY mq_close close CLOSE
-        ENTRY daemon close CLOSE
-        ENTRY open open NEW
-        ENTRY open64 open NEW
-        ENTRY __open open NEW
-        ENTRY __open64 open NEW
-        ENTRY __open_2 open NEW
-        ENTRY __open64_2 open NEW
-        ENTRY openat open NEW
-        ENTRY openat64 open NEW
-        ENTRY __openat_2 open NEW
-        ENTRY __openat64_2 open NEW
-        ENTRY creat open NEW
-        ENTRY creat64 open NEW
-        ENTRY mkstemp open NEW
-        ENTRY mkstemp64 open NEW
-        ENTRY mkostemp open NEW
-        ENTRY mkostemp64 open NEW
-        ENTRY mkstemps open NEW
-        ENTRY mkstemps64 open NEW
-        ENTRY mkostemps open NEW
-        ENTRY mkostemps64 open NEW
-        ENTRY shm_open open NEW
-        ENTRY open_by_handle_at open NEW
-        ENTRY openat2 open NEW
-        ENTRY fopen stdio NEW
-        ENTRY fopen64 stdio NEW
-        ENTRY _IO_fopen stdio NEW
-        ENTRY fdopen stdio FLAGS
-        ENTRY _IO_fdopen stdio FLAGS
-        ENTRY freopen stdio CLOSE
-        ENTRY freopen64 stdio CLOSE
-        ENTRY fclose stdio CLOSE
-        ENTRY _IO_fclose stdio CLOSE
-        ENTRY fcloseall stdio CLOSE
-        ENTRY popen stdio NEW
-        ENTRY _IO_popen stdio NEW
-        ENTRY pclose stdio CLOSE
-        ENTRY tmpfile stdio NEW
-        ENTRY tmpfile64 stdio NEW
-        ENTRY opendir stdio NEW
-        ENTRY fdopendir stdio NEW
-        ENTRY closedir stdio CLOSE
-        ENTRY setmntent stdio NEW
-        ENTRY __setmntent stdio NEW
-        ENTRY endmntent stdio CLOSE
-        ENTRY __endmntent stdio CLOSE
-        ENTRY dup descriptors NEW
-        ENTRY pipe descriptors NEW
-        ENTRY __pipe descriptors NEW
-        ENTRY pipe2 descriptors NEW
-        ENTRY epoll_create descriptors NEW
-        ENTRY epoll_create1 descriptors NEW
-        ENTRY eventfd descriptors NEW
-        ENTRY timerfd_create descriptors NEW
-        ENTRY signalfd descriptors NEW
-        ENTRY inotify_init descriptors NEW
-        ENTRY inotify_init1 descriptors NEW
-        ENTRY fanotify_init descriptors NEW
-        ENTRY memfd_create descriptors NEW
-        ENTRY pidfd_open descriptors NEW
-        ENTRY pidfd_getfd descriptors NEW
-        ENTRY pidfd_spawn descriptors NEW
-        ENTRY pidfd_spawnp descriptors NEW
-        ENTRY fsopen descriptors NEW
-        ENTRY fsmount descriptors NEW
-        ENTRY fspick descriptors NEW
-        ENTRY open_tree descriptors NEW
-        ENTRY mq_open descriptors NEW
-        ENTRY __mq_open_2 descriptors NEW
-        ENTRY socket sockets NEW
-        ENTRY socketpair sockets NEW
-        ENTRY accept sockets NEW
-        ENTRY accept4 sockets NEW
-        ENTRY recvmsg sockets NEW
-        ENTRY recvmmsg sockets NEW
-        ENTRY rcmd sockets NEW
-        ENTRY rcmd_af sockets NEW
-        ENTRY rexec sockets NEW
-        ENTRY rexec_af sockets NEW
-        ENTRY rresvport sockets NEW
-        ENTRY rresvport_af sockets NEW
-        ENTRY posix_openpt terminals NEW
-        ENTRY getpt terminals NEW
-        ENTRY openpty terminals NEW
-        ENTRY forkpty terminals NEW
-        ENTRY login_tty terminals CLOSE
-        ENTRY ftruncate resize RESIZE
-        ENTRY ftruncate64 resize RESIZE
-        ENTRY truncate resize RESIZE
-        ENTRY truncate64 resize RESIZE
-        ENTRY fallocate resize RESIZE
-        ENTRY fallocate64 resize RESIZE
-        ENTRY posix_fallocate resize RESIZE
-        ENTRY posix_fallocate64 resize RESIZE
-        ENTRY copy_file_range copy RESIZE
-        ENTRY sendfile copy RESIZE
-        ENTRY splice copy RESIZE
-        ENTRY sendfile64 copy RESIZE
-        ENTRY sigaction signal SIGNAL
-        ENTRY __sigaction signal SIGNAL
-        ENTRY signal signal SIGNAL
-        ENTRY bsd_signal signal SIGNAL
-        ENTRY ssignal signal SIGNAL
-        ENTRY sysv_signal signal SIGNAL
-        ENTRY __sysv_signal signal SIGNAL
-        ENTRY sigset signal SIGNAL
-        ENTRY sigignore signal SIGNAL
-        ENTRY siginterrupt signal SIGNAL
-        ENTRY sigprocmask signal SIGNAL
-        ENTRY pthread_sigmask signal SIGNAL
-        ENTRY sigblock signal SIGNAL
-        ENTRY sigsetmask signal SIGNAL
-        ENTRY siggetmask signal SIGNAL
-        ENTRY sighold signal SIGNAL
-        ENTRY sigrelse signal SIGNAL
-        ENTRY sigpending signal SIGNAL
-        ENTRY setcontext signal SIGNAL
-        ENTRY swapcontext signal SIGNAL
-        ENTRY longjmp signal SIGNAL
-        ENTRY _longjmp signal SIGNAL
-        ENTRY siglongjmp signal SIGNAL
-        ENTRY __longjmp_chk signal SIGNAL
-        ENTRY vfork signal FORK
-        ENTRY __vfork signal FORK
-        ENTRY sigaltstack signal SIGNAL
-        ENTRY pthread_create signal SIGNAL
-        ENTRY thrd_create signal SIGNAL
-        ENTRY sigpause wait SIGNAL
-        ENTRY __sigpause wait SIGNAL
-        ENTRY __xpg_sigpause wait SIGNAL
-        ENTRY sigsuspend wait SIGNAL
-        ENTRY __sigsuspend wait SIGNAL
-        ENTRY pselect wait SIGNAL
-        ENTRY ppoll wait SIGNAL
-        ENTRY __ppoll_chk wait SIGNAL
-        ENTRY epoll_pwait wait SIGNAL
-        ENTRY epoll_pwait2 wait SIGNAL
-        ENTRY sigwait wait SIGNAL
-        ENTRY sigwaitinfo wait SIGNAL
-        ENTRY sigtimedwait wait SIGNAL
-        ENTRY mlockall giveway GIVE_WAY
-        ENTRY munlockall giveway GIVE_WAY
-        ENTRY prctl giveway GIVE_WAY
-        ENTRY setrlimit giveway GIVE_WAY
-        ENTRY setrlimit64 giveway GIVE_WAY
-        ENTRY prlimit giveway GIVE_WAY
-        ENTRY prlimit64 giveway GIVE_WAY
-        ENTRY ulimit giveway GIVE_WAY
-        ENTRY vlimit giveway GIVE_WAY
-        ENTRY unshare giveway GIVE_WAY
-        ENTRY clone giveway GIVE_WAY
-        ENTRY __clone giveway GIVE_WAY
-        ENTRY pthread_cancel giveway GIVE_WAY
-        ENTRY _exit end END
-        ENTRY _Exit end END
-        ENTRY dlopen loading LOAD
-        ENTRY dlmopen loading LOAD
-        ENTRY dlsym loading LOAD
-        ENTRY dlvsym loading LOAD
-        ENTRY syscall loading LOAD
-        SYSTEM_CALL read loading SERVE
-        SYSTEM_CALL pread64 loading SERVE
-        SYSTEM_CALL readv loading SERVE
-        SYSTEM_CALL preadv loading SERVE
-        SYSTEM_CALL preadv2 loading SERVE
-        SYSTEM_CALL write loading SERVE
-        SYSTEM_CALL pwrite64 loading SERVE
-        SYSTEM_CALL writev loading SERVE
-        SYSTEM_CALL pwritev loading SERVE
-        SYSTEM_CALL pwritev2 loading SERVE
-        SYSTEM_CALL fsync loading SYNC
-        SYSTEM_CALL fdatasync loading SYNC
-        SYSTEM_CALL sync_file_range loading SYNC
-        SYSTEM_CALL mmap loading COUNT
-        SYSTEM_CALL munmap loading COUNT
-        SYSTEM_CALL mremap loading COUNT
-        SYSTEM_CALL close loading CLOSE
-        SYSTEM_CALL close_range loading CLOSE
-        SYSTEM_CALL dup2 loading CLOSE
-        SYSTEM_CALL dup3 loading CLOSE
-        SYSTEM_CALL fcntl loading FLAGS
-        SYSTEM_CALL open loading NEW
-        SYSTEM_CALL openat loading NEW
-        SYSTEM_CALL openat2 loading NEW
-        SYSTEM_CALL creat loading NEW
-        SYSTEM_CALL open_by_handle_at loading NEW
-        SYSTEM_CALL dup loading NEW
-        SYSTEM_CALL pipe loading NEW
-        SYSTEM_CALL pipe2 loading NEW
-        SYSTEM_CALL socket loading NEW
-        SYSTEM_CALL socketpair loading NEW
-        SYSTEM_CALL accept loading NEW
-        SYSTEM_CALL accept4 loading NEW
-        SYSTEM_CALL recvmsg loading NEW
-        SYSTEM_CALL recvmmsg loading NEW
-        SYSTEM_CALL epoll_create loading NEW
-        SYSTEM_CALL epoll_create1 loading NEW
-        SYSTEM_CALL eventfd loading NEW
-        SYSTEM_CALL eventfd2 loading NEW
-        SYSTEM_CALL timerfd_create loading NEW
-        SYSTEM_CALL signalfd loading NEW
-        SYSTEM_CALL signalfd4 loading NEW
-        SYSTEM_CALL inotify_init loading NEW
-        SYSTEM_CALL inotify_init1 loading NEW
-        SYSTEM_CALL fanotify_init loading NEW
-        SYSTEM_CALL memfd_create loading NEW
-        SYSTEM_CALL memfd_secret loading NEW
-        SYSTEM_CALL userfaultfd loading NEW
-        SYSTEM_CALL perf_event_open loading NEW
-        SYSTEM_CALL bpf loading NEW
-        SYSTEM_CALL landlock_create_ruleset loading NEW
-        SYSTEM_CALL pidfd_open loading NEW
-        SYSTEM_CALL pidfd_getfd loading NEW
-        SYSTEM_CALL fsopen loading NEW
-        SYSTEM_CALL fsmount loading NEW
-        SYSTEM_CALL fspick loading NEW
-        SYSTEM_CALL open_tree loading NEW
-        SYSTEM_CALL mq_open loading NEW
-        SYSTEM_CALL ftruncate loading RESIZE
-        SYSTEM_CALL truncate loading RESIZE
-        SYSTEM_CALL fallocate loading RESIZE
-        SYSTEM_CALL copy_file_range loading RESIZE
-        SYSTEM_CALL sendfile loading RESIZE
-        SYSTEM_CALL splice loading RESIZE
-        SYSTEM_CALL rt_sigaction loading SIGNAL
-        SYSTEM_CALL rt_sigprocmask loading SIGNAL
-        SYSTEM_CALL rt_sigpending loading SIGNAL
-        SYSTEM_CALL rt_sigsuspend loading SIGNAL
-        SYSTEM_CALL rt_sigtimedwait loading SIGNAL
-        SYSTEM_CALL pselect6 loading SIGNAL
-        SYSTEM_CALL ppoll loading SIGNAL
-        SYSTEM_CALL epoll_pwait loading SIGNAL
-        SYSTEM_CALL epoll_pwait2 loading SIGNAL
-        SYSTEM_CALL sigaltstack loading SIGNAL
-        SYSTEM_CALL vfork loading FORK
-        SYSTEM_CALL clone loading FORK
-        SYSTEM_CALL clone3 loading FORK
-        SYSTEM_CALL mlockall loading GIVE_WAY
-        SYSTEM_CALL munlockall loading GIVE_WAY
-        SYSTEM_CALL seccomp loading GIVE_WAY
-        SYSTEM_CALL prctl loading GIVE_WAY
-        SYSTEM_CALL setrlimit loading GIVE_WAY
-        SYSTEM_CALL prlimit64 loading GIVE_WAY
-        SYSTEM_CALL unshare loading GIVE_WAY
-        SYSTEM_CALL io_uring_setup loading GIVE_WAY
+        read read SERVE
+        __read read SERVE
+        __read_chk read SERVE
+        readv read SERVE
+        pread read SERVE
+        pread64 read SERVE
+        __pread64 read SERVE
+        __pread_chk read SERVE
+        __pread64_chk read SERVE
+        preadv read SERVE
+        preadv64 read SERVE
+        preadv2 read SERVE
+        preadv64v2 read SERVE
+        write write SERVE
+        __write write SERVE
+        writev write SERVE
+        pwrite write SERVE
+        pwrite64 write SERVE
+        __pwrite64 write SERVE
+        pwritev write SERVE
+        pwritev64 write SERVE
+        pwritev2 write SERVE
+        pwritev64v2 write SERVE
+        fsync sync SYNC
+        fdatasync sync SYNC
+        sync_file_range sync SYNC
+        msync sync SYNC
+        mmap map COUNT
+        mmap64 map COUNT
+        munmap map COUNT
+        mremap map COUNT
+        close close CLOSE
+        __close close CLOSE
+        close_range close CLOSE
+        closefrom close CLOSE
+        dup2 close CLOSE
+        __dup2 close CLOSE
+        dup3 close CLOSE
+        fcntl close FLAGS
+        __fcntl close FLAGS
+        fcntl64 close FLAGS
+        mq_close close CLOSE
+        daemon close CLOSE
+        open open NEW
+        open64 open NEW
+        __open open NEW
+        __open64 open NEW
+        __open_2 open NEW
+        __open64_2 open NEW
+        openat open NEW
+        openat64 open NEW
+        __openat_2 open NEW
+        __openat64_2 open NEW
+        creat open NEW
+        creat64 open NEW
+        mkstemp open NEW
+        mkstemp64 open NEW
+        mkostemp open NEW
+        mkostemp64 open NEW
+        mkstemps open NEW
+        mkstemps64 open NEW
+        mkostemps open NEW
+        mkostemps64 open NEW
+        shm_open open NEW
+        open_by_handle_at open NEW
+        openat2 open NEW
+        fopen stdio NEW
+        fopen64 stdio NEW
+        _IO_fopen stdio NEW
+        fdopen stdio FLAGS
+        _IO_fdopen stdio FLAGS
+        freopen stdio CLOSE
+        freopen64 stdio CLOSE
+        fclose stdio CLOSE
+        _IO_fclose stdio CLOSE
+        fcloseall stdio CLOSE
+        popen stdio NEW
+        _IO_popen stdio NEW
+        pclose stdio CLOSE
+        tmpfile stdio NEW
+        tmpfile64 stdio NEW
+        opendir stdio NEW
+        fdopendir stdio NEW
+        closedir stdio CLOSE
+        setmntent stdio NEW
+        __setmntent stdio NEW
+        endmntent stdio CLOSE
+        __endmntent stdio CLOSE
+        dup descriptors NEW
+        pipe descriptors NEW
+        __pipe descriptors NEW
+        pipe2 descriptors NEW
+        epoll_create descriptors NEW
+        epoll_create1 descriptors NEW
+        eventfd descriptors NEW
+        timerfd_create descriptors NEW
+        signalfd descriptors NEW
+        inotify_init descriptors NEW
+        inotify_init1 descriptors NEW
+        fanotify_init descriptors NEW
+        memfd_create descriptors NEW
+        pidfd_open descriptors NEW
+        pidfd_getfd descriptors NEW
+        pidfd_spawn descriptors NEW
+        pidfd_spawnp descriptors NEW
+        fsopen descriptors NEW
+        fsmount descriptors NEW
+        fspick descriptors NEW
+        open_tree descriptors NEW
+        mq_open descriptors NEW
+        __mq_open_2 descriptors NEW
+        socket sockets NEW
+        socketpair sockets NEW
+        accept sockets NEW
+        accept4 sockets NEW
+        recvmsg sockets NEW
+        recvmmsg sockets NEW
+        rcmd sockets NEW
+        rcmd_af sockets NEW
+        rexec sockets NEW
+        rexec_af sockets NEW
+        rresvport sockets NEW
+        rresvport_af sockets NEW
+        posix_openpt terminals NEW
+        getpt terminals NEW
+        openpty terminals NEW
+        forkpty terminals NEW
+        login_tty terminals CLOSE
+        ftruncate resize RESIZE
+        ftruncate64 resize RESIZE
+        truncate resize RESIZE
+        truncate64 resize RESIZE
+        fallocate resize RESIZE
+        fallocate64 resize RESIZE
+        posix_fallocate resize RESIZE
+        posix_fallocate64 resize RESIZE
+        copy_file_range copy RESIZE
+        sendfile copy RESIZE
+        splice copy RESIZE
+        sendfile64 copy RESIZE
+        sigaction signal SIGNAL
+        __sigaction signal SIGNAL
+        signal signal SIGNAL
+        bsd_signal signal SIGNAL
+        ssignal signal SIGNAL
+        sysv_signal signal SIGNAL
+        __sysv_signal signal SIGNAL
+        sigset signal SIGNAL
+        sigignore signal SIGNAL
+        siginterrupt signal SIGNAL
+        sigprocmask signal SIGNAL
+        pthread_sigmask signal SIGNAL
+        sigblock signal SIGNAL
+        sigsetmask signal SIGNAL
+        siggetmask signal SIGNAL
+        sighold signal SIGNAL
+        sigrelse signal SIGNAL
+        sigpending signal SIGNAL
+        setcontext signal SIGNAL
+        swapcontext signal SIGNAL
+        longjmp signal SIGNAL
+        _longjmp signal SIGNAL
+        siglongjmp signal SIGNAL
+        __longjmp_chk signal SIGNAL
+        vfork signal FORK
+        __vfork signal FORK
+        sigaltstack signal SIGNAL
+        pthread_create signal SIGNAL
+        thrd_create signal SIGNAL
+        sigpause wait SIGNAL
+        __sigpause wait SIGNAL
+        __xpg_sigpause wait SIGNAL
+        sigsuspend wait SIGNAL
+        __sigsuspend wait SIGNAL
+        pselect wait SIGNAL
+        ppoll wait SIGNAL
+        __ppoll_chk wait SIGNAL
+        epoll_pwait wait SIGNAL
+        epoll_pwait2 wait SIGNAL
+        sigwait wait SIGNAL
+        sigwaitinfo wait SIGNAL
+        sigtimedwait wait SIGNAL
+        mlockall giveway GIVE_WAY
+        munlockall giveway GIVE_WAY
+        prctl giveway GIVE_WAY
+        setrlimit giveway GIVE_WAY
+        setrlimit64 giveway GIVE_WAY
+        prlimit giveway GIVE_WAY
+        prlimit64 giveway GIVE_WAY
+        ulimit giveway GIVE_WAY
+        vlimit giveway GIVE_WAY
+        unshare giveway GIVE_WAY
+        clone giveway GIVE_WAY
+        __clone giveway GIVE_WAY
+        pthread_cancel giveway GIVE_WAY
+        _exit end END
+        _Exit end END
+        dlopen loading LOAD
+        dlmopen loading LOAD
+        dlsym loading LOAD
+        dlvsym loading LOAD
+        syscall loading LOAD
         """
 }

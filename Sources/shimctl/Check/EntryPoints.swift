@@ -20,19 +20,16 @@ enum EntryPoints {
         case unknown
     }
 
-    static let entries: [String: Entry] = rows(kind: "ENTRY")
-    /// Numbers that syscall(2) handles, by name.
-    static let systemCalls: [String: Entry] = rows(kind: "SYSTEM_CALL")
-
-    private static func rows(kind: String) -> [String: Entry] {
+    /// The names that the library exports.
+    static let entries: [String: Entry] = {
         var result: [String: Entry] = [:]
         for line in table.split(separator: "\n") {
             let columns = line.split(separator: " ").map(String.init)
-            guard columns.count == 4, columns[0] == kind else { continue }
-            result[columns[1]] = Entry(family: columns[2], treatment: columns[3])
+            guard columns.count == 3 else { continue }
+            result[columns[0]] = Entry(family: columns[1], treatment: columns[2])
         }
         return result
-    }
+    }()
 
     /// What happens to calls of `name`; nothing if the name has nothing to do with file I/O.
     static func treatment(of name: String) -> Treatment? {

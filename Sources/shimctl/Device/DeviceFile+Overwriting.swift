@@ -1,4 +1,5 @@
 import CBlock
+import CShimSys
 import Glibc
 import SystemPackage
 
@@ -53,7 +54,7 @@ extension DeviceFile {
     /// NFS says EAGAIN for what it has no delegation for, whoever uses it.
     private var isRemote: Bool {
         var system = statfs()
-        return fstatfs(descriptor.rawValue, &system) == 0 && system.f_type == 0x6969
+        return fstatfs(descriptor.rawValue, &system) == 0 && system.f_type == PS_NFS_MAGIC
     }
 
     /// Sees to it that there is room for what is to be written, before anything is: a full file system would let one

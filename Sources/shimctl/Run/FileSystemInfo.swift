@@ -3,12 +3,11 @@ import FoundationEssentials
 import Glibc
 import SystemPackage
 
-/// The mount a directory is on, from /proc/self/mountinfo (proc_pid_mountinfo(5)).
+/// The file system of a mount: whether the shim serves files on it.
 struct FileSystemInfo {
     /// As the kernel names it: `tmpfs`, `ext4`, `fuse.sshfs`.
     let type: String
-    /// Mounted with `dax`, `dax=always` or `dax=inode`: all files, or those with the attribute, are found by the shim
-    /// without being named.
+    /// ``MountEntry/isDAX``.
     let isDAX: Bool
 
     /// Can the shim map files of this file system, and may it?
@@ -22,14 +21,20 @@ struct FileSystemInfo {
     }
 
     var servability: Servability {
-        if isDAX || ["tmpfs", "devtmpfs", "ramfs"].contains(type) { return .served }
+        if isDAX || Self.memory.contains(type) { return .served }
         if let why = Self.neverServed.first(where: { type == $0.type || type.hasPrefix($0.type + ".") })?.why {
             return .never(why)
         }
         return .optIn
     }
 
-    /// The engine's own list (ps_file_systems.h).
+    // The engine's own lists (ps_file_systems.h).
+    private static let memory: [String] = {
+        var list: [String] = []
+        while let type = ps_memory_type(list.count) { list.append(String(cString: type)) }
+        return list
+    }()
+
     private static let neverServed: [(type: String, why: String)] = {
         var list: [(type: String, why: String)] = []
         while let row = ps_never_served_row(list.count)?.pointee {
@@ -40,9 +45,6 @@ struct FileSystemInfo {
 }
 
 extension FileSystemInfo {
-    /// Every mount of this process's mount namespace; empty where /proc does not tell.
-    static var all: [FileSystemInfo] { mountinfo.compactMap { FileSystemInfo(mountinfoLine: $0) } }
-
     /// The file system `directory` is on; nothing where /proc does not tell.
     init?(of directory: FilePath) {
         // The mount's number, not its path: bind mounts and mounts stacked on one another share paths and devices.
@@ -50,24 +52,10 @@ extension FileSystemInfo {
         else { return nil }
         defer { try? descriptor.close() }
         guard let fdinfo = try? String(contentsOfFile: "/proc/self/fdinfo/\(descriptor.rawValue)", encoding: .utf8),
-            let mountID = fdinfo.split(separator: "\n").first(where: { $0.hasPrefix("mnt_id:") })?
+            let text = fdinfo.split(separator: "\n").first(where: { $0.hasPrefix("mnt_id:") })?
                 .split(whereSeparator: \.isWhitespace).last,
-            let line = Self.mountinfo.first(where: { $0.prefix(while: { $0 != " " }) == mountID })
+            let identifier = UInt64(text), let mount = MountEntry.all.first(where: { $0.identifier == identifier })
         else { return nil }
-        self.init(mountinfoLine: line)
-    }
-
-    private static var mountinfo: [Substring] {
-        let table = FileManager.default.contents(atPath: "/proc/self/mountinfo") ?? Data()
-        return String(decoding: table, as: UTF8.self).split(separator: "\n")
-    }
-
-    private init?(mountinfoLine line: Substring) {
-        // Optional fields end with a lone hyphen; then come type, source and the file system's own options.
-        let fields = line.split(separator: " ")
-        guard let hyphen = fields.dropFirst(6).firstIndex(of: "-"), hyphen + 3 < fields.count else { return nil }
-        type = String(fields[hyphen + 1])
-        isDAX = fields[hyphen + 3].split(separator: ",")
-            .contains { $0 == "dax" || $0 == "dax=always" || $0 == "dax=inode" }
+        self.init(type: mount.type, isDAX: mount.isDAX)
     }
 }

@@ -63,7 +63,7 @@ struct RunCommand: ParsableCommand {
             let inherited = ProcessInfo.processInfo.environment
             let library = try ShimLibrary.found()
             let environment = try ShimEnvironment(inherited: inherited, mountArguments: mount, logArgument: log)
-            for change in environment.changes { try Self.set(change.name.rawValue, to: change.value) }
+            for change in environment.changes { try Self.set(change.setting.variable, to: change.value) }
             let preload = library.added(to: inherited["LD_PRELOAD"], after: try sanitizerRuntime())
             try Self.set("LD_PRELOAD", to: preload)
             if environment.servesNothing {

@@ -1,3 +1,4 @@
+import CShimSys
 import FoundationEssentials
 import Glibc
 import SystemPackage
@@ -5,33 +6,8 @@ import SystemPackage
 /// The `PMEMSHIM_*` variables a program is started with: inherited ones and those that options of `run` set, all
 /// checked here, because the shim itself never writes to anybody's standard error.
 struct ShimEnvironment {
-    /// Every variable there is, with what reads it.
-    enum Name: String, CaseIterable {
-        case mounts = "PMEMSHIM_MOUNTS"
-        case log = "PMEMSHIM_LOG"
-        case disable = "PMEMSHIM_DISABLE"
-        case mapAfter = "PMEMSHIM_MAP_AFTER"
-        case paranoid = "PMEMSHIM_PARANOID"
-        case exclusive = "PMEMSHIM_EXCLUSIVE"
-        case runtimeDirectory = "PMEMSHIM_RUNTIME_DIR"
-        /// Read by shimctl only.
-        case library = "PMEMSHIM_LIBRARY"
-        /// Read by this package's own tests and scripts only, which export them.
-        case shimctl = "PMEMSHIM_SHIMCTL"
-        case programs = "PMEMSHIM_PROGRAMS"
-    }
-
-    /// What the engine takes; beyond, it would leave values out.
-    enum Limit {
-        /// Directories of PMEMSHIM_MOUNTS.
-        static let mounts = 16
-        /// Bytes of PMEMSHIM_MOUNTS; all values together have 8 KiB.
-        static let mountsLength = 4096
-        static let mapAfter: UInt32 = 1_000_000
-    }
-
     /// What has to be set before the exec; nothing means: unset.
-    private(set) var changes: [(name: Name, value: String?)] = []
+    private(set) var changes: [(setting: ps_setting, value: String?)] = []
     /// The directories that will be served by name.
     private(set) var mounts: [MountItem] = []
     /// `PMEMSHIM_DISABLE=1` is in force.
@@ -45,44 +21,41 @@ struct ShimEnvironment {
     init(inherited: [String: String], mountArguments: [String], logArgument: String?) throws {
         try Self.refuseUnknownNames(in: inherited.keys)
         // An empty value means the same as none.
-        var values: [Name: String] = [:]
-        for name in Name.allCases {
-            guard let value = inherited[name.rawValue] else { continue }
-            if value.isEmpty { changes.append((name, nil)) } else { values[name] = value }
+        var values: [ps_setting: String] = [:]
+        for setting in ps_setting.all {
+            guard let value = inherited[setting.variable] else { continue }
+            if value.isEmpty { changes.append((setting, nil)) } else { values[setting] = value }
         }
         try setMounts(inherited: values[.mounts], arguments: mountArguments)
-        if let logArgument {
-            changes.append((.log, try Self.logFile(logArgument, from: "--log")))
-        } else if let value = values[.log] {
-            changes.append((.log, try Self.logFile(value, from: Name.log.rawValue)))
+        try setLog(inherited: values[.log], argument: logArgument)
+        for setting in ps_setting.all {
+            if let value = values[setting] { try check(value, of: setting) }
         }
-        isDisabled = try Self.flag(.disable, values)
-        _ = try Self.flag(.paranoid, values)
-        _ = try Self.flag(.exclusive, values)
-        if let value = values[.mapAfter] {
-            guard value.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-                let calls = UInt32(value), calls <= Limit.mapAfter
-            else {
-                throw Complaint(
-                    .usage,
-                    "PMEMSHIM_MAP_AFTER: \"\(value.printable)\" is not a number of calls from 0 to \(Limit.mapAfter)")
-            }
+    }
+
+    private mutating func check(_ value: String, of setting: ps_setting) throws {
+        switch setting {
+        case .mounts, .log: break  // They have options, and have been looked at together with these.
+        case .disable: isDisabled = try Self.flag(value, of: setting)
+        case .paranoid, .exclusive: _ = try Self.flag(value, of: setting)
+        case .mapAfter: try Self.checkMapAfter(value)
+        case .runtimeDirectory: try Self.checkRuntimeDirectory(value)
+        case .library: break  // `ShimLibrary` looks at it.
         }
-        if let value = values[.runtimeDirectory] { try Self.checkRuntimeDirectory(value) }
     }
 
     /// Neither named directories nor mounts that the shim finds by their dax option.
     var servesNothing: Bool {
-        !isDisabled && mounts.isEmpty && !FileSystemInfo.all.contains(where: \.isDAX)
+        !isDisabled && mounts.isEmpty && !MountEntry.all.contains(where: \.isDAX)
             && !((try? Registry.all()) ?? []).contains { !$0.mountPoints.isEmpty }
     }
 
-    private static func flag(_ name: Name, _ values: [Name: String]) throws -> Bool {
-        guard let value = values[name] else { return false }
-        guard value == "0" || value == "1" else {
-            throw Complaint(.usage, "\(name.rawValue): \"\(value.printable)\" is neither 0 nor 1")
+    private mutating func setLog(inherited: String?, argument: String?) throws {
+        if let argument {
+            changes.append((.log, try Self.logFile(argument, from: "--log")))
+        } else if let inherited {
+            changes.append((.log, try Self.logFile(inherited, from: ps_setting.log.variable)))
         }
-        return value == "1"
     }
 
     private mutating func setMounts(inherited: String?, arguments: [String]) throws {
@@ -97,11 +70,14 @@ struct ShimEnvironment {
                 mounts.append(item)
             }
         }
-        guard mounts.count <= Limit.mounts else {
-            throw Complaint(.usage, "\(mounts.count) directories are to be served; \(Limit.mounts) are possible")
+        // Beyond these the engine would leave directories out.
+        let most = Int(PS_MOUNTS_MOST.rawValue)
+        guard mounts.count <= most else {
+            throw Complaint(.usage, "\(mounts.count) directories are to be served; \(most) are possible")
         }
-        guard mounts.reduce(0, { $0 + $1.description.utf8.count + 1 }) <= Limit.mountsLength else {
-            throw Complaint(.usage, "the paths of all mounts are longer than \(Limit.mountsLength) bytes together")
+        let bytes = Int(PS_MOUNTS_BYTES.rawValue)
+        guard mounts.reduce(0, { $0 + $1.description.utf8.count + 1 }) <= bytes else {
+            throw Complaint(.usage, "the paths of all mounts are longer than \(bytes) bytes together")
         }
         if !mounts.isEmpty { changes.append((.mounts, mounts.map(\.description).joined(separator: ":"))) }
     }
@@ -109,12 +85,30 @@ struct ShimEnvironment {
 
 extension ShimEnvironment {
     private static func refuseUnknownNames(in names: some Sequence<String>) throws {
-        let known = Set(Name.allCases.map(\.rawValue))
+        let settings = ps_setting.all.map(\.variable)
+        let known = Set(settings + ps_setting.testVariables)
         guard let unknown = names.filter({ $0.hasPrefix("PMEMSHIM_") && !known.contains($0) }).min() else { return }
         throw Complaint(
             .usage,
             "\(unknown.printable) is set, but there is no such variable (known: "
-                + Name.allCases.dropLast(2).map(\.rawValue).joined(separator: ", ") + ")")
+                + settings.joined(separator: ", ") + ")")
+    }
+
+    private static func flag(_ value: String, of setting: ps_setting) throws -> Bool {
+        guard value == "0" || value == "1" else {
+            throw Complaint(.usage, "\(setting.variable): \"\(value.printable)\" is neither 0 nor 1")
+        }
+        return value == "1"
+    }
+
+    private static func checkMapAfter(_ value: String) throws {
+        let most = PS_MAP_AFTER_MOST.rawValue
+        guard value.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            let calls = UInt32(value), calls <= most
+        else {
+            throw Complaint(
+                .usage, "PMEMSHIM_MAP_AFTER: \"\(value.printable)\" is not a number of calls from 0 to \(most)")
+        }
     }
 
     /// The absolute path of a log file that can be written.

@@ -1,3 +1,4 @@
+import CShimSys
 import FoundationEssentials
 import Glibc
 import SystemPackage
@@ -6,7 +7,7 @@ import SystemPackage
 struct ShimLibrary {
     static let fileName = "libpmemshim.so"
     /// Names the library outright; a bad value is an error, not a reason to look elsewhere.
-    static let overrideName = "PMEMSHIM_LIBRARY"
+    static let overrideName = ps_setting.library.variable
 
     /// Absolute, existing, fit for LD_PRELOAD.
     let path: FilePath

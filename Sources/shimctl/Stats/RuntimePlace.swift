@@ -1,3 +1,4 @@
+import CShimSys
 import FoundationEssentials
 import Glibc
 import SystemPackage
@@ -21,7 +22,9 @@ struct RuntimePlace {
             directory = Self.directory(of: number)
             owner = number
             isDefault = false
-        } else if let value = ProcessInfo.processInfo.environment["PMEMSHIM_RUNTIME_DIR"], !value.isEmpty {
+        } else if let value = ProcessInfo.processInfo.environment[ps_setting.runtimeDirectory.variable],
+            !value.isEmpty
+        {
             directory = FilePath(value)
             owner = nil
             isDefault = false

@@ -1,26 +1,14 @@
 import FoundationEssentials
 import Glibc
 
-/// Where an attached device is mounted, from /proc/self/mountinfo.
-enum MountedOn {
-    /// Mount points of the block device `number`, whose paths are `names`. Some file systems (btrfs) give their files a
-    /// device number of their own: those are known by the mount's source.
-    static func points(of number: DeviceNumber, names: Set<String>) -> [String] {
-        let table = FileManager.default.contents(atPath: "/proc/self/mountinfo") ?? Data()
-        return String(decoding: table, as: UTF8.self).split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: " ")
-            guard fields.count > 6, let hyphen = fields.dropFirst(6).firstIndex(of: "-"), hyphen + 2 < fields.count
-            else { return nil }
-            let isOurs = fields[2] == number.description || names.contains(String(fields[hyphen + 2]))
-            return isOurs ? String(fields[4]).printable : nil
-        }
-    }
-}
-
 extension Attachment {
+    /// Where it is mounted. Some file systems (btrfs) give their files a device number of their own: those are known by
+    /// the mount's source.
     var mountPoints: [String] {
         guard isCurrent else { return [] }
-        return MountedOn.points(of: data, names: [DeviceNodes.data(name), data.path ?? DeviceNodes.data(name)])
+        let names = [DeviceNodes.data(name), data.path ?? DeviceNodes.data(name)]
+        return MountEntry.all.filter { $0.device == data.description || names.contains($0.source) }
+            .map(\.point.printable)
     }
 
     /// The attached device that `argument` means: its name, its image or block device, or its logical block space.
