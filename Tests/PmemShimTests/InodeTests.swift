@@ -31,9 +31,9 @@ struct InodeTests {
             #expect(heat == InodeLayout.heat)
             // Words without a copy of their own: found by what a store to them changes.
             inode.pointee.length.store(0x1234, ordering: .relaxed)
-            inode.pointee.probeDistance.store(0x5678, ordering: .relaxed)
+            inode.pointee.probeBase.store(0x5678, ordering: .relaxed)
             #expect(start.load(fromByteOffset: InodeLayout.length, as: UInt64.self) == 0x1234)
-            #expect(start.load(fromByteOffset: InodeLayout.probeDistance, as: UInt64.self) == 0x5678)
+            #expect(start.load(fromByteOffset: InodeLayout.probeBase, as: UInt64.self) == 0x5678)
             #expect(MemoryLayout<Inode>.stride == 256)
         }
     }

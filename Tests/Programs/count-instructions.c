@@ -49,6 +49,8 @@ static void child(const char *path, const struct measured *each)
 {
     int fd = open(path, O_RDWR);
     ptrace(PTRACE_TRACEME, 0, 0, 0);
+    // Otherwise it might be at its first breakpoint before the parent lets it go, and each second one were the first.
+    raise(SIGSTOP);
     for (int i = 0; i < 3000; i++) {
         if (call(each, fd) != (long)each->length) _exit(1);
         if (each->name[0] == 'r') lseek(fd, 8192, SEEK_SET);
@@ -97,6 +99,8 @@ int main(int count, char **arguments)
         pid_t pid = fork();
         if (pid == 0) child(path, &all[index]);
         long least = -1, seen;
+        int status;
+        waitpid(pid, &status, 0);
         while ((seen = steps(pid)) >= 0)
             if (least < 0 || seen < least) least = seen;
         printf("%s %zu: %ld\n", all[index].name, all[index].length, least);

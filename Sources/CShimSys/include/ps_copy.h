@@ -19,23 +19,6 @@ extern const char ps_guard_exit[] __attribute__((visibility("hidden")));
 int ps_copy(void *_Nullable destination, const void *_Nullable source, size_t count);
 // The same, and then loads the byte at `probe`: 1 as well if that faults.
 int ps_copy_probed(void *_Nullable destination, const void *_Nullable source, size_t count, uintptr_t probe);
-// The same, for a caller that is counted in instructions: the copy touches few registers, and what the caller has in
-// the others it need not save (an ordinary call would make it). The compiler
-// does not know that it is a call: where this is used there must be no red zone (Package.swift).
-static inline __attribute__((always_inline)) int
-ps_copy_probed_in_place(void *_Nullable destination, const void *_Nullable source, size_t count, uintptr_t probe)
-{
-#ifdef PS_CHECKED_COPIES // C, with a C function's registers
-    return ps_copy_probed(destination, source, count, probe);
-#else
-    int faulted;
-    __asm__ volatile("call ps_copy_probed"
-                     : "=a"(faulted), "+c"(probe)
-                     : "D"(destination), "S"(source), "d"(count)
-                     : "r8", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "memory", "cc");
-    return faulted;
-#endif
-}
 // The same as ps_copy with non-temporal stores and a closing sfence: when it has returned, another CPU that sees a
 // later store sees these bytes, and on persistent memory the 64-byte lines it wrote whole have left the caches.
 int ps_copy_through(void *_Nullable destination, const void *_Nullable source, size_t count);

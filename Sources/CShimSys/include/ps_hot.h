@@ -1,10 +1,12 @@
-// What every call asks for, in one cache line, and what it is asked by: one instruction each.
+// What every call asks for, in one cache line, and what it is asked and done by: one instruction each.
 #ifndef PS_HOT_H
 #define PS_HOT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "ps_copy.h"
 
 // ---- the hot line ----------------------------------------------------------------------------------------------
 
@@ -135,5 +137,25 @@ static inline void ps_raise_together(uintptr_t counter, uint64_t amount)
     __atomic_fetch_add((uint64_t *)counter, amount, __ATOMIC_RELAXED);
 }
 static inline void ps_pause(void) { __asm__ volatile("pause"); }
+
+// ---- the call down ---------------------------------------------------------------------------------------------
+
+// ps_copy_probed, for a caller that is counted in instructions: the copy touches few registers, and what the caller has
+// in the others it need not save (an ordinary call would make it). The compiler does not know that it is a call: where
+// this is used there must be no red zone (Package.swift).
+static inline __attribute__((always_inline)) int
+ps_copy_probed_in_place(void *_Nullable destination, const void *_Nullable source, size_t count, uintptr_t probe)
+{
+#ifdef PS_CHECKED_COPIES // C, with a C function's registers
+    return ps_copy_probed(destination, source, count, probe);
+#else
+    int faulted;
+    __asm__ volatile("call ps_copy_probed"
+                     : "=a"(faulted), "+c"(probe)
+                     : "D"(destination), "S"(source), "d"(count)
+                     : "r8", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "memory", "cc");
+    return faulted;
+#endif
+}
 
 #endif

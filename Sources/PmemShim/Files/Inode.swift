@@ -15,9 +15,9 @@ struct Inode: ~Copyable {
     let readLimit: Atomic<Int64>
     /// A write that ends at or before this offset may be served; 0: none.
     let writeLimit: Atomic<Int64>
-    /// From a byte of the window to the same byte in the mapping that end probes are made in, bytes:
-    /// ``Target/prove(_:limit:)``. 0: they are made in the window itself.
-    let probeDistance: Atomic<UInt>
+    /// Where the mapping begins that end probes are made in (``Target/prove(_:limit:)``): `base`, where they are made
+    /// in the window itself, or the address right behind the window. It stays when a window goes: it belongs to `base`.
+    let probeBase: Atomic<UInt>
     /// Where the file's mount has its figures in a thread's shard, bytes: ``Geometry/statistics`` worked out.
     let counters: Atomic<UInt32>
     /// See ``InodeFlag``.
@@ -276,5 +276,5 @@ extension UnsafeMutablePointer where Pointee == Inode {
 enum InodeLayout {
     static let heat = 64
     static let length = 8
-    static let probeDistance = 32
+    static let probeBase = 32
 }

@@ -95,11 +95,9 @@ public func engineIsWindow(address: UInt) -> Bool {
     let used = min(engine.files.pointee.usedInodes.load(ordering: .relaxed), UInt32(Arena.inodes))
     for index in 0..<used {
         let base = engine.inode(index).pointee.base.load(ordering: .acquiring)
-        let length = engine.inode(index).pointee.length.load(ordering: .acquiring)
-        let span =
-            UInt(bitPattern: Int(max(length, 0)))
-            &+ engine.inode(index).pointee.probeDistance.load(ordering: .acquiring)
-        if base != 0, address >= base, address &- base < span { return true }
+        let length = UInt(bitPattern: Int(max(engine.inode(index).pointee.length.load(ordering: .acquiring), 0)))
+        let probeBase = engine.inode(index).pointee.probeBase.load(ordering: .acquiring)
+        if base != 0, address &- base < length || address &- probeBase < length { return true }
     }
     return false
 }

@@ -55,7 +55,7 @@ extension Engine {
             call.leave()
             return nil
         }
-        let probe = ps_plus(UInt(bitPattern: Int(limit)), UnsafeRawPointer(inode) + InodeLayout.probeDistance)
+        let probe = ps_plus(UInt(bitPattern: Int(limit)), UnsafeRawPointer(inode) + InodeLayout.probeBase)
         guard
             ps_is_still(UnsafeRawPointer(inode), UInt64(base)), ps_is_still(UnsafeRawPointer(descriptor), word.bits)
         else {
@@ -63,7 +63,7 @@ extension Engine {
             return nil
         }
         return FastRange(
-            start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ probe, inode: inode,
+            start: base &+ UInt(bitPattern: Int(offset)), probe: probe, inode: inode,
             thread: record, call: call)
     }
 }

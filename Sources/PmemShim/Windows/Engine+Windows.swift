@@ -89,11 +89,11 @@ extension Engine {
         if inode.has(InodeFlag.sparse) { inode.distrust() }
         inode.pointee.source = fd
         // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
-        // `length` that is not 0 has found a window. The distance stays when it goes: it belongs to the base.
-        inode.pointee.probeDistance.store(window.probeDistance, ordering: .relaxed)
+        // `length` that is not 0 has found a window.
+        inode.pointee.probeBase.store(window.probeBase, ordering: .relaxed)
         inode.pointee.base.store(window.base, ordering: .sequentiallyConsistent)
         inode.pointee.length.store(needed, ordering: .releasing)
-        count(inode, bytes: needed &+ Int64(window.probeDistance), mapped: true)
+        count(inode, bytes: needed &+ Int64(window.probeBase &- window.base), mapped: true)
         refreshSize(inode, facts, fd: fd)
         log(fd, "served", "")
         return .mapped
@@ -122,7 +122,8 @@ extension Engine {
         _ length: Int64, writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>
     ) -> MappedWindow? {
         let bytes = Int(length)
-        var window = MappedWindow(base: 0, probeDistance: 0)
+        let base: UInt
+        let probeBase: UInt
         if mount(inode.pointee.mount).pointee.stepShift > 12
             || mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue)
         {
@@ -140,17 +141,17 @@ extension Engine {
             let end = aligned &+ UInt(bytes)
             let rest = start &+ UInt(bytes &+ huge) &- end
             if rest > 0 { _ = ps_sys_unmap(end, Int(rest)) }
-            window.base = aligned
+            (base, probeBase) = (aligned, aligned)
         } else if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue) {
             guard let start = mappedInSmallPages(bytes, writable, fd) else { return nil }
-            window = MappedWindow(base: start, probeDistance: UInt(bytes))
+            (base, probeBase) = (start, start &+ UInt(bytes))
         } else {
             let start = ps_sys_map_file(0, bytes, writable, fd)
             guard start > 0 else { return nil }
-            window.base = UInt(bitPattern: start)
+            (base, probeBase) = (UInt(bitPattern: start), UInt(bitPattern: start))
         }
-        ps_sys_private_to_process(window.base, bytes &+ Int(window.probeDistance))
-        return window
+        ps_sys_private_to_process(base, bytes &+ Int(probeBase &- base))
+        return MappedWindow(base: base, probeBase: probeBase)
     }
 
     /// Maps `fd` twice where no huge page can be mapped: file offset and address differ modulo 2 MiB. The second
@@ -235,7 +236,7 @@ extension Engine {
         inode.pointee.base.store(0, ordering: .sequentiallyConsistent)
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)
-        let span = length &+ Int64(inode.pointee.probeDistance.load(ordering: .relaxed))
+        let span = length &+ Int64(inode.pointee.probeBase.load(ordering: .relaxed) &- base)
         count(inode, bytes: span, mapped: false)
         retire(base, span, covers: !besidesClaims)
     }
@@ -256,11 +257,11 @@ extension Engine {
             let word = DescriptorWord(other.pointee.word.load(ordering: .acquiring))
             guard word.has(needed), word.inode == index, isSameInode(candidate, inode) else { continue }
             let length = inode.pointee.length.load(ordering: .relaxed)
-            let distance = inode.pointee.probeDistance.load(ordering: .relaxed)
+            let probeBase = inode.pointee.probeBase.load(ordering: .relaxed)
             guard mapFile(base, Int(length), writable, candidate, inode),
-                distance == 0 || ps_sys_map_file(base &+ distance, Int(length), false, candidate) > 0
+                probeBase == base || ps_sys_map_file(probeBase, Int(length), false, candidate) > 0
             else { break }
-            ps_sys_private_to_process(base, Int(length) &+ Int(distance))
+            ps_sys_private_to_process(base, Int(length) &+ Int(probeBase &- base))
             inode.pointee.source = candidate
             return
         }
@@ -274,10 +275,10 @@ extension Engine {
     }
 }
 
-/// Where a window has been mapped, and its ``Inode/probeDistance``.
+/// Where a window has been mapped, and its ``Inode/probeBase``.
 private struct MappedWindow {
-    var base: UInt
-    var probeDistance: UInt
+    let base: UInt
+    let probeBase: UInt
 }
 
 private struct MapStep: SlowStep {

@@ -27,12 +27,12 @@ extension Target {
     func prove(_ offset: Int64, limit: Int64) -> ProvedRange? {
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)
-        let distance = inode.pointee.probeDistance.load(ordering: .acquiring)
+        let probeBase = inode.pointee.probeBase.load(ordering: .acquiring)
         guard base != 0, limit < length,
             inode.pointee.base.load(ordering: .acquiring) == base,
             descriptor.pointee.word.load(ordering: .acquiring) == word.bits
         else { return nil }
         return ProvedRange(
-            start: base &+ UInt(bitPattern: Int(offset)), probe: base &+ distance &+ UInt(bitPattern: Int(limit)))
+            start: base &+ UInt(bitPattern: Int(offset)), probe: probeBase &+ UInt(bitPattern: Int(limit)))
     }
 }
