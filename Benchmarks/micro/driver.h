@@ -11,6 +11,7 @@ struct driver_options {
     const char *directory; // on the mount to be measured
     const char *worker;    // path of micro-worker
     const char *library;   // the .so, or NULL: the second worker is native too, and all ratios ought to be 1
+    const char *before;    // an earlier .so, which the first worker runs under, or NULL: the first worker is native
     const char *setting;   // PMEMSHIM_NAME=VALUE for the shimmed side, or NULL
     const char *label;     // put before row ids: which mount it was
     int cpu;
@@ -26,9 +27,9 @@ struct driver_worker {
     double ns; // of one operation, at the warm-up
 };
 
-// The environment with or without the preload: everything of ours and LD_PRELOAD taken out first. The shim's figures
-// of row `id` go to DIRECTORY.runtime/ID.
-char **driver_environment(const struct driver_options *options, const char *id, bool preload);
+// The environment of the first worker (native, or with the earlier library) or of the second (with the library):
+// everything of ours and LD_PRELOAD taken out first. The library's figures of row `id` go to DIRECTORY.runtime/ID.
+char **driver_environment(const struct driver_options *options, const char *id, bool second);
 
 // Starts a worker pinned to the CPU and waits until it is warm.
 struct driver_worker driver_start(

@@ -107,7 +107,10 @@ static void one_incarnation(const struct driver_options *options, const struct m
 void driver_measure_row(const struct driver_options *options, const struct micro_row *row, FILE *out)
 {
     // A few per cent want many short slices, and fresh processes: where code and data lie moves a result by as much.
-    const size_t incarnations = options->incarnations ? options->incarnations : row->cost ? 15 : 3;
+    const size_t incarnations = options->incarnations ? options->incarnations
+        : row->cost ? 15
+        : options->before ? 9
+                          : 3;
     const size_t rounds = options->rounds ? options->rounds : row->cost ? 40 : 15;
     const double slice_ns = 1e6 * (options->slice_ms > 0 ? options->slice_ms : row->cost ? 4 : 20);
     struct figures figures = {0};

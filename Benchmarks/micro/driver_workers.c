@@ -20,7 +20,7 @@ _Noreturn void driver_fail(const char *what)
     exit(1);
 }
 
-char **driver_environment(const struct driver_options *options, const char *id, bool preload)
+char **driver_environment(const struct driver_options *options, const char *id, bool second)
 {
     size_t count = 0;
     while (environ[count])
@@ -33,12 +33,14 @@ char **driver_environment(const struct driver_options *options, const char *id, 
         if (strncmp(environ[i], "LD_PRELOAD=", 11) != 0 && strncmp(environ[i], "PMEMSHIM_", 9) != 0)
             result[kept++] = environ[i];
     }
-    if (preload && options->library
-        && (asprintf(&result[kept++], "LD_PRELOAD=%s", options->library) < 0
+    // An earlier library may have another layout of its files.
+    const char *library = second ? options->library : options->before, *suffix = second ? "" : ".before";
+    if (library
+        && (asprintf(&result[kept++], "LD_PRELOAD=%s", library) < 0
             || asprintf(&result[kept++], "PMEMSHIM_MOUNTS=%s", options->directory) < 0
-            || asprintf(&result[kept++], "PMEMSHIM_RUNTIME_DIR=%s.runtime/%s", options->directory, id) < 0))
+            || asprintf(&result[kept++], "PMEMSHIM_RUNTIME_DIR=%s.runtime/%s%s", options->directory, id, suffix) < 0))
         driver_fail("asprintf");
-    if (preload && options->setting)
+    if (library && options->setting)
         result[kept++] = (char *)options->setting;
     return result;
 }

@@ -81,6 +81,19 @@ def machine():
     }
 
 
+def judge_against_before(row):
+    """Adds cost and interval to a row of which the first side is an earlier library. The one target: not worse."""
+    if row["kind"] == "exec":
+        low, _ = row["difference_interval"]
+        row["targets"] = [{"what": "ms more", "bound": "<= 0 within the interval", "met": low <= 0, "sure": True}]
+        return
+    row["cost_ratio"] = 1 / row["speedup"]
+    row["speedup_interval"] = interval(row["incarnation_speedup"])
+    _, high = row["speedup_interval"] or (row["speedup"], row["speedup"])
+    sure = row["speedup_interval"] is not None
+    row["targets"] = [{"what": "after/before", "bound": "<= 1 within the interval", "met": high >= 1, "sure": sure}]
+
+
 def judge(row):
     """Adds cost, intervals and the targets with their verdicts to a row."""
     if row["kind"] == "exec":
@@ -122,16 +135,18 @@ def number(value, digits=0):
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def cells(row):
+def cells(row, first_side="native"):
     verdict = "; ".join(
         f"{t['what']} {t['bound']} " + ("met" if t["met"] else "MISSED") + ("" if t["sure"] else " (unsure)")
         for t in row["targets"]
     )
     if row["kind"] == "exec":
+        low, high = row.get("difference_interval", (None, None))
+        bounds = "" if low is None else f" [{low:+.3f}, {high:+.3f}]"
         return [row["title"], number(row["native_ms"] * 1e6), number(row["shim_ms"] * 1e6), "",
-                f"{row['difference_ms']:+.3f} ms", "", "", verdict]
+                f"{row['difference_ms']:+.3f} ms{bounds}", "", "", verdict]
     if row["cost"]:
-        ratio = f"{row['cost_ratio']:.3f} of native"
+        ratio = f"{row['cost_ratio']:.3f} of {first_side}"
         if row["speedup_interval"]:
             low, high = row["speedup_interval"]
             ratio += f" [{1 / high:.3f}, {1 / low:.3f}]"
@@ -147,8 +162,10 @@ HEAD = ["operation", "native ns", "shim ns", "memcpy ns", "native / shim", "shim
 TIMES = 5  # of these columns
 
 
-def plain_table(rows):
-    table = [HEAD] + [cells(row) for row in rows]
+def plain_table(rows, against):
+    head = HEAD if against != "before" else [
+        "operation", "before ns", "after ns", "memcpy ns", "after / before", "after / memcpy", "served", "target"]
+    table = [head] + [cells(row, "before" if against == "before" else "native") for row in rows]
     widths = [max(len(line[i]) for line in table) for i in range(len(HEAD))]
     text = []
     for line in table:
@@ -182,7 +199,11 @@ def collect(options):
     for name in options.lines:
         with open(name, encoding="utf-8") as lines:
             for row in (json.loads(line) for line in lines if line.strip()):
-                judge(row)
+                if options.against == "before":
+                    judge_against_before(row)
+                    row["cost"] = True  # the ratio is shown with its interval
+                else:
+                    judge(row)
                 row["served"] = served_share(name, row)
                 rows.append(row)
     report = {"schema": 1, "machine": machine(), "against": options.against, "rows": rows}
@@ -190,7 +211,7 @@ def collect(options):
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=1)
             file.write("\n")
-    print(plain_table(rows))
+    print(plain_table(rows, options.against))
     repeated = sum(row.get("repeated", 0) for row in rows)
     disturbed = sum(row.get("disturbed", 0) for row in rows)
     total = sum(row.get("rounds", 0) * (3 if "memcpy_ns" in row else 2) for row in rows)
