@@ -38,6 +38,11 @@ let staticRuntime: [LinkerSetting] = [
     ])
 ]
 
+/// Each room of the engine says in a few lines what it is for.
+let roomReadmes = [
+    "Ground", "Observe", "Mounts", "Files", "Space", "Windows", "Descriptors", "Durability", "Transfer",
+].map { "\($0)/README.md" }
+
 let package = Package(
     name: "pmemshim",
     products: [
@@ -55,11 +60,14 @@ let package = Package(
         // tells the engine all it needs.
         .target(name: "PmemDeviceFormat", dependencies: ["CShimSys"], swiftSettings: strictSwift),
         // The engine as an ordinary module, for tests and shimctl.
-        .target(name: "PmemShim", dependencies: ["CShimSys"], swiftSettings: strictSwift + noRedZone),
+        .target(
+            name: "PmemShim", dependencies: ["CShimSys"], exclude: roomReadmes,
+            swiftSettings: strictSwift + noRedZone),
         // The same sources (a symbolic link) as Embedded Swift, for the .so: no runtime, libc.so.6 only.
         .target(
             name: "PmemShimEmbedded",
             dependencies: ["CShimSys"],
+            exclude: roomReadmes,
             swiftSettings: strictSwift + noRedZone + [
                 .enableExperimentalFeature("Embedded"),
                 // "nounwind" would leave the engine without unwind tables: a handler that interrupts a call of ours may
