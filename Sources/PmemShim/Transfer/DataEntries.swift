@@ -47,8 +47,8 @@ public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) 
 @c(ps_engine_pwrite) @implementation
 public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
     if Settings.current.pointee.may_have_dax != 0, isDurable(fd) { return durablePwrite(fd, buffer, count, offset) }
-    let isWhole = ps_stores_whole(count) != 0
-    if isWhole || (count >= nonTemporalFrom && count <= mostInOneCall), ps_single_threaded(),
+    let length = WriteLength(count)
+    if length.isOneStore || (length.isPastCaches && count <= mostInOneCall), ps_single_threaded(),
         isUserRange(UInt(bitPattern: buffer), count),
         let range = Engine.fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
     {
@@ -57,7 +57,7 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
         var faulted: Int32 = 1
         if isTickTaken {
             let window = UnsafeMutableRawPointer(bitPattern: range.start)
-            if isWhole {
+            if length.isOneStore {
                 faulted = ps_store_whole(window, buffer, count) | ps_probe(range.probe)
             } else {
                 faulted = ps_probe_rest(buffer, count)
@@ -71,7 +71,7 @@ public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offse
         }
     }
     if let engine = Engine.current,
-        engine.isPlainPwrite(fd, count, offset, isShort: count < smallestServedWrite && !isWhole)
+        engine.isPlainPwrite(fd, count, offset, isShort: !length.isServed)
     {
         return Int64.min
     }
@@ -88,7 +88,7 @@ private func isDurable(_ fd: Int32) -> Bool {
 @inline(never)
 private func durablePwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
     guard let engine = Engine.current else { return Int64.min }
-    let isShort = count < smallestServedWrite && ps_stores_whole(count) == 0
+    let isShort = !WriteLength(count).isServed
     if !isShort, engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
     return engine.isPlainPwrite(fd, count, offset, isShort: isShort)
         ? Int64.min : slowPwrite(fd, buffer, count, offset)

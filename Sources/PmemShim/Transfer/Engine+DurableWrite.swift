@@ -5,10 +5,9 @@ extension Engine {
     /// pwrite on DAX, straight down: true where [offset, offset + count) is served and durable. With one thread, as the
     /// short way of other backings; else the general way is taken.
     ///
-    /// Below ``smallestServedWrite`` only what one instruction stores.
+    /// Of what ``WriteLength`` leaves to the kernel nothing.
     func durableWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
-        guard ps_single_threaded(), count >= smallestServedWrite || ps_stores_whole(count) != 0,
-            count <= mostInOneCall,
+        guard ps_single_threaded(), WriteLength(count).isServed, count <= mostInOneCall,
             isUserRange(UInt(bitPattern: buffer), count),
             let range = Engine.fastRange(
                 fd, offset, count, rights: DescriptorWord.writes, writes: true, durably: true)
@@ -19,7 +18,7 @@ extension Engine {
                 offset, count, Geometry(bits: range.inode.pointee.geometry.load(ordering: .relaxed)))
         {
             let window = UnsafeMutableRawPointer(bitPattern: range.start)
-            if count >= smallestServedWrite {
+            if WriteLength(count).isCopied {
                 faulted = ps_probe_rest(buffer, count)
                 if faulted == 0 { faulted = ps_copy_durably(window, buffer, count) | ps_probe(range.probe) }
             } else {

@@ -15,7 +15,8 @@ extension Engine {
     /// could sync in between. For extensions see ``mayNoteBefore``. Of an overwrite nothing would be missing even then:
     /// the space there is known to have been written, so only times change, and the kernel's copy goes past the caches.
     func isPlainPwrite(_ fd: Int32, _ count: Int, _ offset: Int64, isShort: Bool) -> Bool {
-        guard ps_single_threaded(), count > 0, count < 1 << 30, let descriptor = descriptor(fd) else { return false }
+        guard ps_single_threaded(), ps_given_way() == 0, count > 0, count < 1 << 30, let descriptor = descriptor(fd)
+        else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         let others = DescriptorWord.suspect | DescriptorWord.appends | DescriptorWord.syncs
         guard word.has(DescriptorWord.ours | DescriptorWord.writes, without: others) else { return false }

@@ -1,10 +1,6 @@
 import CShimSys
 import Synchronization
 
-/// Below this many bytes an overwrite is the kernel's, or one instruction (``PlainWrite/isServedLength``): small
-/// overwrites are the commit points of databases, and neither can be torn by kill -9.
-let smallestServedWrite = 512
-
 extension Engine {
     /// pwrite and pwritev: overwrites [offset, offset + count) in place, or says that the call passes on.
     @inline(__always)
@@ -102,7 +98,7 @@ extension Engine {
         let durable = target.word.has(DescriptorWord.durable)
         // Why the kernel is to do it; nothing: it may be served.
         var refusal: ps_outcome?
-        if count >= smallestServedWrite, target.word.has(DescriptorWord.writes),
+        if WriteLength(count).isCopied, target.word.has(DescriptorWord.writes),
             target.looksServable(guess, count, limit: limit)
                 || arePagesKnown(target, guess, count, limit: limit),
             isReady(target, guess, count)
@@ -110,7 +106,7 @@ extension Engine {
             if !isTickTaken(target) { refusal = PS_OUTCOME_TICK }
         } else {
             let reason = whyNotWrite(
-                target, guess, count, isServed: count >= smallestServedWrite, mayMap: true)
+                target, guess, count, isServed: WriteLength(count).isCopied, mayMap: true)
             refusal = reason ?? PS_OUTCOME_COLD
         }
         if let refusal {
@@ -164,10 +160,9 @@ extension Engine {
             return PS_OUTCOME_ARGUMENT
         }
         let end = offset &+ Int64(count)
-        guard target.geometry.probeOffset(end) < inode.pointee.size.load(ordering: .relaxed) else {
-            return PS_OUTCOME_END
-        }
-        guard isServed else { return PS_OUTCOME_SMALL }
+        let size = inode.pointee.size.load(ordering: .relaxed)
+        guard isServed || end > size else { return PS_OUTCOME_SMALL }
+        guard target.geometry.probeOffset(end) < size else { return PS_OUTCOME_END }
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: true)

@@ -21,10 +21,6 @@ protocol TransferBuffer {
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int
 }
 
-/// From this length on overwrites use non-temporal stores (bytes). Measured by `scripts/bench micro`: below it the line
-/// is likelier to be read or written again soon, and the fence costs more than the store saves.
-let nonTemporalFrom = 1_024
-
 /// Whether [address, address + count) lies where user memory can lie. The kernel looks before it moves a byte, at all
 /// parts of a vector, and refuses the whole call: a copy that went ahead up to the border would change the file in a
 /// call that fails. With five-level page tables user memory may lie higher: such calls pass on.
@@ -40,7 +36,8 @@ func isUserRange(_ address: UInt, _ count: Int) -> Bool {
 @inline(__always)
 private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) -> Bool {
     let window = UnsafeMutableRawPointer(bitPattern: target)
-    return (count >= nonTemporalFrom ? ps_copy_through(window, source, count) : ps_copy(window, source, count)) != 0
+    return (WriteLength(count).isPastCaches ? ps_copy_through(window, source, count) : ps_copy(window, source, count))
+        != 0
 }
 
 struct PlainRead: TransferBuffer {
@@ -62,20 +59,20 @@ struct PlainWrite: TransferBuffer {
     let count: Int
     static var isReadOnce: Bool { false }
     @inline(__always)
-    var isServedLength: Bool { count >= smallestServedWrite || ps_stores_whole(count) != 0 }
+    var isServedLength: Bool { WriteLength(count).isServed }
 
     func copyOut(of window: UInt) -> Bool { true }
     @inline(__always)
     func copyIn(to window: UInt) -> Bool {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
-        guard count >= smallestServedWrite else {
+        guard WriteLength(count).isCopied else {
             return ps_store_whole(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
         }
         return ps_probe_rest(buffer, count) != 0 || store(window, buffer, count)
     }
     func copyInDurably(to window: UInt) -> Bool {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
-        guard count >= smallestServedWrite else {
+        guard WriteLength(count).isCopied else {
             return ps_store_durably(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
         }
         return ps_probe_rest(buffer, count) != 0
@@ -104,7 +101,7 @@ struct Vector: TransferBuffer {
     private let entryCount: Int
     let count: Int
     static var isReadOnce: Bool { true }
-    var isServedLength: Bool { count >= smallestServedWrite }
+    var isServedLength: Bool { WriteLength(count).isCopied }
 
     /// Copies `vector` into `room`, which must stay in place as long as the vector is used.
     init(_ vector: UnsafePointer<iovec>?, _ vectorCount: Int32, room: UnsafeMutablePointer<Room>) {

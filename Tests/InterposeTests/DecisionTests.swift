@@ -1,0 +1,63 @@
+import TestSupport
+import Testing
+
+/// Whether a write is served, and if not why not, is decided in the general way, and before it in short ways of their
+/// own for those calls that come most often. Every way must decide the same: the figures of a program that makes the
+/// same calls in one state by each way are compared (Tests/Programs/write-decision.c). Not on DAX: there a region is
+/// made ready when enough calls have asked for it, so that the answer depends on how many came before.
+@Suite("Every way through the engine decides the same about a write")
+struct DecisionTests {
+    typealias Kind = ScratchMount.Kind
+
+    struct Way: Sendable, CustomTestStringConvertible {
+        let call: String
+        let threads: String
+        /// Shorter ones are left to the kernel by this way.
+        var leastServed = 1
+        /// In the figures.
+        let family: String
+
+        var testDescription: String { "\(call), \(threads == "one" ? "one thread" : "two threads")" }
+    }
+
+    /// The general way for a plain pwrite.
+    private static let general = Way(call: "pwrite", threads: "two", family: "pwrite")
+    static let others = [
+        Way(call: "pwrite", threads: "one", family: "pwrite"),
+        Way(call: "number", threads: "one", family: "pwrite"),
+        Way(call: "pwritev", threads: "one", leastServed: 512, family: "pwritev"),
+        Way(call: "pwritev2", threads: "two", leastServed: 512, family: "pwritev"),
+    ]
+    static let states = ["plain", "appending", "reading", "writing", "synchronous", "punched", "limited"]
+    // The C face hands a vectored call at a negative offset to libc at once, so there is nothing to decide.
+    static let places = ["in the middle", "last page", "at the end", "across the end", "negative"]
+
+    @Test("in each state of the file and at each place in it", arguments: [Kind.tmpfs, .tmpfsHuge, .ext4], others)
+    func decidesTheSame(kind: Kind, way: Way) throws {
+        let mount = try ScratchMount(kind)
+        defer { mount.close() }
+        for state in Self.states {
+            for place in Self.places where place != "negative" || way.family == "pwrite" {
+                let expected = try decided(Self.general, state, place, least: way.leastServed, on: mount)
+                let found = try decided(way, state, place, least: way.leastServed, on: mount)
+                #expect(found == expected, "\(state), \(place)")
+                guard state == "plain", place == "in the middle", kind != .tmpfsHuge else { continue }
+                #expect(expected["served"] ?? 0 > 0)
+            }
+        }
+    }
+
+    /// Calls by outcome. The first served write of each clock tick is done by the kernel, for the time stamps: how many
+    /// those are is a matter of time, so they count as served.
+    private func decided(
+        _ way: Way, _ state: String, _ place: String, least: Int, on mount: ScratchMount
+    ) throws -> [String: Int] {
+        let result = try run(
+            Programs.path("write-decision"), [mount.directory, way.call, way.threads, state, place, String(least)],
+            preload: true, mounts: [mount.item])
+        #expect(result.ending == .exited(0), "\(result.stderr)")
+        var outcomes = result.counts.calls[way.family] ?? [:]
+        outcomes["served", default: 0] += outcomes.removeValue(forKey: "tick") ?? 0
+        return outcomes.filter { $0.value > 0 }
+    }
+}
