@@ -27,9 +27,13 @@ struct DecisionTests {
         Way(call: "number", threads: "one", family: "pwrite"),
         Way(call: "pwritev", threads: "one", leastServed: 512, family: "pwritev"),
         Way(call: "pwritev2", threads: "two", leastServed: 512, family: "pwritev"),
+        Way(call: "write", threads: "one", leastServed: 512, family: "write"),
+        Way(call: "write", threads: "two", leastServed: 512, family: "write"),
+        Way(call: "writev", threads: "one", leastServed: 512, family: "writev"),
     ]
     static let states = ["plain", "appending", "reading", "writing", "synchronous", "punched", "limited"]
-    // The C face hands a vectored call at a negative offset to libc at once, so there is nothing to decide.
+    // A negative offset is for pwrite only: the C face hands the vectored call to libc at once, and the file offset has
+    // no such place.
     static let places = ["in the middle", "last page", "at the end", "across the end", "negative"]
 
     @Test("in each state of the file and at each place in it", arguments: [Kind.tmpfs, .tmpfsHuge, .ext4], others)
@@ -40,6 +44,12 @@ struct DecisionTests {
             for place in Self.places where place != "negative" || way.family == "pwrite" {
                 let expected = try decided(Self.general, state, place, least: way.leastServed, on: mount)
                 let found = try decided(way, state, place, least: way.leastServed, on: mount)
+                // The short way of an append does not ask whether the engine has given way: that would cost every
+                // append two instructions, and the kernel does the call either way. Its reason is then the file's end.
+                if way.call == "write", state == "limited", place == "at the end" {
+                    #expect(found["served"] == nil)
+                    continue
+                }
                 #expect(found == expected, "\(state), \(place)")
                 guard state == "plain", place == "in the middle", kind != .tmpfsHuge else { continue }
                 #expect(expected["served"] ?? 0 > 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -39,6 +40,9 @@ static ssize_t write_by(const char *way, int fd, size_t length, long at)
     if (strcmp(way, "pwritev") == 0) return pwritev(fd, &one, 1, at);
     if (strcmp(way, "pwritev2") == 0) return pwritev2(fd, &one, 1, at, 0);
     if (strcmp(way, "number") == 0) return syscall(SYS_pwrite64, fd, bytes, length, at);
+    if (lseek(fd, at, SEEK_SET) != at) fail("lseek");
+    if (strcmp(way, "write") == 0) return write(fd, bytes, length);
+    if (strcmp(way, "writev") == 0) return writev(fd, &one, 1);
     fail(way);
     return -1;
 }
@@ -57,11 +61,15 @@ static int opened(const char *path, const char *state)
 
 static void make(const char *path, int punched)
 {
+    // By a mapping, so that no write is counted.
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    for (size_t done = 0; done < SIZE; done += sizeof bytes) {
-        const size_t rest = SIZE - done < sizeof bytes ? SIZE - done : sizeof bytes;
-        if (fd < 0 || write(fd, bytes, rest) != (ssize_t)rest) fail(path);
-    }
+    if (fd < 0 || ftruncate(fd, SIZE) != 0) fail(path);
+    char *at = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) fail("mmap");
+    memset(at, 'm', SIZE);
+    munmap(at, SIZE);
+    // ext4 gives blocks at write-back: until then it depends on how many calls have asked what is known of holes.
+    if (fsync(fd) != 0) fail("fsync");
     if (punched && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2 << 20, 1 << 20) != 0) fail("fallocate");
     close(fd);
 }
@@ -80,8 +88,12 @@ int main(int count, char **arguments)
     int fd = opened(path, state);
     // Known and mapped, by calls that are counted elsewhere.
     int other = open(path, O_RDWR | O_CLOEXEC);
-    for (int i = 0; i < 8; i++)
-        if (pread(other, bytes, 4096, 4096l * i) < 0 || write(other, bytes, 4096) < 0) fail("warming up");
+    struct iovec page = {bytes, 4096};
+    for (int i = 0; i < 8; i++) {
+        const ssize_t written =
+            strcmp(way, "write") == 0 ? pwritev(other, &page, 1, 4096l * i) : write(other, bytes, 4096);
+        if (pread(other, bytes, 4096, 4096l * i) != 4096 || written != 4096) fail("warming up");
+    }
     if (strcmp(state, "limited") == 0 && setrlimit(RLIMIT_FSIZE, &(struct rlimit){1 << 30, 1 << 30}) != 0)
         fail("setrlimit");
     long end = SIZE;

@@ -1,4 +1,4 @@
-// What every call asks for, in one cache line, and what it is asked and done by: one instruction each.
+// What every call asks for, in one cache line; what it is asked by, one instruction each; and how it calls the copy.
 #ifndef PS_HOT_H
 #define PS_HOT_H
 
