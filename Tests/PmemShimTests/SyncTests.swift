@@ -89,7 +89,7 @@ struct InodeSyncTests {
     @Test func nothingOnceOurProcessHasChangedTheFileThroughTheKernel() {
         withInode { inode in
             inode.publish(synced(), changes: 0)
-            inode.changed()
+            inode.noteKernelChange()
             #expect(inode.synced() == nil)
         }
     }
@@ -97,7 +97,7 @@ struct InodeSyncTests {
     @Test func aChangeDuringTheSyncIsNotCoveredByIt() {
         withInode { inode in
             let before = inode.pointee.changes.load(ordering: .acquiring)
-            inode.changed()
+            inode.noteKernelChange()
             inode.publish(synced(), changes: before)
             #expect(inode.synced() == nil)
             inode.publish(synced(), changes: before + 1)

@@ -10,7 +10,7 @@ extension Engine {
             return
         }
         defer { lock.unlock() }
-        guard isOurProcess() else { return }
+        guard claimTables() else { return }
         // Whoever learns raises it: a copy inside the kernel may be the first call on the number.
         raiseBound(fd)
         var step = ClassifyStep(engine: self, fd: fd, descriptor: descriptor)

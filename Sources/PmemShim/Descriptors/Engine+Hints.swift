@@ -3,26 +3,27 @@ import Synchronization
 
 extension Engine {
     /// The kernel has moved [start, end) of the file.
-    func grown(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64, isWrite: Bool) {
+    func noteGrowth(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64, isWrite: Bool)
+    {
         let size = inode.pointee.size.load(ordering: .relaxed)
         guard end > size else { return }
         if !isWrite {
             // Somebody else made the file longer, perhaps with holes. Asked at the first such read and then now and
             // then: whoever follows a growing file with small reads does not pay for each.
-            if inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue & 7 == 1 { resized(of: fd) }
+            if inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue & 7 == 1 { noteResize(of: fd) }
         } else if start > size {
             // The write has left a hole, unless another process had filled it.
-            resized(of: fd)
+            noteResize(of: fd)
         } else {
             inode.raiseSize(to: end)
         }
     }
 
     /// Learns size and holes of the file behind `fd` again.
-    func resized(of fd: Int32, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
+    func noteResize(of fd: Int32, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
         var facts = ps_file_facts()
         guard ps_sys_facts_of_descriptor(fd, &facts) == 0 else { return }
-        resized(facts, emptiedFrom: emptiedFrom, emptiedTo: emptiedTo, fd: fd)
+        noteResize(facts, emptiedFrom: emptiedFrom, emptiedTo: emptiedTo, fd: fd)
     }
 
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has
@@ -54,7 +55,7 @@ extension Engine {
     /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.
     ///
     /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes.
-    func resized(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0, fd: Int32? = nil) {
+    func noteResize(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0, fd: Int32? = nil) {
         var changed: UnsafeMutablePointer<Inode>?
         if emptiedFrom < emptiedTo { emptiedUnknown(facts, from: emptiedFrom, to: emptiedTo) }
         if let lock = EngineLock(self) {
@@ -65,10 +66,10 @@ extension Engine {
             }
             lock.unlock()
         }
-        if let changed { emptied(changed, from: emptiedFrom, to: emptiedTo) }
+        if let changed { noteHoles(changed, from: emptiedFrom, to: emptiedTo) }
         guard let lock = EngineLock(self) else { return }
         if let index = findInode(device: facts.device, number: facts.inode) {
-            inode(index).changed()
+            inode(index).noteKernelChange()
             inode(index).forgetReady()
             refreshSize(inode(index), facts, fd: fd)
             if inode(index).has(InodeFlag.sparse) {

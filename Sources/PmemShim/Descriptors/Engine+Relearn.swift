@@ -6,7 +6,7 @@ extension Engine {
     @inline(never)
     func relearn(_ target: Target) {
         // Somebody else has made holes: which, nobody knows.
-        if relearnt(target) { emptied(target.inode, from: 0, to: Int64.max) }
+        if relearnt(target) { noteHoles(target.inode, from: 0, to: Int64.max) }
     }
 
     /// True: there are fewer blocks than there were.

@@ -50,7 +50,7 @@ extension Engine {
     /// journal: a store through the window, which changes nothing, makes the kernel commit that, or finds it committed.
     func kernelHasWritten(_ target: Target, _ before: SyncedBefore?, from start: Int64, to end: Int64) {
         guard let before, makeDurable(target, from: start, to: end), renewed(target, before) else {
-            target.inode.changed()
+            target.inode.noteKernelChange()
             return
         }
     }

@@ -7,8 +7,8 @@ extension Engine {
     func readyForFaults(_ fd: Int32, _ facts: ps_file_facts) -> Int? {
         guard let lock = EngineLock(self) else { return nil }
         defer { lock.unlock() }
-        if let index = findInode(device: facts.device, number: facts.inode) { inode(index).changed() }
-        guard isOurProcess(), case .served(let index) = place(fd, facts) else { return nil }
+        if let index = findInode(device: facts.device, number: facts.inode) { inode(index).noteKernelChange() }
+        guard claimTables(), case .served(let index) = place(fd, facts) else { return nil }
         attachStatistics()
         guard prepareSignals() else { return nil }
         return Int(mount(index).pointee.statisticsIndex)

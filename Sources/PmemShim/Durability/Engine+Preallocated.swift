@@ -59,7 +59,7 @@ extension Engine {
                 guard prepare(target, group, geometry) else {
                     // One page at a time is the price that is to be avoided.
                     inode.set(InodeFlag.piecemeal)
-                    inode.changed()
+                    inode.noteKernelChange()
                     return
                 }
                 prepared &+= 1
@@ -69,7 +69,7 @@ extension Engine {
         }
         guard prepared > 0 else { return }
         // The next sync has the new extents to make durable, as far as the store has not.
-        inode.changed()
+        inode.noteKernelChange()
         let last = group &- 4_096
         raiseTop(inode, target.fd, last, known: last, 1)
     }

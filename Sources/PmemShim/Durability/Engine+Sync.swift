@@ -25,7 +25,7 @@ extension Engine {
         // A file that is only ever extended, or not hot yet, pays for no look: its sync is the kernel's in any case.
         if target.inode.has(InodeFlag.unreported) {
             target.inode.clear(InodeFlag.unreported)
-            target.inode.changed()
+            target.inode.noteKernelChange()
             target.count(PS_OUTCOME_END)
             return Int64.min
         }
@@ -56,7 +56,7 @@ extension Engine {
             return (Int64.min, PS_OUTCOME_BACKING)
         }
         if inode.has(InodeFlag.aloof) {
-            inode.changed()
+            inode.noteKernelChange()
             noteKernelSync(target)
             return (Int64.min, PS_OUTCOME_BUSY)
         }

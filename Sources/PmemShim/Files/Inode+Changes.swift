@@ -4,7 +4,7 @@ import Synchronization
 extension UnsafeMutablePointer where Pointee == Inode {
     /// Our process has changed the file through the kernel: the next sync is the kernel's. To be called when the kernel
     /// has answered: said before, a sync of another thread that comes in between would be taken to have covered it.
-    func changed() { pointee.changes.wrappingAdd(1, ordering: .acquiringAndReleasing) }
+    func noteKernelChange() { pointee.changes.wrappingAdd(1, ordering: .acquiringAndReleasing) }
 
     /// Which regions have been written, is to be asked again.
     func forgetReady() { pointee.ready.store(0, ordering: .relaxed) }

@@ -253,7 +253,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
     }
 
     /// The kernel has stamped the inode for a write of ours that began at `tick` (``ps_sys_coarse_now()``; 0: unknown).
-    func stamped(_ tick: Int64) {
+    func noteStamp(_ tick: Int64) {
         if tick != 0 { pointee.lastTick.store(tick, ordering: .relaxed) }
     }
 

@@ -11,7 +11,7 @@ enum GiveWay {
 
 extension Engine {
     /// The first slow path of a process makes it the owner of the table. With the engine lock held.
-    func isOurProcess() -> Bool {
+    func claimTables() -> Bool {
         let process = Int32(truncatingIfNeeded: ps_sys_process())
         let owner = root.pointee.owner.load(ordering: .relaxed)
         if owner == process { return true }

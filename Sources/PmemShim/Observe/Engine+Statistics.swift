@@ -90,7 +90,7 @@ extension Engine {
         let known = knownShard(own)
         guard known == own, let lock = EngineLock(self) else { return known }
         defer { lock.unlock() }
-        guard isOurProcess(), addShard(number(own)) else { return own }
+        guard claimTables(), addShard(number(own)) else { return own }
         return knownShard(own)
     }
 

@@ -156,7 +156,7 @@ extension Engine {
     }
 
     /// The kernel has written [start, end): its pages are allocated from now on, for every process.
-    func written(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64) {
+    func noteWritten(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64) {
         guard inode.has(InodeFlag.sparse), inode.pointee.base.load(ordering: .relaxed) != 0 else { return }
         if inode.has(InodeFlag.bad), end &- start <= Int64(Allocation.longest) {
             var at = (start &+ 4_095) & ~4_095
@@ -213,7 +213,7 @@ extension Engine {
     }
 
     /// Holes may have come into [start, end): nothing there is known to be allocated.
-    func emptied(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) {
+    func noteHoles(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) {
         // What had been in those blocks is another's now, and says so itself.
         if mount(inode.pointee.mount).pointee.pageCount != 0 { forgetExtents() }
         let lowest = Int64(inode.pointee.lowestSection.load(ordering: .relaxed))

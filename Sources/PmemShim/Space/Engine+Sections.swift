@@ -116,7 +116,7 @@ extension Engine {
             let lock = EngineLock(self)
         else { return nil }
         defer { lock.unlock() }
-        guard isOurProcess() else { return nil }
+        guard claimTables() else { return nil }
         if let base = findSection(key) { return base }
         var step = SectionStep(engine: self, key: key, inode: inode, section: section, fd: fd)
         onOwnStack(&step) { $0.assumingMemoryBound(to: SectionStep.self).pointee.run() }
@@ -195,7 +195,7 @@ extension Engine {
     private func allocateGroup(_ key: UInt64, _ page: UInt64) -> Bool {
         guard let lock = EngineLock(self) else { return false }
         defer { lock.unlock() }
-        guard isOurProcess() else { return false }
+        guard claimTables() else { return false }
         var step = GroupStep(engine: self, key: key, page: page)
         onOwnStack(&step) { $0.assumingMemoryBound(to: GroupStep.self).pointee.run() }
         return step.isAllocated

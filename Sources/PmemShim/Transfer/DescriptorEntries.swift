@@ -37,7 +37,7 @@ public func engineResized(fd: Int32) {
 @c(ps_engine_emptied) @implementation
 public func engineEmptied(fd: Int32, from: Int64, to: Int64) {
     guard let engine = Engine.current, engine.files.pointee.usedInodes.load(ordering: .relaxed) > 0 else { return }
-    engine.resized(of: fd, emptiedFrom: from, emptiedTo: to)
+    engine.noteResize(of: fd, emptiedFrom: from, emptiedTo: to)
 }
 
 @c(ps_engine_resized_path) @implementation
@@ -47,7 +47,7 @@ public func engineResizedPath(path: UnsafePointer<CChar>?) {
     }
     var facts = ps_file_facts()
     guard ps_sys_facts_of_path(path, &facts) == 0 else { return }
-    engine.resized(facts, emptiedFrom: max(facts.size, 0), emptiedTo: Int64.max)
+    engine.noteResize(facts, emptiedFrom: max(facts.size, 0), emptiedTo: Int64.max)
 }
 
 @c(ps_engine_count) @implementation

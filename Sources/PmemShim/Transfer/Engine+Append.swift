@@ -2,10 +2,11 @@ import CShimSys
 import Synchronization
 
 extension Engine {
-    /// Whether a write at the implicit offset is one of many that extend the file, for which all is arranged already;
-    /// then it is tallied, and passes on. Decides like `whyNotWrite` and `foresee`, which do the same for all others.
+    /// Passes on a write at the implicit offset that is one of many which extend the file, for which all is arranged
+    /// already. True: it is one, and has been tallied. Decides like `whyNotWrite` and `foresee`, which do the
+    /// same for all others.
     @inline(__always)  // the whole of what an append costs
-    func isPlainAppend(_ fd: Int32, _ count: Int) -> Bool {
+    func tryPlainAppend(_ fd: Int32, _ count: Int) -> Bool {
         guard let descriptor = descriptor(fd) else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.hasUnsuspected(DescriptorWord.ours), count > 0, count < 1 << 30 else { return false }

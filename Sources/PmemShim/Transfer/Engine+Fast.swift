@@ -84,3 +84,43 @@ extension FastRange {
         ps_raise(counters &+ UInt(offset), UInt64(bitPattern: Int64(bytes)))
     }
 }
+
+/// pread and pwrite, straight down: what ``fastRange(_:_:_:rights:writes:durably:)`` has proved is moved and counted.
+/// True: all `count` bytes are there. False: nothing is decided, and the general way begins anew.
+extension Engine {
+    @inline(__always)
+    static func fastPread(_ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
+        guard let range = fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) else {
+            return false
+        }
+        let faulted = ps_copy_probed_in_place(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
+        guard range.call.leave(), faulted == 0 else { return false }
+        range.served(PS_FAMILY_PREAD, bytes: count, at: CounterLayout.servedRead)
+        return true
+    }
+
+    /// With one thread there is nobody to keep out of the stripes. A write on DAX: ``durableWrite(_:_:_:_:)``.
+    @inline(__always)
+    static func fastPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
+        let length = WriteLength(count)
+        guard length.isOneStore || (length.isPastCaches && count <= mostInOneCall), ps_single_threaded(),
+            isUserRange(UInt(bitPattern: buffer), count),
+            let range = fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
+        else { return false }
+        let isTickTaken = range.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now()
+        var faulted: Int32 = 1
+        if isTickTaken {
+            let window = UnsafeMutableRawPointer(bitPattern: range.start)
+            if length.isOneStore {
+                faulted = ps_store_whole(window, buffer, count) | ps_probe(range.probe)
+            } else {
+                faulted = ps_probe_rest(buffer, count)
+                if faulted == 0 { faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe) }
+            }
+        }
+        let stayed = range.call.leave()
+        guard faulted == 0, stayed else { return false }
+        range.served(PS_FAMILY_PWRITE, bytes: count, at: CounterLayout.servedWritten)
+        return true
+    }
+}

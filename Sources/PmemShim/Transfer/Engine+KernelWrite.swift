@@ -31,9 +31,9 @@ extension Engine {
         target.count(outcome)
         if result < 0 { kernelRefuses(Int64(result)) }
         if result > 0 {
-            target.inode.stamped(tick)
-            grown(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: true)
-            written(target.inode, target.fd, from: offset, to: offset &+ Int64(result))
+            target.inode.noteStamp(tick)
+            noteGrowth(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: true)
+            noteWritten(target.inode, target.fd, from: offset, to: offset &+ Int64(result))
             target.thread.passed(target.geometry.statistics, written: Int64(result))
         }
         return Int64(result)
@@ -81,35 +81,30 @@ extension Engine {
         return tick
     }
 
+    /// The range that was claimed cannot be served after all, or not be written by the next libc symbol: the kernel
+    /// writes there, and the call is alone in its stripes.
     @inline(never)
     func claimedWrite<Buffer: TransferBuffer>(
-        _ target: Target, _ call: ServedCall, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
+        _ claim: Claim, _ buffer: Buffer, _ outcome: ps_outcome
     ) -> Int64 {
+        let target = claim.target
+        let start = claim.start
         let tick = noteKernelWrite(target, outcome)
-        // Where a handler has forked and this is the child, the parent reads or writes the very same.
-        guard !call.goesOn || target.isStillMeant() else {
-            call.leave()
-            return passOn(target, outcome, -1, buffer.count, tick: tick)
-        }
+        guard claim.isKept() else { return passOn(target, outcome, -1, buffer.count, tick: tick) }
         let durable = target.word.has(DescriptorWord.durable)
         let stripes = Stripes(start, buffer.count)
-        let alone = stripes.claim(self, target.inode, call)
+        let alone = stripes.claim(self, target.inode, claim.call)
         let before = durable ? syncedBefore(target, outcome, start, buffer.count) : nil
         let result = buffer.kernelWrite(target.fd, at: start)
         if alone { stripes.release(self, target.inode) }
         if durable { kernelHasWritten(target, before, from: start, to: start &+ Int64(result)) }
         let moved = Int64(max(result, 0))
-        if moved < Int64(buffer.count), target.isStillMeant() {
-            _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count))
-        }
-        call.leave()
-        target.hasEnded(self)
+        claim.end(self, moved: moved)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
-        target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
         if moved > 0 {
-            target.inode.stamped(tick)
-            grown(target.inode, target.fd, from: start, to: start &+ moved, isWrite: true)
-            written(target.inode, target.fd, from: start, to: start &+ moved)
+            target.inode.noteStamp(tick)
+            noteGrowth(target.inode, target.fd, from: start, to: start &+ moved, isWrite: true)
+            noteWritten(target.inode, target.fd, from: start, to: start &+ moved)
         }
         target.count(outcome)
         target.thread.passed(target.geometry.statistics, written: moved)

@@ -44,7 +44,8 @@ extension Engine {
             if target.family.isImplicit { target.descriptor.pointee.guess.store(end, ordering: .relaxed) }
             return true
         }
-        // A sync must know of what the kernel has written, once it has (`changed()`), or of an extension before.
+        // A sync must know of what the kernel has written, once it has (`noteKernelChange()`), or of an extension
+        // before.
         if target.word.has(DescriptorWord.durable) {
             guard end > size, !target.word.has(DescriptorWord.appends), mayNoteBefore else { return false }
             if !target.inode.has(InodeFlag.unreported) { target.inode.set(InodeFlag.unreported) }
@@ -53,7 +54,7 @@ extension Engine {
             if end <= size {
                 // Whether it has filled a hole is worth knowing.
                 guard !target.inode.has(InodeFlag.sparse) else { return false }
-                target.inode.stamped(tick)
+                target.inode.noteStamp(tick)
             } else if target.family.isImplicit {
                 // Now and then the offset is asked for afterwards (`relearnOffset`); else we presume and doubt.
                 let misses = target.descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
@@ -84,7 +85,7 @@ extension Engine {
         let start = state.pointee.pending_offset
         // Whatever the answer: a write that has failed may have done part of its work.
         if word.has(DescriptorWord.durable), !family.isRead {
-            inode.changed()
+            inode.noteKernelChange()
             if result != state.pointee.pending_count { inode.pointee.lastTick.store(0, ordering: .relaxed) }
         }
         if result == -Int64(PS_EIO.rawValue), family.isRead { metBadPage(inode, fd, start) }
@@ -98,7 +99,7 @@ extension Engine {
                 // The kernel may not have stamped the inode after all: the next write goes through it.
                 inode.pointee.lastTick.store(0, ordering: .relaxed)
                 // And the file may be shorter than foreseen.
-                resized(of: fd)
+                noteResize(of: fd)
             }
             if family.isImplicit, !word.has(DescriptorWord.appends) || family.isRead {
                 descriptor.pointee.guess.store(start &+ max(result, 0), ordering: .relaxed)
@@ -110,7 +111,7 @@ extension Engine {
             thread.passed(statistics, read: result)
         } else {
             thread.passed(statistics, written: result)
-            inode.stamped(state.pointee.pending_tick)
+            inode.noteStamp(state.pointee.pending_tick)
         }
         // An absurd start must not overflow; where an append went only the kernel knows.
         guard start >= 0, start < Int64.max &- result, !word.has(DescriptorWord.appends) || family.isRead else {
@@ -124,11 +125,11 @@ extension Engine {
                 end = offset
             }
         }
-        grown(inode, fd, from: end &- result, to: end, isWrite: !family.isRead)
+        noteGrowth(inode, fd, from: end &- result, to: end, isWrite: !family.isRead)
         guard !family.isRead, inode.has(InodeFlag.sparse) else { return }
         // Where it began is only presumed: what was not written must not be taken for allocated.
         if family.isImplicit, ps_sys_seek_by(fd, 0) != Int(end) { return }
-        written(inode, fd, from: end &- result, to: end)
+        noteWritten(inode, fd, from: end &- result, to: end)
     }
 
     /// The kernel has refused a write of a file that is served. Where that is because of the state of the file system

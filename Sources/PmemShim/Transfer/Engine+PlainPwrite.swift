@@ -2,11 +2,11 @@ import CShimSys
 import Synchronization
 
 extension Engine {
-    /// Whether a pwrite is one of many that are the kernel's in any case, and for which all is arranged already: an
-    /// extension exactly at the end of the file, or an overwrite that is too short to be served (`isShort`), or on DAX
-    /// and in a region that is not hot, or of a file that is better written by the kernel (``SyncCost``). Then it is
-    /// counted, and passes on. Decides like `whyNotWrite` and `foresee`, which do the same for all others, at a third
-    /// of the instructions: what is not served must not cost more than it does natively.
+    /// Passes on a pwrite that is one of many which the kernel does in any case, and for which all is arranged already:
+    /// an extension exactly at the end of the file, or an overwrite that is too short to be served (`isShort`), or on
+    /// DAX and in a region that is not hot, or of a file that is better written by the kernel (``SyncCost``). True: it
+    /// is one, and has been counted. Decides like `whyNotWrite` and `foresee`, which do the same for all others, at a
+    /// third of the instructions: what is not served must not cost more than it does natively.
     ///
     /// It counts as no stamp of the inode, which saves a look at the clock: the next served write of the tick takes one
     /// more way through the kernel.
@@ -14,7 +14,7 @@ extension Engine {
     /// On DAX the next sync must know of it. That is said before the kernel has written, as nobody but a signal handler
     /// could sync in between. For extensions see ``mayNoteBefore``. Of an overwrite nothing would be missing even then:
     /// the space there is known to have been written, so only times change, and the kernel's copy goes past the caches.
-    func isPlainPwrite(_ fd: Int32, _ count: Int, _ offset: Int64, isShort: Bool) -> Bool {
+    func tryPlainPwrite(_ fd: Int32, _ count: Int, _ offset: Int64, isShort: Bool) -> Bool {
         guard ps_single_threaded(), ps_given_way() == 0, count > 0, count < 1 << 30, let descriptor = descriptor(fd)
         else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
@@ -48,7 +48,7 @@ extension Engine {
             if offset == size || (isCold && !isAloof && mayNoteBefore) {
                 if flags & InodeFlag.unreported == 0 { inode.set(InodeFlag.unreported) }
             } else {
-                inode.changed()
+                inode.noteKernelChange()
             }
         }
         if offset == size { inode.raiseSize(to: size &+ Int64(count)) }

@@ -5,7 +5,7 @@ extension Engine {
     /// What a served write on DAX owes beyond its copy, which was durable when it ended: what O_DSYNC and O_SYNC
     /// promise besides. False: the kernel must be asked; it does the whole write again, with all that the description
     /// promises.
-    func keepsPromises(_ target: Target) -> Bool {
+    func honourSyncFlags(_ target: Target) -> Bool {
         guard target.word.has(DescriptorWord.syncs) else { return true }
         return keeps(target, wholly: target.word.has(DescriptorWord.wholly))
     }

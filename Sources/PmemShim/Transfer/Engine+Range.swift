@@ -83,13 +83,13 @@ extension Engine {
         return true
     }
 
-    /// Whether a vector may be looked at: it may be bad memory, and the handler that survives that comes with the first
-    /// window. A file that is worth one gets it here.
+    /// Makes ready for looking at a vector, which may be bad memory: the handler that survives that comes with the
+    /// first window, and a file that is worth one gets it here. False: it must not be looked at.
     @inline(__always)
-    func canCopy(_ target: Target, writes: Bool) -> Bool {
+    func prepareToCopy(_ target: Target, writes: Bool) -> Bool {
         guard target.thread.mayCopy,
             root.pointee.windowsExisted.load(ordering: .acquiring) != 0
-                || (isWorthMapping(target) && mapWindow(target.fd, wantsWrite: writes))
+                || (countTowardsMapping(target) && mapWindow(target.fd, wantsWrite: writes))
         else { return false }
         ps_signals_ready()
         return true

@@ -48,7 +48,7 @@ extension Engine {
         if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, offset) }
         target.count(PS_OUTCOME_FAULT)
         if result > 0 {
-            grown(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: false)
+            noteGrowth(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: false)
             target.thread.passed(target.geometry.statistics, read: Int64(result))
         }
         return Int64(result)
@@ -66,53 +66,32 @@ extension Engine {
             let outcome = whyNotRead(target, guess, count, mayMap: true)
             return passOn(target, outcome ?? PS_OUTCOME_COLD, guess, count)
         }
-        guard let call = target.thread.enterToClaim() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
-        guard target.mayClaim() else {
-            call.leave()
-            return passOn(target, PS_OUTCOME_COLD, -1, count)
-        }
-        let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
-        guard end >= Int64(count) else {
-            call.leave()
-            return passOn(target, PS_OUTCOME_OFFSET, -1, count)
-        }
-        let start = end &- Int64(count)
-        guard start == guess || isServable(target, start, count, limit: limit),
-            let range = target.prove(start, limit: limit)
+        var refusal = PS_OUTCOME_COLD
+        guard let claim = Claim(target, count, refusal: &refusal) else { return passOn(target, refusal, -1, count) }
+        guard claim.start == guess || isServable(target, claim.start, count, limit: limit),
+            let range = target.prove(claim.start, limit: limit)
         else {
-            return claimedRead(target, call, buffer, start, PS_OUTCOME_OFFSET)
+            return claimedRead(claim, buffer, PS_OUTCOME_OFFSET)
         }
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
-        if faulted || !call.goesOn { return claimedRead(target, call, buffer, start, PS_OUTCOME_FAULT) }
-        call.leave()
-        target.hasEnded(self)
-        target.descriptor.pointee.guess.store(end, ordering: .relaxed)
+        if faulted || !claim.call.goesOn { return claimedRead(claim, buffer, PS_OUTCOME_FAULT) }
+        claim.end(self)
         target.thread.served(target.geometry.statistics, target.family, read: count)
-        return end &- start
+        return claim.end &- claim.start
     }
 
-    /// The offset has been moved for a range that cannot be served after all: the kernel reads there, and what it did
-    /// not read is given back.
+    /// The range that was claimed cannot be served after all: the kernel reads there.
     @inline(never)
-    private func claimedRead<Buffer: TransferBuffer>(
-        _ target: Target, _ call: ServedCall, _ buffer: Buffer, _ start: Int64, _ outcome: ps_outcome
-    ) -> Int64 {
-        // Where a handler has forked and this is the child, the parent reads or writes the very same.
-        guard !call.goesOn || target.isStillMeant() else {
-            call.leave()
-            return passOn(target, outcome, -1, buffer.count)
-        }
+    private func claimedRead<Buffer: TransferBuffer>(_ claim: Claim, _ buffer: Buffer, _ outcome: ps_outcome) -> Int64 {
+        let target = claim.target
+        let start = claim.start
+        guard claim.isKept() else { return passOn(target, outcome, -1, buffer.count) }
         let result = buffer.kernelRead(target.fd, at: start)
         let moved = Int64(max(result, 0))
         if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, start) }
-        if moved < Int64(buffer.count), target.isStillMeant() {
-            _ = ps_sys_seek_by(target.fd, moved &- Int64(buffer.count))
-        }
-        call.leave()
-        target.hasEnded(self)
-        target.descriptor.pointee.guess.store(start &+ moved, ordering: .relaxed)
+        claim.end(self, moved: moved)
         // Nothing read: the offset was behind the end, which says nothing of the size.
-        if moved > 0 { grown(target.inode, target.fd, from: start, to: start &+ moved, isWrite: false) }
+        if moved > 0 { noteGrowth(target.inode, target.fd, from: start, to: start &+ moved, isWrite: false) }
         if outcome == PS_OUTCOME_FAULT {
             target.thread.countFault(target.geometry.statistics)
             relearn(target)
@@ -138,7 +117,7 @@ extension Engine {
         }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: false)
-            guard mayMap, isWorthMapping(target), mapWindow(target.fd, wantsWrite: false) else {
+            guard mayMap, countTowardsMapping(target), mapWindow(target.fd, wantsWrite: false) else {
                 return PS_OUTCOME_COLD
             }
             sampleMapped(target, offset, writes: false)
@@ -170,8 +149,9 @@ extension Engine {
         return PS_OUTCOME_COLD
     }
 
-    /// Whether the file has seen enough calls for a window to pay; refusals make it rarer.
-    func isWorthMapping(_ target: Target) -> Bool {
+    /// Counts a call on a file without a window. True: it has seen enough of them for one to pay; refusals make that
+    /// rarer.
+    func countTowardsMapping(_ target: Target) -> Bool {
         let calls = target.inode.pointee.calls.wrappingAdd(1, ordering: .relaxed).newValue
         guard !target.inode.has(InodeFlag.refused) else { return calls & 1_023 == 0 }
         return calls > Settings.current.pointee.map_after

@@ -45,10 +45,10 @@ extension Engine {
         guard stripes.claim(self, target.inode, call) else { return PS_OUTCOME_BUSY }
         let faulted: Bool
         if target.word.has(DescriptorWord.durable) {
-            faulted = buffer.copyInDurably(to: range.start) || ps_probe(range.probe) != 0 || !keepsPromises(target)
+            faulted = buffer.copyInDurably(to: range.start) || ps_probe(range.probe) != 0 || !honourSyncFlags(target)
         } else {
             faulted =
-                isUntouched(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
+                prefault(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
                 || ps_probe(range.probe) != 0
         }
         stripes.release(self, target.inode)
@@ -66,20 +66,21 @@ extension Engine {
     /// 5.9 us, for writing as well. The heat goes on counting until it is full; by then nearly all of a region has been
     /// touched, and the load is left out.
     @inline(__always)
-    private func isUntouched(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
-        target.inode.heat(offset, target.geometry) < Heat.full && !touched(target, offset, start, count)
+    private func prefault(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
+        target.inode.heat(offset, target.geometry) < Heat.full && prefaultAll(target, offset, start, count)
     }
 
+    /// True: it faulted.
     @inline(never)
-    private func touched(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
+    private func prefaultAll(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
         target.inode.warm(offset, target.thread)
         var at = start
         let end = start &+ UInt(bitPattern: count)
         while at < end {
-            if ps_probe(at) != 0 { return false }
+            if ps_probe(at) != 0 { return true }
             at = (at | 0xffff) &+ 1
         }
-        return true
+        return false
     }
 
     /// True: the kernel has stamped this inode in the current clock tick already, for a write of ours.
@@ -119,30 +120,19 @@ extension Engine {
                 return passOn(target, refusal, guess, count, tick: tick)
             }
         }
-        guard let call = target.thread.enterToClaim() else { return passOn(target, PS_OUTCOME_COLD, guess, count) }
-        guard target.mayClaim() else {
-            call.leave()
-            return passOn(target, PS_OUTCOME_COLD, -1, count)
-        }
-        let end = Int64(ps_sys_seek_by(target.fd, Int64(count)))
-        guard end >= Int64(count) else {
-            call.leave()
-            return passOn(target, PS_OUTCOME_OFFSET, -1, count)
-        }
-        let start = end &- Int64(count)
-        var outcome = PS_OUTCOME_OFFSET
+        var outcome = PS_OUTCOME_COLD
+        guard let claim = Claim(target, count, refusal: &outcome) else { return passOn(target, outcome, -1, count) }
+        outcome = PS_OUTCOME_OFFSET
         if let refusal {
             outcome = refusal
-        } else if start == guess || isServable(target, start, count, limit: limit) {
-            outcome = overwritten(target, call, buffer, start, limit)
+        } else if claim.start == guess || isServable(target, claim.start, count, limit: limit) {
+            outcome = overwritten(target, claim.call, buffer, claim.start, limit)
             if outcome == PS_OUTCOME_SERVED {
-                call.leave()
-                target.hasEnded(self)
-                target.descriptor.pointee.guess.store(end, ordering: .relaxed)
+                claim.end(self)
                 return Int64(count)
             }
         }
-        return claimedWrite(target, call, buffer, start, outcome)
+        return claimedWrite(claim, buffer, outcome)
     }
 
     /// Why an overwrite is not served now; nothing: something has been mended, try once more.
@@ -166,7 +156,9 @@ extension Engine {
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: true)
-            guard isWorthMapping(target), mayMap, mapWindow(target.fd, wantsWrite: true) else { return PS_OUTCOME_COLD }
+            guard countTowardsMapping(target), mayMap, mapWindow(target.fd, wantsWrite: true) else {
+                return PS_OUTCOME_COLD
+            }
             sampleMapped(target, offset, writes: true)
             return nil
         }

@@ -28,7 +28,7 @@ extension Engine {
             return .refused
         }
         defer { lock.unlock() }
-        guard isOurProcess() else { return .refused }
+        guard claimTables() else { return .refused }
         var step = MapStep(engine: self, fd: fd, descriptor: descriptor, wantsWrite: wantsWrite)
         onOwnStack(&step) { $0.assumingMemoryBound(to: MapStep.self).pointee.run() }
         return step.outcome
@@ -78,7 +78,7 @@ extension Engine {
         inode.clear(InodeFlag.refused | InodeFlag.writable)
         if writable { inode.set(InodeFlag.writable) }
         // Facts of a sync say nothing of what was stored through a window without MAP_SYNC since.
-        if !inode.has(InodeFlag.synchronous) { inode.changed() }
+        if !inode.has(InodeFlag.synchronous) { inode.noteKernelChange() }
         if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue) {
             let inGroups = ps_sys_lies_in_groups(fd, UInt64(facts.size))
             if inGroups { inode.set(InodeFlag.inGroups) } else { inode.clear(InodeFlag.inGroups) }
@@ -200,7 +200,7 @@ extension Engine {
                 return true
             }
             inode.clear(InodeFlag.synchronous)
-            inode.changed()
+            inode.noteKernelChange()
         }
         return ps_sys_map_file(address, bytes, writable, fd) > 0
     }

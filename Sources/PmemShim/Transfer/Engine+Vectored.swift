@@ -1,0 +1,49 @@
+import CShimSys
+
+/// readv, writev and their positioned kin. `offset`: nothing where the call is at the file offset.
+extension Engine {
+    @inline(__always)  // one caller
+    func readv(
+        _ target: Target, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?, _ flags: Int32
+    ) -> Int64 {
+        guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
+        guard prepareToCopy(target, writes: false) else { return passOn(target, PS_OUTCOME_COLD, -1, 0) }
+        guard let room = Vector.takeRoom(target.thread, frame: ps_frame()) else {
+            return passOn(target, PS_OUTCOME_COLD, -1, 0)
+        }
+        let buffer = Vector(vector, count, room: room)
+        let result: Int64
+        if let offset {
+            result = positionedRead(target, buffer, offset)
+        } else {
+            result = implicitRead(target, buffer)
+        }
+        ps_vector_room_give(room)
+        return result
+    }
+
+    @inline(__always)  // one caller
+    func writev(
+        _ target: Target, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?, _ flags: Int32
+    ) -> Int64 {
+        let isPlain = flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0
+        guard isPlain || (offset != nil && mayPromise(target, flags)) else {
+            return passOn(target, PS_OUTCOME_FLAGS, -1, 0)
+        }
+        guard prepareToCopy(target, writes: true) else { return leftToKernel(target, 0) }
+        guard let room = Vector.takeRoom(target.thread, frame: ps_frame()) else {
+            return passOn(target, PS_OUTCOME_COLD, -1, 0)
+        }
+        let buffer = Vector(vector, count, room: room)
+        let result: Int64
+        if let offset {
+            result =
+                isPlain
+                ? positionedWrite(target, buffer, offset) : promisedWrite(target, buffer, offset, flags)
+        } else {
+            result = implicitWrite(target, buffer)
+        }
+        ps_vector_room_give(room)
+        return result
+    }
+}
