@@ -3,6 +3,7 @@
 #endif
 #include "ps_thread.h"
 
+#include "ps_placement.h"
 #include "ps_sys.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ __thread struct ps_thread ps_thread_state;
 
 // The linker's: the start of the file this is part of, as it is in memory.
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
-static uintptr_t code_begin, code_end;
+static PS_TOUCHED_AT_START uintptr_t code_begin, code_end;
 
 void ps_frames_prepare(void)
 {

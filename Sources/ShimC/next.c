@@ -4,6 +4,7 @@
 #include "face.h"
 
 #include "ps_elf.h"
+#include "ps_placement.h"
 
 #include <link.h>
 
@@ -36,7 +37,7 @@ PS_ELF_EARLY_BEGIN
 const char *ps_next_name(enum ps_next_slot slot) { return (const char *)&names + name_offsets[slot]; }
 
 // The last of the objects that are there for good; NULL: the program is being started, all are.
-static const struct link_map *last_at_start;
+static PS_TOUCHED_AT_START const struct link_map *last_at_start;
 
 void ps_next_started(void)
 {

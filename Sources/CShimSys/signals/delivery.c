@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include "ps_copy.h"
+#include "ps_placement.h"
 #include "ps_pmem.h"
 #include "ps_soft_memory.h"
 #include "ps_sys.h"
@@ -98,7 +99,7 @@ static void forward(int number, siginfo_t *details, ucontext_t *context)
     ps_signals_release(~ps_signals_thread.blocked);
 }
 
-bool (*_Nullable ps_signals_is_window)(uintptr_t address);
+PS_TOUCHED_AT_START bool (*_Nullable ps_signals_is_window)(uintptr_t address);
 
 // A memory error was found in a page that this process maps only because we have a window there: the kernel tells every
 // process that has the page mapped, and without us it would not have been told.

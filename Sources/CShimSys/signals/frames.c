@@ -8,6 +8,7 @@
 #endif
 #include "ps_copy.h"
 #include "ps_fetch.h"
+#include "ps_placement.h"
 #include "ps_scratch.h"
 #include "ps_signals.h"
 #include "ps_sys.h"
@@ -35,7 +36,7 @@ _Static_assert(offsetof(ucontext_t, uc_sigmask) == offsetof(struct frame, mask) 
 // Where in a frame the code segment is: the word by which one is found.
 #define CODE (offsetof(struct frame, machine.gregs) + REG_CSGSFS * sizeof(greg_t))
 
-static uintptr_t main_stack_end;
+static PS_TOUCHED_AT_START uintptr_t main_stack_end;
 void ps_signals_set_stack_end(const void *end) { main_stack_end = (uintptr_t)end; }
 
 // The end of the stack that `from` lies in, as far as that is known: libc puts a thread's own data at the end of it.
