@@ -27,7 +27,8 @@ protocol TransferBuffer {
 @inline(__always)
 func isUserRange(_ address: UInt, _ count: Int) -> Bool {
     let end: UInt = 0x7fff_ffff_f000
-    return address < end && UInt(bitPattern: count) <= end &- address
+    let length = UInt(bitPattern: count)
+    return length <= end && address <= end &- length
 }
 
 /// Copies into a window; what it has written is visible to other CPUs before anything written later.
@@ -112,15 +113,20 @@ struct Vector: TransferBuffer {
             ps_copy(entries, vector, Int(vectorCount) &* MemoryLayout<iovec>.size) == 0
         {
             usable = Int(vectorCount)
+            // MAX_RW_COUNT: above it the kernel moves less than asked for. 32 lengths below it do not overflow.
             for index in 0..<usable {
                 let length = Int(bitPattern: entries[index &* 2 &+ 1])
-                // MAX_RW_COUNT: above it the kernel moves less than asked for.
-                guard length >= 0, length <= mostInOneCall &- total, isUserRange(entries[index &* 2], length) else {
-                    total = 0
+                guard UInt(bitPattern: length) <= UInt(bitPattern: mostInOneCall),
+                    isUserRange(entries[index &* 2], length)
+                else {
                     usable = 0
                     break
                 }
                 total &+= length
+            }
+            if usable == 0 || total > mostInOneCall {
+                total = 0
+                usable = 0
             }
         }
         entryCount = usable
