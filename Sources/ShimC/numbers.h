@@ -1,4 +1,4 @@
-// System calls by number: what syscall.c and syscall_signals.c share.
+// System calls by number: what syscall.c, which has the table, shares with syscall_data.c and syscall_signals.c.
 #ifndef PS_NUMBERS_H
 #define PS_NUMBERS_H
 
@@ -26,6 +26,22 @@ typedef long entry(long number, long a, long b, long c, long d, long e, long f);
         errno = saved_;                                                                                                \
         result;                                                                                                        \
     })
+
+// syscall_data.c
+PS_CALL(read);
+PS_CALL(pread);
+PS_CALL(readv);
+PS_CALL(preadv);
+PS_CALL(preadv2);
+PS_CALL(write);
+PS_CALL(pwrite);
+PS_CALL(writev);
+PS_CALL(pwritev);
+PS_CALL(pwritev2);
+PS_CALL(fsync);
+PS_CALL(fdatasync);
+PS_CALL(mmap);
+PS_CALL(munmap);
 
 // syscall_signals.c
 PS_CALL(rt_sigaction);
