@@ -40,13 +40,6 @@
 // and the compiler must not take the promise for a proof.
 #define PS_UNPROMISED(pointer) __asm__("" : "+r"(pointer))
 
-static inline void ps_cancellation_point(void)
-{
-    // False once a second thread exists or pthread_cancel has been called: pthread_testcancel costs a call.
-    if (__builtin_expect(!ps_single_threaded(), 0))
-        ps_libc_test_cancel();
-}
-
 // An engine result as libc returns it.
 static inline int64_t ps_result(int64_t result)
 {

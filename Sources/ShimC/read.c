@@ -25,10 +25,8 @@ PS_ENTRY ssize_t __read_chk(int fd, void *buffer, size_t count, size_t capacity)
     return read(fd, buffer, count);
 }
 
-int64_t ps_face_slow_pread(int fd, void *buffer, size_t count, int64_t offset)
+int64_t ps_face_end_pread(int fd, void *buffer, size_t count, int64_t offset, int64_t served)
 {
-    ps_cancellation_point();
-    int64_t served = ps_engine_slow_pread(fd, buffer, count, offset);
     if (served != PS_PASS_ON)
         return ps_result(served);
     return ps_passed_on(fd, PS_FAMILY_PREAD, NEXT(pread)(fd, buffer, count, offset));

@@ -1,4 +1,5 @@
-// What every call asks for, in one cache line; what it is asked by, one instruction each; and how it calls the copy.
+// What every call asks for: one cache line, and the state of the calling thread. What it is asked by, one instruction
+// each, and how the copy is called.
 #ifndef PS_HOT_H
 #define PS_HOT_H
 
@@ -53,6 +54,26 @@ static inline void *_Nonnull ps_table(void)
 }
 static inline _Bool ps_write_is_bare(void) { return __atomic_load_n(&ps_hot.write_is_bare, __ATOMIC_RELAXED); }
 static inline void ps_set_write_is_bare(void) { __atomic_store_n(&ps_hot.write_is_bare, 1, __ATOMIC_RELAXED); }
+
+// ---- the calling thread ----------------------------------------------------------------------------------------
+
+// Initial-exec: one load relative to the thread pointer, never __tls_get_addr (which may allocate).
+struct ps_thread {
+    // Address of this thread's record in the arena, or 0. Survives fork while the record does not (WIPEONFORK): a
+    // record whose thread id is 0 is to be claimed anew.
+    uintptr_t record;
+    // Set by the engine when it passes a data call on: what it wants to hear of the kernel's answer.
+    uint32_t pending; // enum ps_pending
+    // The bytes that were asked for; meaningful with PS_PENDING_SHORT.
+    int64_t pending_count;
+    // Where the call starts, or -1.
+    int64_t pending_offset;
+    // For a write: the coarse clock before the kernel was asked, ns; 0: not looked at.
+    int64_t pending_tick;
+};
+
+extern __thread struct ps_thread ps_thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));
+static inline struct ps_thread *_Nonnull ps_thread_current(void) { return &ps_thread_state; }
 
 // ---- in the first page under the root, behind all that the engine has there ------------------------------------
 

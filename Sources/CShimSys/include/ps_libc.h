@@ -7,6 +7,8 @@
 #ifndef PS_LIBC_H
 #define PS_LIBC_H
 
+#include "ps_hot.h"
+
 #include <stdbool.h>
 
 struct link_map;
@@ -32,6 +34,13 @@ char *_Nullable *_Nullable ps_libc_environment(void);
 
 // pthread_testcancel(3). Does not return in a thread that is cancelled.
 extern void (*_Nonnull ps_libc_test_cancel)(void) __attribute__((visibility("hidden")));
+// What a call that is a cancellation point begins with. There may be something to do once a second thread exists or
+// pthread_cancel has been called; pthread_testcancel costs a call.
+static inline void ps_cancellation_point(void)
+{
+    if (__builtin_expect(!ps_single_threaded(), 0))
+        ps_libc_test_cancel();
+}
 // The thread id that libc has noted for the thread state we run on: at pthread_create, and in the child of fork; not in
 // that of vfork. -1: not known.
 int ps_libc_noted_thread(void);

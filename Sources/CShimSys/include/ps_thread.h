@@ -2,6 +2,8 @@
 #ifndef PS_THREAD_H
 #define PS_THREAD_H
 
+#include "ps_hot.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,24 +13,6 @@ enum ps_pending {
     PS_PENDING_SHORT,   // hints and figures are set as if all bytes will have moved: tell only if they have not
     PS_PENDING_REPORT   // tell in any case
 };
-
-// Initial-exec: one load relative to the thread pointer, never __tls_get_addr (which may allocate).
-struct ps_thread {
-    // Address of this thread's record in the arena, or 0. Survives fork while the record does not (WIPEONFORK): a
-    // record whose thread id is 0 is to be claimed anew.
-    uintptr_t record;
-    // Set by the engine when it passes a data call on: what it wants to hear of the kernel's answer.
-    uint32_t pending; // enum ps_pending
-    // The bytes that were asked for; meaningful with PS_PENDING_SHORT.
-    int64_t pending_count;
-    // Where the call starts, or -1.
-    int64_t pending_offset;
-    // For a write: the coarse clock before the kernel was asked, ns; 0: not looked at.
-    int64_t pending_tick;
-};
-
-extern __thread struct ps_thread ps_thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));
-static inline struct ps_thread *_Nonnull ps_thread_current(void) { return &ps_thread_state; }
 
 // Within a thread's record (ThreadLayout): its id, negative until it may copy; and what is 0 where it may not.
 #define PS_RECORD_THREAD 0

@@ -14,15 +14,20 @@ import Synchronization
 @c(ps_engine_quick_pread) @implementation
 public func engineQuickPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
     if Engine.fastPread(fd, buffer, count, offset) { return Int64(count) }
-    return ps_face_slow_pread(fd, buffer, count, offset)
+    return wholePread(fd, buffer, count, offset)
 }
 
-/// Decides anew, says why not, mends what can be mended. A copy that has faulted faults here once more and is counted.
+/// A pread that the fast way has declined, as libc's caller sees it: a cancellation point, with errno. The fast way
+/// jumps here, and the last jump of this one is to the face. Not in a type, where the compiler would put a jump more.
+@inline(never)
+private func wholePread(_ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
+    ps_cancellation_point()
+    return ps_face_end_pread(fd, buffer, count, offset, Engine.generalPread(fd, buffer, count, offset))
+}
+
 @c(ps_engine_slow_pread) @implementation
 public func engineSlowPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
-    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return Int64.min }
-    guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
-    return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
+    Engine.generalPread(fd, buffer, count, offset)
 }
 
 @c(ps_engine_read) @implementation

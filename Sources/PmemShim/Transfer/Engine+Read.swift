@@ -2,6 +2,17 @@ import CShimSys
 import Synchronization
 
 extension Engine {
+    /// Decides anew, says why not, mends what can be mended. A copy that has faulted faults here once more and is
+    /// counted.
+    @inline(__always)  // two callers
+    static func generalPread(
+        _ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64
+    ) -> Int64 {
+        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return Int64.min }
+        guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
+        return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
+    }
+
     /// pread and preadv: serves [offset, offset + count), or says that the call passes on.
     @inline(__always)  // specialised per buffer; the plain form is the hot path
     func positionedRead<Buffer: TransferBuffer>(_ target: Target, _ buffer: Buffer, _ offset: Int64) -> Int64 {
