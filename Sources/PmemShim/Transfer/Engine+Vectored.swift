@@ -14,9 +14,9 @@ extension Engine {
         let buffer = Vector(vector, count, room: room)
         let result: Int64
         if let offset {
-            result = positionedRead(target, buffer, offset)
+            result = vectoredRead(target, buffer, offset)
         } else {
-            result = implicitRead(target, buffer)
+            result = vectoredRead(target, buffer)
         }
         ps_vector_room_give(room)
         return result
@@ -39,11 +39,30 @@ extension Engine {
         if let offset {
             result =
                 isPlain
-                ? positionedWrite(target, buffer, offset) : promisedWrite(target, buffer, offset, flags)
+                ? vectoredWrite(target, buffer, offset) : promisedWrite(target, buffer, offset, flags)
         } else {
-            result = implicitWrite(target, buffer)
+            result = vectoredWrite(target, buffer)
         }
         ps_vector_room_give(room)
         return result
     }
+
+    // Apart, as the ways of a call that is not served have frames of their own: inlined, each call would take as much
+    // of the caller's stack as the deepest of them (Tests/Programs/stack-use.c).
+
+    @inline(never)
+    private func vectoredRead(_ target: Target, _ vector: Vector, _ offset: Int64) -> Int64 {
+        positionedRead(target, vector, offset)
+    }
+
+    @inline(never)
+    private func vectoredRead(_ target: Target, _ vector: Vector) -> Int64 { implicitRead(target, vector) }
+
+    @inline(never)
+    private func vectoredWrite(_ target: Target, _ vector: Vector, _ offset: Int64) -> Int64 {
+        positionedWrite(target, vector, offset)
+    }
+
+    @inline(never)
+    private func vectoredWrite(_ target: Target, _ vector: Vector) -> Int64 { implicitWrite(target, vector) }
 }
