@@ -85,12 +85,11 @@ extension Engine {
     /// writes there, and the call is alone in its stripes.
     @inline(never)
     func claimedWrite<Buffer: TransferBuffer>(
-        _ claim: Claim, _ buffer: Buffer, _ outcome: ps_outcome
+        _ target: Target, _ claim: Claim, _ buffer: Buffer, _ outcome: ps_outcome
     ) -> Int64 {
-        let target = claim.target
         let start = claim.start
         let tick = noteKernelWrite(target, outcome)
-        guard claim.isKept() else { return passOn(target, outcome, -1, buffer.count, tick: tick) }
+        guard claim.isKept(target) else { return passOn(target, outcome, -1, buffer.count, tick: tick) }
         let durable = target.word.has(DescriptorWord.durable)
         let stripes = Stripes(start, buffer.count)
         let alone = stripes.claim(self, target.inode, claim.call)
@@ -99,7 +98,7 @@ extension Engine {
         if alone { stripes.release(self, target.inode) }
         if durable { kernelHasWritten(target, before, from: start, to: start &+ Int64(result)) }
         let moved = Int64(max(result, 0))
-        claim.end(self, moved: moved)
+        claim.end(self, target, moved: moved)
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         if moved > 0 {
             target.inode.noteStamp(tick)

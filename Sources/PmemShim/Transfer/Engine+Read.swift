@@ -82,25 +82,26 @@ extension Engine {
         guard claim.start == guess || isServable(target, claim.start, count, limit: limit),
             let range = target.prove(claim.start, limit: limit)
         else {
-            return claimedRead(claim, buffer, PS_OUTCOME_OFFSET)
+            return claimedRead(target, claim, buffer, PS_OUTCOME_OFFSET)
         }
         let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
-        if faulted || !claim.call.goesOn { return claimedRead(claim, buffer, PS_OUTCOME_FAULT) }
-        claim.end(self)
+        if faulted || !claim.call.goesOn { return claimedRead(target, claim, buffer, PS_OUTCOME_FAULT) }
+        claim.end(self, target)
         target.thread.served(target.geometry.statistics, target.family, read: count)
         return claim.end &- claim.start
     }
 
     /// The range that was claimed cannot be served after all: the kernel reads there.
     @inline(never)
-    private func claimedRead<Buffer: TransferBuffer>(_ claim: Claim, _ buffer: Buffer, _ outcome: ps_outcome) -> Int64 {
-        let target = claim.target
+    private func claimedRead<Buffer: TransferBuffer>(
+        _ target: Target, _ claim: Claim, _ buffer: Buffer, _ outcome: ps_outcome
+    ) -> Int64 {
         let start = claim.start
-        guard claim.isKept() else { return passOn(target, outcome, -1, buffer.count) }
+        guard claim.isKept(target) else { return passOn(target, outcome, -1, buffer.count) }
         let result = buffer.kernelRead(target.fd, at: start)
         let moved = Int64(max(result, 0))
         if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, start) }
-        claim.end(self, moved: moved)
+        claim.end(self, target, moved: moved)
         // Nothing read: the offset was behind the end, which says nothing of the size.
         if moved > 0 { noteGrowth(target.inode, target.fd, from: start, to: start &+ moved, isWrite: false) }
         if outcome == PS_OUTCOME_FAULT {

@@ -128,11 +128,11 @@ extension Engine {
         } else if claim.start == guess || isServable(target, claim.start, count, limit: limit) {
             outcome = overwritten(target, claim.call, buffer, claim.start, limit)
             if outcome == PS_OUTCOME_SERVED {
-                claim.end(self)
+                claim.end(self, target)
                 return Int64(count)
             }
         }
-        return claimedWrite(claim, buffer, outcome)
+        return claimedWrite(target, claim, buffer, outcome)
     }
 
     /// Why an overwrite is not served now; nothing: something has been mended, try once more.
