@@ -35,7 +35,8 @@ extension Engine {
         guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
         if target.word.has(DescriptorWord.durable), ps_single_threaded(), target.inode.has(InodeFlag.aloof) {
-            return engine.passOn(target, PS_OUTCOME_COLD, offset, count, tick: ps_sys_coarse_now())
+            let outcome = WriteLength(count).isServed ? PS_OUTCOME_COLD : PS_OUTCOME_SMALL
+            return engine.passOn(target, outcome, offset, count, tick: ps_sys_coarse_now())
         }
         return engine.positionedWrite(target, PlainWrite(buffer: buffer, count: count), offset)
     }
