@@ -117,10 +117,11 @@ struct InodeSyncTests {
         }
     }
 
-    @Test func nothingInASlotThatIsUsedAgain() {
-        withInode { inode in
+    @Test func nothingInASlotThatIsUsedAgain() throws {
+        try withLock { engine, held in
+            let inode = engine.inode(3)
             inode.publish(synced(), changes: 0)
-            inode.resetSync()
+            inode.resetSync(held)
             #expect(inode.synced() == nil)
         }
     }

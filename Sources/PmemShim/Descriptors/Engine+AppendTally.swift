@@ -18,7 +18,7 @@ enum AppendTally {
 }
 
 extension Engine {
-    /// Moves what is tallied with a descriptor into the calling thread's figures. With or without the engine lock.
+    /// Moves what is tallied with a descriptor into the calling thread's figures.
     @inline(never)
     func settle(_ descriptor: UnsafeMutablePointer<Descriptor>) {
         let tally = descriptor.pointee.tally.exchange(0, ordering: .relaxed)
@@ -26,7 +26,7 @@ extension Engine {
         guard tally != 0, word.has(DescriptorWord.ours), let thread = countingThread() else { return }
         let statistics = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed)).statistics
         let outcome = word.has(DescriptorWord.appends) ? PS_OUTCOME_APPEND : PS_OUTCOME_END
-        // With the engine lock held nothing may fault.
+        // The engine lock may be held, under which nothing may fault.
         let row = Int(PS_FAMILY_WRITE.rawValue) &* CounterLayout.outcomes &+ Int(outcome.rawValue & 15)
         let first = statistics &* CounterLayout.stride
         thread.addOwn(at: first &+ row &* 8, AppendTally.calls(tally))

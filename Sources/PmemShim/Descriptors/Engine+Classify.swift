@@ -4,56 +4,59 @@ import Synchronization
 extension Engine {
     /// Learns what `fd` is. Called after several data calls on an unknown number; afterwards the number's word is
     /// known, unless something evicted it meanwhile or this process is a stranger to the table (vfork).
+    /// Without the engine lock.
     @inline(never)
     func classify(_ fd: Int32) {
         guard let descriptor = descriptor(fd), ps_given_way() & GiveWay.stops == 0, let lock = EngineLock(self) else {
             return
         }
         defer { lock.unlock() }
-        guard claimTables() else { return }
+        guard claimTables(lock.held) else { return }
         // Whoever learns raises it: a copy inside the kernel may be the first call on the number.
         raiseBound(fd)
-        var step = ClassifyStep(engine: self, fd: fd, descriptor: descriptor)
+        var step = ClassifyStep(held: lock.held, engine: self, fd: fd, descriptor: descriptor)
         onOwnStack(&step) { $0.assumingMemoryBound(to: ClassifyStep.self).pointee.run() }
     }
 
-    fileprivate func classify(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>) {
+    fileprivate func classify(_ held: LockHeld, _ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>) {
         let before = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard !before.has(DescriptorWord.known) else { return }
         var facts = ps_file_facts()
         let refused = ps_sys_facts_of_descriptor(fd, &facts) != 0
         guard !refused, facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(PS_S_IFREG.rawValue) else {
-            learn(fd, before, 0, inode: 0)
+            learn(held, fd, before, 0, inode: 0)
             return
         }
         let flags = ps_sys_status_flags(fd)
         guard flags >= 0, flags & Int(PS_O_PATH.rawValue) == 0 else {
-            learn(fd, before, 0, inode: 0)
+            learn(held, fd, before, 0, inode: 0)
             return
         }
-        switch place(fd, facts) {
+        switch place(held, fd, facts) {
         case .foreign:
-            learn(fd, before, 0, inode: 0)
+            learn(held, fd, before, 0, inode: 0)
         case .unservable:
-            learn(fd, before, 0, inode: 0)
+            learn(held, fd, before, 0, inode: 0)
             log(
-                fd, "passed on",
+                held, fd, "passed on",
                 "this file system is not served (see DIR:pagecache), or the file is encrypted or compressed")
         case .served(let mount):
-            guard let index = inodeSlot(facts, mount: mount) else {
-                learn(fd, before, 0, inode: 0)
-                log(fd, "passed on", "too many files")
+            guard let index = inodeSlot(held, facts, mount: mount) else {
+                learn(held, fd, before, 0, inode: 0)
+                log(held, fd, "passed on", "too many files")
                 return
             }
             let inode = inode(index)
-            refreshSize(inode, facts, fd: fd)
-            if inode.has(InodeFlag.sparse) { log(fd, "has holes", "pages are looked at before they are served") }
+            refreshSize(held, inode, facts, fd: fd)
+            if inode.has(InodeFlag.sparse) {
+                log(held, fd, "has holes", "pages are looked at before they are served")
+            }
             inode.pointee.references &+= 1
             let offset = ps_sys_seek_by(fd, 0)
             descriptor.pointee.guess.store(Int64(max(offset, 0)), ordering: .relaxed)
             descriptor.pointee.misses.store(0, ordering: .relaxed)
             let rights = rights(flags, backing: self.mount(mount).pointee.backing, fd)
-            if !learn(fd, before, rights, inode: index) { release(index) }
+            if !learn(held, fd, before, rights, inode: index) { release(held, index) }
         }
     }
 
@@ -106,19 +109,21 @@ extension Engine {
     }
 
     @discardableResult
-    private func learn(_ fd: Int32, _ before: DescriptorWord, _ flags: UInt64, inode: UInt32) -> Bool {
+    private func learn(
+        _ held: LockHeld, _ fd: Int32, _ before: DescriptorWord, _ flags: UInt64, inode: UInt32
+    ) -> Bool {
         guard let descriptor = descriptor(fd) else { return false }
         let (stored, _) = descriptor.pointee.word.compareExchange(
             expected: before.bits, desired: before.learnt(flags, inode: inode).bits, ordering: .sequentiallyConsistent)
         return stored
     }
-
 }
 
 private struct ClassifyStep: SlowStep {
+    let held: LockHeld
     let engine: Engine
     let fd: Int32
     let descriptor: UnsafeMutablePointer<Descriptor>
 
-    mutating func run() { engine.classify(fd, descriptor) }
+    mutating func run() { engine.classify(held, fd, descriptor) }
 }

@@ -5,7 +5,7 @@ extension Engine {
     /// Forgets `fd`. Before a close this also takes the window away from the description that is about to go: a window
     /// pins its struct file, with its locks, leases, ETXTBSY and the space of an unlinked file.
     ///
-    /// `barred`: until it is forgotten once more nobody learns it (``DescriptorWord/barred``).
+    /// `barred`: until it is forgotten once more nobody learns it (``DescriptorWord/barred``). Without the engine lock.
     @inline(__always)
     func evict(_ fd: Int32, barred: Bool = false) {
         guard let descriptor = descriptor(fd) else { return }
@@ -52,17 +52,17 @@ extension Engine {
         let haveEnded = claimsHaveEnded()
         // The lock cannot be had: forgetting is what had to happen; the slot keeps a reference too many.
         guard let lock = EngineLock(self) else { return }
-        dropReference(fd, word.inode, besidesClaims: !haveEnded)
+        dropReference(lock.held, fd, word.inode, besidesClaims: !haveEnded)
         lock.unlock()
     }
 
-    /// Forgets a descriptor whose number has got another meaning unseen, if it was ours. Engine lock held.
-    func forget(_ fd: Int32) {
+    /// Forgets a descriptor whose number has got another meaning unseen, if it was ours.
+    func forget(_ held: LockHeld, _ fd: Int32) {
         guard let word = takeMeaning(fd, barred: false), word.has(DescriptorWord.ours) else { return }
-        dropReference(fd, word.inode, besidesClaims: false)
+        dropReference(held, fd, word.inode, besidesClaims: false)
     }
 
-    /// What the number meant, which from now on it does not mean: to one caller only. With or without the engine lock.
+    /// What the number meant, which from now on it does not mean: to one caller only.
     private func takeMeaning(_ fd: Int32, barred: Bool) -> DescriptorWord? {
         guard let descriptor = descriptor(fd) else { return nil }
         if descriptor.pointee.tally.load(ordering: .relaxed) != 0 { settle(descriptor) }
@@ -78,17 +78,17 @@ extension Engine {
         return word
     }
 
-    /// Engine lock held. `besidesClaims`: the window must serve those who are in it to their end.
-    private func dropReference(_ fd: Int32, _ index: UInt32, besidesClaims: Bool) {
+    /// `besidesClaims`: the window must serve those who are in it to their end.
+    private func dropReference(_ held: LockHeld, _ fd: Int32, _ index: UInt32, besidesClaims: Bool) {
         let inode = inode(index)
         if inode.pointee.source == fd {
             if inode.pointee.references > 1 {
-                moveWindow(index, from: fd, besidesClaims: besidesClaims)
+                moveWindow(held, index, from: fd, besidesClaims: besidesClaims)
             } else {
-                retireWindow(inode, besidesClaims: besidesClaims)
+                retireWindow(held, inode, besidesClaims: besidesClaims)
             }
         }
-        release(index)
+        release(held, index)
     }
 
     /// Before anything is counted or learnt of a number: what lies at or above the bound is skipped by range evictions.

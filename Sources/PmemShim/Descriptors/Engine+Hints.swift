@@ -19,7 +19,8 @@ extension Engine {
         }
     }
 
-    /// Learns size and holes of the file behind `fd` again.
+    /// Learns size and holes of the file behind `fd` again. Without the engine lock.
+    @inline(never)
     func noteResize(of fd: Int32, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
         var facts = ps_file_facts()
         guard ps_sys_facts_of_descriptor(fd, &facts) == 0 else { return }
@@ -54,12 +55,12 @@ extension Engine {
 
     /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.
     ///
-    /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes.
+    /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes. Without the engine lock.
     func noteResize(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0, fd: Int32? = nil) {
         var changed: UnsafeMutablePointer<Inode>?
         if emptiedFrom < emptiedTo { emptiedUnknown(facts, from: emptiedFrom, to: emptiedTo) }
         if let lock = EngineLock(self) {
-            if let index = findInode(device: facts.device, number: facts.inode) {
+            if let index = findInode(lock.held, device: facts.device, number: facts.inode) {
                 let inode = inode(index)
                 // Before the size is learnt, which bounds what is to be forgotten.
                 if emptiedFrom < emptiedTo { changed = inode }
@@ -68,10 +69,10 @@ extension Engine {
         }
         if let changed { noteHoles(changed, from: emptiedFrom, to: emptiedTo) }
         guard let lock = EngineLock(self) else { return }
-        if let index = findInode(device: facts.device, number: facts.inode) {
+        if let index = findInode(lock.held, device: facts.device, number: facts.inode) {
             inode(index).noteKernelChange()
             inode(index).forgetReady()
-            refreshSize(inode(index), facts, fd: fd)
+            refreshSize(lock.held, inode(index), facts, fd: fd)
             if inode(index).has(InodeFlag.sparse) {
                 // What was proved of its regions was proved before.
                 inode(index).distrust()

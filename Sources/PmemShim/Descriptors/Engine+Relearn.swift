@@ -3,6 +3,7 @@ import Synchronization
 
 extension Engine {
     /// Lets size and holes be learnt again: the copy faulted, or something changed the file.
+    /// Without the engine lock.
     @inline(never)
     func relearn(_ target: Target) {
         // Somebody else has made holes: which, nobody knows.
@@ -18,11 +19,11 @@ extension Engine {
             ps_sys_facts_of_descriptor(target.fd, &facts) == 0
         else { return false }
         guard facts.inode == target.inode.pointee.number, facts.device == target.inode.pointee.device else {
-            forget(target.fd)
+            forget(lock.held, target.fd)
             return false
         }
         let before = target.inode.pointee.blocks
-        refreshSize(target.inode, facts, fd: target.fd)
+        refreshSize(lock.held, target.inode, facts, fd: target.fd)
         return facts.blocks < before && target.inode.has(InodeFlag.sparse)
     }
 }

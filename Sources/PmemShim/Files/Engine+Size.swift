@@ -11,13 +11,15 @@ extension Engine {
         return facts.blocks >> (shift &- 9) < units
     }
 
-    /// Takes size and holes from `facts`, which are of `fd`; of another description where there is no `fd`. With the
-    /// engine lock held.
+    /// Takes size and holes from `facts`, which are of `fd`; of another description where there is no `fd`.
     ///
     /// On DAX, preallocated space counts as a hole. A read there maps the page of zeros, and ext4 (Linux 6.1) does not
     /// always take it away when it is written: a write nearby may convert the space in passing, and the next write
     /// finds nothing new (docs/dax-vm.md). The kernel's own read sees the data, a mapping zeros for ever.
-    func refreshSize(_ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts, fd: Int32?) {
+    @inline(never)
+    func refreshSize(
+        _ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts, fd: Int32?
+    ) {
         let backing = mount(inode.pointee.mount).pointee.backing
         var isSparse = hasHoles(facts, memory: backing == UInt32(PS_BACKING_MEMORY.rawValue))
         inode.pointee.size.store(facts.size, ordering: .relaxed)

@@ -5,9 +5,9 @@ import Synchronization
 struct FilesState: ~Copyable {
     /// One more than the highest descriptor ever cached.
     let descriptorBound: Atomic<Int32>
-    /// Slots of inodes handed out so far. Changed with the engine lock held; without it, only whether there are any.
+    /// Slots of inodes handed out so far. Guarded by the engine lock; without it, an upper bound of those in use.
     let usedInodes: Atomic<UInt32>
-    /// Index + 1 of the first free slot; guarded by the engine lock.
+    /// Index + 1 of the first free slot. Guarded by the engine lock.
     var freeInode: UInt16
 }
 
@@ -32,7 +32,7 @@ extension Engine {
     }
 
     @inline(__always)
-    func heads() -> UnsafeMutablePointer<UInt16> {
+    func heads(_ held: LockHeld) -> UnsafeMutablePointer<UInt16> {
         (address + Arena.headsOffset).assumingMemoryBound(to: UInt16.self)
     }
 }

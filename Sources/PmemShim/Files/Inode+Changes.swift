@@ -9,8 +9,8 @@ extension UnsafeMutablePointer where Pointee == Inode {
     /// Which regions have been written, is to be asked again.
     func forgetReady() { pointee.ready.store(0, ordering: .relaxed) }
 
-    /// A slot is used for another file. Engine lock held, and nobody has the slot.
-    func resetSync() {
+    /// A slot is used for another file: nobody has it.
+    func resetSync(_ held: LockHeld) {
         pointee.syncWord.store(0, ordering: .relaxed)
         pointee.changes.store(0, ordering: .relaxed)
         pointee.syncCost.store(0, ordering: .relaxed)

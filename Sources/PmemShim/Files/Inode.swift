@@ -70,7 +70,7 @@ struct Inode: ~Copyable {
     let highestSection: Atomic<Int32>
 }
 
-/// Which file it is: set with the engine lock held when the slot is given to it, and read without. Who comes too late,
+/// Which file it is: set under the engine lock when the slot is given to it, and read without. Who comes too late,
 /// with a descriptor that has been forgotten meanwhile, may read what another file's slot says; whatever matters is
 /// asked again.
 extension Inode {

@@ -5,6 +5,7 @@ import Synchronization
 extension Engine {
     /// Unblocks SIGBUS and SIGSEGV for the calling thread, once there are windows: blocked, a fault in a copy would
     /// kill the process. Until then the thread may count, but not copy. True: from now on it may.
+    /// Without the engine lock.
     func makeReady(_ record: UnsafeMutablePointer<ThreadRecord>) -> Bool {
         guard root.pointee.windowsExisted.load(ordering: .acquiring) != 0 else { return false }
         ps_signals_ready()
@@ -15,8 +16,8 @@ extension Engine {
         return true
     }
 
-    /// The calling thread for the sake of its figures only: may be asked for with the engine lock held, under which a
-    /// thread must not be made ready to copy.
+    /// The calling thread for the sake of its figures only: to be asked for under the engine lock, where a thread must
+    /// not be made ready to copy.
     func countingThread() -> CurrentThread? {
         let address = ps_thread_current().pointee.record
         if let record = UnsafeMutablePointer<ThreadRecord>(bitPattern: address),

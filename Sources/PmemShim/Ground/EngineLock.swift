@@ -8,6 +8,8 @@ import Synchronization
 /// a vfork child can be: a waiter that has yielded for long looks whether the holder still exists and takes over; the
 /// state it guards is then consistent enough, because every step leaves the arena safe (a window unmapped too often is
 /// impossible, one forgotten costs address space).
+///
+/// What must be done under it takes a ``LockHeld``, which only the lock gives: the compiler finds who has not taken it.
 struct EngineLock {
     let engine: Engine
     /// Signals that were blocked before.
@@ -51,9 +53,25 @@ struct EngineLock {
         }
     }
 
+    /// For what must be done with the lock held.
+    @inline(__always)
+    var held: LockHeld { LockHeld() }
+
     /// Gives it back, and no more: ``unlock()`` is what rooms call.
     func release() {
         engine.root.pointee.lockHolder.store(0, ordering: .releasing)
         ps_sys_unblock_signals(mask)
     }
+}
+
+/// Says that the engine lock is held. A function that must be called with it takes one of these as its first parameter,
+/// and only an ``EngineLock`` gives one. It has no size, and costs nothing.
+///
+/// What the compiler does not see: a token that is kept after its lock has been given back, and the lock of another
+/// arena. So none is kept but in the step that is made under the lock (``SlowStep``).
+///
+/// A function without it may be called with the lock or without. The exceptions are those that take the lock themselves
+/// or touch memory which may vanish, and whatever calls them; their comments say "Without the engine lock."
+struct LockHeld {
+    fileprivate init() {}
 }

@@ -10,8 +10,8 @@ enum GiveWay {
 }
 
 extension Engine {
-    /// The first slow path of a process makes it the owner of the table. With the engine lock held.
-    func claimTables() -> Bool {
+    /// The first slow path of a process makes it the owner of the table.
+    func claimTables(_ held: LockHeld) -> Bool {
         let process = Int32(truncatingIfNeeded: ps_sys_process())
         let owner = root.pointee.owner.load(ordering: .relaxed)
         if owner == process { return true }

@@ -47,6 +47,8 @@ struct Engine {
     /// threads until they may copy, and for good where the process has no place in the statistics file.
     var shards: UInt { UInt(bitPattern: address + Arena.shardOffset) }
 
-    /// Room for one file's worth of text; only with the engine lock held.
-    var scratch: UnsafeMutablePointer<UInt8> { (address + Arena.scratchOffset).assumingMemoryBound(to: UInt8.self) }
+    /// Room for one file's worth of text.
+    func scratch(_ held: LockHeld) -> UnsafeMutablePointer<UInt8> {
+        (address + Arena.scratchOffset).assumingMemoryBound(to: UInt8.self)
+    }
 }

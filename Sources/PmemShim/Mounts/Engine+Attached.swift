@@ -2,11 +2,12 @@ import CShimSys
 
 extension Engine {
     /// Whether the file with those facts lies on a device that `shimctl attach` has registered: such mounts are served
-    /// without being named, whatever their backing. With the engine lock held.
+    /// without being named, whatever their backing.
     ///
     /// Asked once per mount and process. Where nothing is attached that is one statx, and no descriptor is opened: the
     /// number it would take for a moment is one that another thread may expect.
-    func isAttached(_ fd: Int32, _ facts: ps_file_facts) -> Bool {
+    func isAttached(_ held: LockHeld, _ fd: Int32, _ facts: ps_file_facts) -> Bool {
+        let mounts = mounts(held)
         let pageCache = UInt32(PS_BACKING_PAGECACHE.rawValue)
         for index in 0..<mounts.pointee.mounts {
             let known = mount(index)
@@ -17,21 +18,21 @@ extension Engine {
             }
         }
         guard !mounts.pointee.unattached.has(facts) else { return false }
-        if let device = blockDevice(fd, facts), isRegistered(device) { return true }
+        if let device = blockDevice(held, fd, facts), isRegistered(held, device) { return true }
         mounts.pointee.unattached.add(facts)
         return false
     }
 
     /// The block device of a file's mount, as major << 32 | minor. Files of btrfs have a device number that is no block
     /// device's (major 0): there the mount's source tells.
-    private func blockDevice(_ fd: Int32, _ facts: ps_file_facts) -> UInt64? {
+    private func blockDevice(_ held: LockHeld, _ fd: Int32, _ facts: ps_file_facts) -> UInt64? {
         guard facts.device >> 32 == 0 else { return facts.device }
-        var path = PathText(scratch, capacity: 128)
+        var path = PathText(scratch(held), capacity: 128)
         path.append(AttachmentDirectory.path)
         var directory = ps_file_facts()
         guard ps_sys_facts_of_path(path.text, &directory) == 0 else { return nil }
         var device: UInt64?
-        withMountInfo(fd) { line in
+        withMountInfo(held, fd) { line in
             guard line.source.first == UInt8(ascii: "/"), let start = line.source.baseAddress else { return }
             // Ends the field where it stands; the text is our own copy.
             UnsafeMutablePointer(mutating: start)[line.source.count] = 0
@@ -41,11 +42,10 @@ extension Engine {
         return device
     }
 
-    /// Notes the page arrays of the attached device that the files of `mount` lie on, if there is one. Engine lock
-    /// held.
-    func findPages(_ mount: UnsafeMutablePointer<Mount>, _ fd: Int32, _ facts: ps_file_facts) {
-        guard let device = blockDevice(fd, facts), isRegistered(device) else { return }
-        let bytes = UnsafeRawPointer(registration)
+    /// Notes the page arrays of the attached device that the files of `mount` lie on, if there is one.
+    func findPages(_ held: LockHeld, _ mount: UnsafeMutablePointer<Mount>, _ fd: Int32, _ facts: ps_file_facts) {
+        guard let device = blockDevice(held, fd, facts), isRegistered(held, device) else { return }
+        let bytes = UnsafeRawPointer(registration(held))
         func number(_ offset: Int) -> UInt64 {
             UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         }
@@ -58,9 +58,10 @@ extension Engine {
         mount.pointee.pageTag = tag
     }
 
-    /// Opens the page arrays of that device, if it is still the one that is attached there. Engine lock held.
-    func openPages(_ mount: UnsafeMutablePointer<Mount>) -> Int32? {
-        guard isRegistered(mount.pointee.pageDevice) else { return nil }
+    /// Opens the page arrays of that device, if it is still the one that is attached there.
+    func openPages(_ held: LockHeld, _ mount: UnsafeMutablePointer<Mount>) -> Int32? {
+        guard isRegistered(held, mount.pointee.pageDevice) else { return nil }
+        let registration = registration(held)
         let bytes = UnsafeRawPointer(registration)
         guard
             UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: PS_ATTACHMENT_AT_GENERATION, as: UInt32.self))
@@ -81,17 +82,17 @@ extension Engine {
         return fd
     }
 
-    /// What ``isRegistered(_:)`` has read last. Engine lock held.
-    private var registration: UnsafeMutablePointer<UInt8> { scratch + 128 }
+    /// What ``isRegistered(_:_:)`` has read last.
+    private func registration(_ held: LockHeld) -> UnsafeMutablePointer<UInt8> { scratch(held) + 128 }
 
-    private func isRegistered(_ device: UInt64) -> Bool {
-        var path = PathText(scratch, capacity: 128)
+    private func isRegistered(_ held: LockHeld, _ device: UInt64) -> Bool {
+        var path = PathText(scratch(held), capacity: 128)
         path.append(AttachmentDirectory.path)
         path.append(byte: UInt8(ascii: "/"))
         append(device, to: &path)
         var facts = ps_file_facts()
         guard ps_sys_facts_of_path(path.text, &facts) == 0 else { return false }
-        let text = registration
+        let text = registration(held)
         guard contentOfRoots(path.text, text, capacity: 8_192) == Int(PS_ATTACHMENT_SIZE),
             isRoots(AttachmentDirectory.parent), isRoots(AttachmentDirectory.path)
         else { return false }
@@ -106,16 +107,16 @@ extension Engine {
             && number32(PS_ATTACHMENT_AT_VERSION) == UInt32(PS_ATTACHMENT_VERSION)
             && UInt64(number32(PS_ATTACHMENT_AT_DATA_MAJOR)) << 32 | UInt64(number32(PS_ATTACHMENT_AT_DATA_MINOR))
                 == device
-            && sequence(of: device) == number64(PS_ATTACHMENT_AT_DATA_SEQUENCE)
+            && sequence(held, of: device) == number64(PS_ATTACHMENT_AT_DATA_SEQUENCE)
     }
 
     /// Which disk has that number now (/sys/dev/block/N:N/diskseq); 0 where the kernel does not say.
-    private func sequence(of device: UInt64) -> UInt64 {
-        var path = PathText(scratch, capacity: 128)
+    private func sequence(_ held: LockHeld, of device: UInt64) -> UInt64 {
+        var path = PathText(scratch(held), capacity: 128)
         path.append("/sys/dev/block/")
         append(device, to: &path)
         path.append("/diskseq")
-        let digits = scratch + 8_320
+        let digits = scratch(held) + 8_320
         let count = contentOfRoots(path.text, digits, capacity: 32)
         guard count > 1, digits[count &- 1] == newline else { return 0 }
         return decimal(UnsafeBufferPointer(start: UnsafePointer(digits), count: count &- 1)) ?? 0

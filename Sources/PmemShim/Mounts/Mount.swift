@@ -1,6 +1,7 @@
 import CShimSys
 
-/// A mount (or served tree of one) that files of this process were found on: 512 bytes, guarded by the engine lock.
+/// A mount (or served tree of one) that files of this process were found on: 512 bytes. Guarded by the engine lock;
+/// without it only what stays is read, of the mount of a slot in use.
 struct Mount {
     /// Which mount (``ps_file_facts/mount``), and the device of its files: the key, with `tree`.
     var identifier: UInt64
@@ -31,7 +32,7 @@ struct Mount {
     static let dax: UInt32 = 1 << 16
 }
 
-/// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it, guarded by the engine lock.
+/// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it. Guarded by the engine lock.
 struct ServedTree {
     /// The mount the directory lies on (``ps_file_facts/mount``), and the device of the directory.
     var mountIdentifier: UInt64

@@ -1,4 +1,4 @@
-/// What this process knows of mounts; guarded by the engine lock.
+/// What this process knows of mounts. Guarded by the engine lock.
 struct MountsState {
     var mounts: UInt32
     var trees: UInt32
@@ -9,7 +9,7 @@ struct MountsState {
 }
 
 extension Engine {
-    var mounts: UnsafeMutablePointer<MountsState> {
+    func mounts(_ held: LockHeld) -> UnsafeMutablePointer<MountsState> {
         (address + Arena.mountsStateOffset).assumingMemoryBound(to: MountsState.self)
     }
 
@@ -18,7 +18,7 @@ extension Engine {
         (address + Arena.mountsOffset + Int(index & 15) &* Arena.mountSize).assumingMemoryBound(to: Mount.self)
     }
 
-    func tree(_ index: UInt32) -> UnsafeMutablePointer<ServedTree> {
+    func tree(_ held: LockHeld, _ index: UInt32) -> UnsafeMutablePointer<ServedTree> {
         (address + Arena.treesOffset + Int(index & 15) &* Arena.treeSize).assumingMemoryBound(to: ServedTree.self)
     }
 }

@@ -32,7 +32,7 @@ extension CurrentThread {
     @inline(__always)
     private func add(at offset: Int, _ amount: UInt64) { raise(counters, offset, by: amount) }
 
-    /// Adds to this thread's counters in the arena, which cannot fault: for those who hold the engine lock
+    /// Adds to this thread's counters in the arena, which cannot fault: under the engine lock the one way to count
     /// (``Engine/publishOwnFigures()``).
     func addOwn(at offset: Int, _ amount: UInt64) { raise(own, offset, by: amount) }
 

@@ -5,6 +5,7 @@ import Synchronization
 // in the record of the statistics file, if there is room for them.
 extension Engine {
     /// The calling thread's record, claimed at its first use; nothing when all are taken by living threads.
+    /// Without the engine lock.
     @inline(__always)
     func currentThread() -> CurrentThread? {
         let address = ps_thread_current().pointee.record

@@ -5,20 +5,21 @@ extension Engine {
     private static let mostLines: UInt32 = 10_000
 
     /// One line per file and verdict to PMEMSHIM_LOG: pid, verdict, the file as the kernel names it, and why. Nothing
-    /// where no log was asked for or it cannot be written. Engine lock held (the scratch room is its).
+    /// where no log was asked for or it cannot be written.
     ///
     /// The file is opened for this line and closed again: a descriptor kept open would be one more that the program
     /// does not expect.
-    func log(_ fd: Int32, _ verdict: StaticString, _ reason: StaticString) {
-        guard isLogging() else { return }
-        var line = beginLine()
+    func log(_ held: LockHeld, _ fd: Int32, _ verdict: StaticString, _ reason: StaticString) {
+        guard isLogging(held) else { return }
+        var line = beginLine(held)
         line.append(verdict)
         line.append(" ")
-        let name = UnsafeMutablePointer<CChar>(OpaquePointer(scratch + 16_384))
+        let location = scratch(held) + 16_384
+        let name = UnsafeMutablePointer<CChar>(OpaquePointer(location))
         let count = ps_sys_location(fd, name, 4_096)
         var at = 0
         while at < count {
-            let byte = scratch[16_384 + at]
+            let byte = location[at]
             line.append(byte: byte < 32 ? 63 : byte)  // a file name may hold a newline; a line of ours may not
             at &+= 1
         }
@@ -26,11 +27,13 @@ extension Engine {
             line.append(": ")
             line.append(reason)
         }
-        if isNew(line.count) { write(&line) }
+        if isNew(held, line.count) { write(held, &line) }
     }
 
     /// Whether the line in the scratch room has not been told before by this process. A full table tells no more.
-    private func isNew(_ count: Int) -> Bool {
+    private func isNew(_ held: LockHeld, _ count: Int) -> Bool {
+        let scratch = scratch(held)
+        let said = said(held)
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a
         for at in 0..<count { hash = (hash ^ UInt64(scratch[at])) &* 0x100_0000_01b3 }
         if hash == 0 { hash = 1 }
@@ -45,20 +48,20 @@ extension Engine {
         return false
     }
 
-    /// A line that is about no file. Engine lock held.
-    func log(_ text: UnsafePointer<UInt8>) {
-        guard isLogging() else { return }
-        var line = beginLine()
+    /// A line that is about no file.
+    func log(_ held: LockHeld, _ text: UnsafePointer<UInt8>) {
+        guard isLogging(held) else { return }
+        var line = beginLine(held)
         line.append(text)
-        write(&line)
+        write(held, &line)
     }
 
-    private func isLogging() -> Bool {
+    private func isLogging(_ held: LockHeld) -> Bool {
         Settings.current.pointee.log != 0 && observe.pointee.logged < Engine.mostLines
     }
 
-    private func beginLine() -> PathText {
-        var line = PathText(scratch, capacity: 8_192)
+    private func beginLine(_ held: LockHeld) -> PathText {
+        var line = PathText(scratch(held), capacity: 8_192)
         line.append("pmemshim[")
         line.append(UInt64(max(ps_sys_process(), 0)))
         line.append("] ")
@@ -67,7 +70,7 @@ extension Engine {
 
     /// Only regular files: opening or writing a FIFO, a terminal or a device may wait for somebody, or send SIGPIPE.
     /// And none where the length of files is limited: at the limit the kernel sends SIGXFSZ.
-    private func write(_ line: inout PathText) {
+    private func write(_ held: LockHeld, _ line: inout PathText) {
         guard let path = Settings.text(Settings.current.pointee.log), !ps_sys_file_size_limited(),
             // Not while it acts for another user: the file would be that one's, or be written with his rights.
             ps_sys_only_user() >= 0
@@ -87,7 +90,7 @@ extension Engine {
         }
         let log = ps_sys_open(name, Int32(looked >= 0 ? flags : flags | PS_O_CREAT.rawValue), 0o600)
         guard log >= 0 else { return }
-        if isRegularFile(log) { _ = ps_sys_write(Int32(truncatingIfNeeded: log), scratch, line.count) }
+        if isRegularFile(log) { _ = ps_sys_write(Int32(truncatingIfNeeded: log), scratch(held), line.count) }
         _ = ps_sys_close(Int32(truncatingIfNeeded: log))
     }
 

@@ -8,8 +8,9 @@ extension Engine {
     /// Bytes at its end that are searched for the same text, so that a thousand processes say it once.
     private static let searched = 16 << 10
 
-    /// Writes "TIME PID COMMAND: TEXT DIRECTORY", once while nothing much else is said. Engine lock held.
-    func refuse(_ text: StaticString, _ directory: UnsafeBufferPointer<UInt8>) {
+    /// Writes "TIME PID COMMAND: TEXT DIRECTORY", once while nothing much else is said.
+    func refuse(_ held: LockHeld, _ text: StaticString, _ directory: UnsafeBufferPointer<UInt8>) {
+        let scratch = scratch(held)
         let me = Int32(truncatingIfNeeded: ps_sys_process())
         var identity = ProcessIdentity()
         identity.read(me, scratch, capacity: 4_096)
@@ -32,14 +33,18 @@ extension Engine {
         }
         defer { file.close() }
         let size = file.facts.size
-        guard size < Engine.mostRefused, !isSaid(file, scratch + 32_768 + start, line.count &- start) else { return }
+        guard size < Engine.mostRefused,
+            !isSaid(held, file, scratch + 32_768 + start, line.count &- start)
+        else { return }
         _ = ps_sys_pwrite(file.fd, scratch + 32_768, line.count, size)
     }
 
     /// Whether the end of the file holds those bytes.
-    private func isSaid(_ file: RuntimeFile, _ text: UnsafePointer<UInt8>, _ length: Int) -> Bool {
+    private func isSaid(
+        _ held: LockHeld, _ file: RuntimeFile, _ text: UnsafePointer<UInt8>, _ length: Int
+    ) -> Bool {
         let from = max(file.facts.size &- Int64(Engine.searched), 0)
-        let room = scratch + 8_192
+        let room = scratch(held) + 8_192
         let count = ps_sys_pread(file.fd, room, Engine.searched, from)
         var at = 0
         while at &+ length <= count {

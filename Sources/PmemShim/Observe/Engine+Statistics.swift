@@ -1,7 +1,7 @@
 import CShimSys
 import Synchronization
 
-/// This process's record in the statistics file; guarded by the engine lock, but for `base`, which is set last.
+/// This process's record in the statistics file. Guarded by the engine lock, but for `base`, which is set last.
 struct StatisticsRecord {
     /// Where it is mapped; 0: there is none, and the process counts in memory of its own.
     var base: UInt
@@ -16,55 +16,55 @@ struct StatisticsRecord {
 extension Engine {
     /// Claims a record in the user's statistics file and maps it; once per process, before its first window. Without
     /// one (no directory, foreign owner, no space, too many processes) the process is served all the same, and counts
-    /// in memory of its own. Engine lock held.
-    func attachStatistics() {
+    /// in memory of its own.
+    func attachStatistics(_ held: LockHeld) {
         guard !observe.pointee.statisticsTried else { return }
         observe.pointee.statisticsTried = true
-        guard let file = StatisticsFile(scratch) else { return }
+        guard let file = StatisticsFile(scratch(held)) else { return }
         defer { file.close() }
-        guard let index = claimRecord(file), let base = file.map(index) else { return }
+        guard let index = claimRecord(held, file), let base = file.map(index) else { return }
         observe.pointee.statistics = StatisticsRecord(
             base: base, index: index, device: file.file.facts.device, inode: file.file.facts.inode, shards: 1)
         ps_soft_memory_set(base, StatisticsFile.recordSize)
     }
 
-    private func claimRecord(_ file: StatisticsFile) -> Int? {
+    private func claimRecord(_ held: LockHeld, _ file: StatisticsFile) -> Int? {
         let me = Int32(truncatingIfNeeded: ps_sys_process())
         var identity = ProcessIdentity()
-        identity.read(me, scratch, capacity: StatisticsFile.page)
+        identity.read(me, scratch(held), capacity: StatisticsFile.page)
         guard let index = file.claim(me, identity) else { return nil }
-        for mount in 0..<observe.pointee.shown { describe(mount, in: file, index) }
+        for mount in 0..<observe.pointee.shown { describe(held, mount, in: file, index) }
         if let note = Settings.text(Settings.current.pointee.bad) { file.note(index, note) }
         return index
     }
 
-    /// Shows a mount of ours, which has been met for the first time. Engine lock held.
-    func show(mount index: UInt32, backing: UInt32, path: UnsafeBufferPointer<UInt8>) {
+    /// Shows a mount of ours, which has been met for the first time.
+    func show(_ held: LockHeld, mount index: UInt32, backing: UInt32, path: UnsafeBufferPointer<UInt8>) {
         guard index < UInt32(PS_STATS_MOUNTS) else { return }
-        let entry = shownMount(Int(index))
+        let entry = shownMount(held, Int(index))
         let count = min(path.count, Int(PS_STATS_PATH) &- 1)
         entry.pointee = ShownMount(backing: backing, pathLength: UInt32(count))
         for at in 0..<count { entry.path[at] = path[at] }
         observe.pointee.shown = max(observe.pointee.shown, index &+ 1)
-        withOwnRecord { file, record in
+        withOwnRecord(held) { file, record in
             // The first shard has room for the first mount's counters in the page that every record has.
             _ = file.allocate(StatisticsFile.offset(ofShard: 0, in: record), StatisticsFile.shardSize)
-            describe(index, in: file, record)
+            describe(held, index, in: file, record)
         }
     }
 
-    private func describe(_ index: UInt32, in file: StatisticsFile, _ record: Int) {
-        let source = shownMount(Int(index))
+    private func describe(_ held: LockHeld, _ index: UInt32, in file: StatisticsFile, _ record: Int) {
+        let source = shownMount(held, Int(index))
         let path = UnsafeBufferPointer(start: UnsafePointer(source.path), count: Int(source.pointee.pathLength))
         file.describe(
             record, mount: Int(index), count: Int(index) &+ 1, backing: source.pointee.backing, path: path)
     }
 
-    /// Makes room for the counters of one more thread. False: there is none. Engine lock held.
-    private func addShard(_ number: Int) -> Bool {
+    /// Makes room for the counters of one more thread. False: there is none.
+    private func addShard(_ held: LockHeld, _ number: Int) -> Bool {
         var isThere = observe.pointee.statistics.shards & 1 << UInt32(number) != 0
         guard !isThere else { return true }
-        withOwnRecord { file, record in
+        withOwnRecord(held) { file, record in
             guard file.allocate(StatisticsFile.offset(ofShard: number, in: record), StatisticsFile.shardSize) else {
                 return
             }
@@ -76,9 +76,9 @@ extension Engine {
         return isThere
     }
 
-    private func withOwnRecord(_ body: (StatisticsFile, Int) -> Void) {
+    private func withOwnRecord(_ held: LockHeld, _ body: (StatisticsFile, Int) -> Void) {
         let own = observe.pointee.statistics
-        guard own.base != 0, let file = StatisticsFile(scratch) else { return }
+        guard own.base != 0, let file = StatisticsFile(scratch(held)) else { return }
         if file.file.isSame(device: own.device, inode: own.inode) { body(file, own.index) }
         file.close()
     }
@@ -90,7 +90,7 @@ extension Engine {
         let known = knownShard(own)
         guard known == own, let lock = EngineLock(self) else { return known }
         defer { lock.unlock() }
-        guard claimTables(), addShard(number(own)) else { return own }
+        guard claimTables(lock.held), addShard(lock.held, number(own)) else { return own }
         return knownShard(own)
     }
 
@@ -106,9 +106,9 @@ extension Engine {
         Int((own &- shards) / UInt(StatisticsFile.shardSize)) & (Int(PS_STATS_SHARDS) &- 1)
     }
 
-    /// Windows and mapped bytes of one mount, as they come and go. Engine lock held: under it only memory that cannot
-    /// fault is counted in.
-    func countWindow(statistics: UInt32, bytes: Int64, mapped: Bool) {
+    /// Windows and mapped bytes of one mount, as they come and go: with the lock held, so only memory that cannot fault
+    /// is counted in.
+    func countWindow(_ held: LockHeld, statistics: UInt32, bytes: Int64, mapped: Bool) {
         guard let thread = countingThread() else { return }
         let mount = Int(statistics & 3) &* CounterLayout.stride
         let sign: Int64 = mapped ? 1 : -1
@@ -133,7 +133,7 @@ extension Engine {
     private var mountsCounted: Int { Int(observe.pointee.shown) }
 
     /// Before the process ends: what threads have counted in their own memory goes into the record. A process that
-    /// never mapped a window has none yet, and leaves its figures in one now.
+    /// never mapped a window has none yet, and leaves its figures in one now. Without the engine lock.
     func settleAtEnd() {
         // Not under a filter of system calls, which may kill for the first of them.
         guard maySettle else { return }
@@ -145,7 +145,7 @@ extension Engine {
             }
         } else if let lock = EngineLock(self) {
             // A thread that must not fault, on a small stack: by system calls.
-            withOwnRecord { addFigures(to: $0, $1) }
+            withOwnRecord(lock.held) { addFigures(lock.held, to: $0, $1) }
             lock.unlock()
         }
     }
@@ -163,21 +163,22 @@ extension Engine {
     private func leaveFigures() {
         guard let lock = EngineLock(self) else { return }
         defer { lock.unlock() }
+        let held = lock.held
         observe.pointee.statisticsTried = true
-        guard let file = StatisticsFile(scratch) else { return }
+        guard let file = StatisticsFile(scratch(held)) else { return }
         defer { file.close() }
-        guard let index = claimRecord(file) else { return }
+        guard let index = claimRecord(held, file) else { return }
         if mountsCounted > 1 {
             _ = file.allocate(StatisticsFile.offset(ofShard: 0, in: index), StatisticsFile.shardSize)
         }
-        addFigures(to: file, index)
+        addFigures(held, to: file, index)
     }
 
     /// Adds what all threads have counted in their own memory to the counters of the first one in the record. One
-    /// mount's lie in the page that every record has. Engine lock held.
-    private func addFigures(to file: StatisticsFile, _ index: Int) {
+    /// mount's lie in the page that every record has.
+    private func addFigures(_ held: LockHeld, to file: StatisticsFile, _ index: Int) {
         let size = mountsCounted &* CounterLayout.stride
-        let total = UnsafeMutableRawPointer(scratch) + 16_384
+        let total = UnsafeMutableRawPointer(scratch(held)) + 16_384
         let place = StatisticsFile.offset(ofShard: 0, in: index)
         guard ps_sys_pread(file.file.fd, total, size, place) == size else { return }
         for at in stride(from: 0, to: size, by: 8) {

@@ -1,7 +1,7 @@
 import CShimSys
 import Synchronization
 
-/// What the figures and the log of this process keep; guarded by the engine lock, but for the atomic words.
+/// What the figures and the log of this process keep. Guarded by the engine lock, but for the atomic words.
 struct ObserveState: ~Copyable {
     var statistics: StatisticsRecord
     var statisticsTried: Bool
@@ -36,11 +36,13 @@ extension Engine {
     }
 
     /// The mount with that index, below PS_STATS_MOUNTS.
-    func shownMount(_ index: Int) -> UnsafeMutablePointer<ShownMount> {
+    func shownMount(_ held: LockHeld, _ index: Int) -> UnsafeMutablePointer<ShownMount> {
         (address + Arena.shownOffset + (index & (Int(PS_STATS_MOUNTS) &- 1)) &* Arena.shownSize)
             .assumingMemoryBound(to: ShownMount.self)
     }
 
-    /// Hashes of lines told to the log; 0: free. Engine lock held.
-    var said: UnsafeMutablePointer<UInt64> { (address + Arena.saidOffset).assumingMemoryBound(to: UInt64.self) }
+    /// Hashes of lines told to the log; 0: free.
+    func said(_ held: LockHeld) -> UnsafeMutablePointer<UInt64> {
+        (address + Arena.saidOffset).assumingMemoryBound(to: UInt64.self)
+    }
 }

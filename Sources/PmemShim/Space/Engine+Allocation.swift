@@ -144,6 +144,7 @@ extension Engine {
 
     /// The kernel has found no bytes for a read that begins at `offset`. That page is its own from now on, in every
     /// process that meets it, until it has been overwritten: a copy from it would fault each time.
+    /// Without the engine lock.
     @inline(never)
     func metBadPage(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ offset: Int64) {
         guard offset >= 0, inode.pointee.base.load(ordering: .relaxed) != 0 else { return }

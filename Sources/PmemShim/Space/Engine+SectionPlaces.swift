@@ -3,9 +3,8 @@ import Synchronization
 
 // Where page arrays are mapped (``MappedSection``), and how they go.
 extension Engine {
-    /// A place for one more array, the first that is free: as few are reserved as were ever needed at once. Engine lock
-    /// held.
-    func takePlace() -> UInt? {
+    /// A place for one more array, the first that is free: as few are reserved as were ever needed at once.
+    func takePlace(_ held: LockHeld) -> UInt? {
         let size = UInt(PS_DEVICE_ARRAY_SIZE)
         let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(size)
         let low = space.pointee.sectionPlaces.0
@@ -29,7 +28,7 @@ extension Engine {
         return start &+ UInt(number % perRegion) &* size
     }
 
-    func givePlace(_ place: UInt) {
+    func givePlace(_ held: LockHeld, _ place: UInt) {
         let perRegion = Int(PS_ROOT_REGION_SIZE) / Int(PS_DEVICE_ARRAY_SIZE)
         for index in 0..<Int(PS_ROOT_REGIONS) {
             let start = sectionRegion(index).pointee.load(ordering: .relaxed)
@@ -45,33 +44,33 @@ extension Engine {
     }
 
     /// The last descriptor of a file is gone: what is mapped of its page arrays goes, too, unless they say what is
-    /// allocated. Engine lock held.
-    func forgetSections(_ inode: UnsafeMutablePointer<Inode>) {
+    /// allocated.
+    func forgetSections(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>) {
         guard inode.pointee.highestSection.load(ordering: .relaxed) >= 0, !inode.has(InodeFlag.hinted) else { return }
         for index in 0..<Arena.sections {
             let entry = sectionEntry(index)
             guard entry.pointee.key.load(ordering: .relaxed) != 0,
                 entry.pointee.identity.load(ordering: .relaxed) == inode.pointee.identity
             else { continue }
-            dropSection(index)
+            dropSection(held, index)
         }
     }
 
-    func dropSection(_ index: Int) {
+    func dropSection(_ held: LockHeld, _ index: Int) {
         let entry = sectionEntry(index)
         entry.pointee.key.store(0, ordering: .sequentiallyConsistent)
         let base = entry.pointee.base.load(ordering: .relaxed)
         guard base != 0, ps_sys_cover(base, Int(PS_DEVICE_ARRAY_SIZE)) > 0 else { return }
-        givePlace(base)
+        givePlace(held, base)
     }
 
     /// Takes the memory away from under all arrays, which mlockall would make real: whoever is using one faults, and
-    /// has lost a hint. The addresses stay reserved, for somebody may be using them.
+    /// has lost a hint. The addresses stay reserved, for somebody may be using them. Without the engine lock.
     func coverSections() {
         guard let lock = EngineLock(self) else { return }
         defer { lock.unlock() }
         for index in 0..<Arena.sections where sectionEntry(index).pointee.key.load(ordering: .relaxed) != 0 {
-            dropSection(index)
+            dropSection(lock.held, index)
         }
     }
 }

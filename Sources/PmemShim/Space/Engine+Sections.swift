@@ -46,8 +46,8 @@ struct PagePlace {
 
 extension Engine {
     /// The descriptor of the page that holds `offset` of a file, as far as this process can find it without a system
-    /// call. Whoever uses it must not hold the engine lock: its memory may be gone, and a fault is survived only where
-    /// signals are not blocked.
+    /// call. Without the engine lock, both this and the use of what it gives: that memory may be gone, and a fault is
+    /// survived only where signals are not blocked.
     func knownPlace(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64) -> PagePlace? {
         if mount(inode.pointee.mount).pointee.pageCount != 0, let place = devicePlace(inode, offset, fd: -1) {
             return place
@@ -58,7 +58,7 @@ extension Engine {
     }
 
     /// The descriptor of the page that holds `offset`, by system calls if need be; with `mayGrow` its memory is
-    /// allocated.
+    /// allocated. Without the engine lock.
     func place(
         _ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32, mayGrow: Bool = true
     ) -> PagePlace? {
@@ -107,6 +107,7 @@ extension Engine {
     }
 
     /// Maps the array of a section of the file behind `fd`, which has been asked for for the first time.
+    /// Without the engine lock.
     @inline(never)
     func mapSection(
         _ key: UInt64, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, _ fd: Int32
@@ -116,9 +117,9 @@ extension Engine {
             let lock = EngineLock(self)
         else { return nil }
         defer { lock.unlock() }
-        guard claimTables() else { return nil }
+        guard claimTables(lock.held) else { return nil }
         if let base = findSection(key) { return base }
-        var step = SectionStep(engine: self, key: key, inode: inode, section: section, fd: fd)
+        var step = SectionStep(held: lock.held, engine: self, key: key, inode: inode, section: section, fd: fd)
         onOwnStack(&step) { $0.assumingMemoryBound(to: SectionStep.self).pointee.run() }
         return step.base
     }
@@ -135,7 +136,7 @@ extension Engine {
     }
 
     fileprivate func enterSection(
-        _ key: UInt64, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, _ fd: Int32
+        _ held: LockHeld, _ key: UInt64, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, _ fd: Int32
     ) -> UInt? {
         var facts = ps_file_facts()
         guard ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
@@ -150,12 +151,13 @@ extension Engine {
         let used = space.pointee.sections.wrappingAdd(1, ordering: .relaxed).oldValue
         index = (index &+ (probe < MappedSection.probes ? probe : Int(used) & 7)) & (Arena.sections &- 1)
         let entry = sectionEntry(index)
-        if entry.pointee.key.load(ordering: .relaxed) != 0 { dropSection(index) }
-        guard let place = takePlace() else { return 0 }
+        if entry.pointee.key.load(ordering: .relaxed) != 0 { dropSection(held, index) }
+        guard let place = takePlace(held) else { return 0 }
         let base =
             mount(inode.pointee.mount).pointee.pageCount != 0
-            ? mappedDeviceSection(inode, section, at: place) : mappedSection(key, facts, section, fd, at: place)
-        if base == 0 { givePlace(place) }
+            ? mappedDeviceSection(held, inode, section, at: place)
+            : mappedSection(held, key, facts, section, fd, at: place)
+        if base == 0 { givePlace(held, place) }
         entry.pointee.base.store(base, ordering: .relaxed)
         entry.pointee.identity.store(inode.pointee.identity, ordering: .relaxed)
         entry.pointee.key.store(key, ordering: .releasing)
@@ -164,9 +166,9 @@ extension Engine {
 
     /// 0: none to be had.
     private func mappedSection(
-        _ key: UInt64, _ facts: ps_file_facts, _ section: UInt64, _ file: Int32, at place: UInt
+        _ held: LockHeld, _ key: UInt64, _ facts: ps_file_facts, _ section: UInt64, _ file: Int32, at place: UInt
     ) -> UInt {
-        guard let pages = PageFile(scratch) else { return 0 }
+        guard let pages = PageFile(scratch(held)) else { return 0 }
         defer { pages.close() }
         let length = Int(PS_DEVICE_ARRAY_SIZE)
         guard let slot = pages.slot(key, facts, section: section, of: file), pages.allocate(slot, 0, 4_096) else {
@@ -195,14 +197,14 @@ extension Engine {
     private func allocateGroup(_ key: UInt64, _ page: UInt64) -> Bool {
         guard let lock = EngineLock(self) else { return false }
         defer { lock.unlock() }
-        guard claimTables() else { return false }
-        var step = GroupStep(engine: self, key: key, page: page)
+        guard claimTables(lock.held) else { return false }
+        var step = GroupStep(held: lock.held, engine: self, key: key, page: page)
         onOwnStack(&step) { $0.assumingMemoryBound(to: GroupStep.self).pointee.run() }
         return step.isAllocated
     }
 
-    fileprivate func allocateGroupOfOurs(_ key: UInt64, _ page: UInt64) -> Bool {
-        guard let pages = PageFile(scratch) else { return false }
+    fileprivate func allocateGroupOfOurs(_ held: LockHeld, _ key: UInt64, _ page: UInt64) -> Bool {
+        guard let pages = PageFile(scratch(held)) else { return false }
         defer { pages.close() }
         // Where the file has been replaced, what is mapped here is another's.
         guard space.pointee.pages == (pages.facts.device, pages.facts.inode), let slot = pages.find(key) else {
@@ -214,9 +216,9 @@ extension Engine {
 
     /// Maps a section of the device's page arrays; a section there is one of the device, not of a file.
     private func mappedDeviceSection(
-        _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, at place: UInt
+        _ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, _ section: UInt64, at place: UInt
     ) -> UInt {
-        guard let fd = openPages(mount(inode.pointee.mount)) else { return 0 }
+        guard let fd = openPages(held, mount(inode.pointee.mount)) else { return 0 }
         defer { _ = ps_sys_close(fd) }
         let length = Int(PS_DEVICE_ARRAY_SIZE)
         guard ps_sys_map_shared_over(place, length, fd, Int64(bitPattern: section) &* Int64(length)) > 0 else {
@@ -237,6 +239,7 @@ private enum Growth {
 }
 
 private struct SectionStep: SlowStep {
+    let held: LockHeld
     let engine: Engine
     let key: UInt64
     let inode: UnsafeMutablePointer<Inode>
@@ -244,14 +247,15 @@ private struct SectionStep: SlowStep {
     let fd: Int32
     var base: UInt?
 
-    mutating func run() { base = engine.enterSection(key, inode, section, fd) }
+    mutating func run() { base = engine.enterSection(held, key, inode, section, fd) }
 }
 
 private struct GroupStep: SlowStep {
+    let held: LockHeld
     let engine: Engine
     let key: UInt64
     let page: UInt64
     var isAllocated = false
 
-    mutating func run() { isAllocated = engine.allocateGroupOfOurs(key, page) }
+    mutating func run() { isAllocated = engine.allocateGroupOfOurs(held, key, page) }
 }

@@ -3,8 +3,8 @@ import CShimSys
 /// The user's file of page arrays in DRAM (ps_pages.h), open for as long as something is done in it: finding, and
 /// claiming, the slot of a file's section, and giving it memory.
 ///
-/// Slots are read and written by system calls, not through a mapping: this is done with the engine lock held, under
-/// which a fault could not be survived, and once per section and process.
+/// Slots are read and written by system calls, not through a mapping: this is done under the engine lock, where a fault
+/// could not be survived, and once per section and process.
 struct PageFile {
     private let file: RuntimeFile
     var fd: Int32 { file.fd }

@@ -109,7 +109,7 @@ public func engineLogOnce(bit: UInt32, text: UnsafePointer<CChar>) {
     let mask = UInt32(1) << (bit & 31)
     guard engine.observe.pointee.saidOnce & mask == 0 else { return }
     engine.observe.pointee.saidOnce |= mask
-    engine.log(UnsafePointer(OpaquePointer(text)))
+    engine.log(lock.held, UnsafePointer(OpaquePointer(text)))
 }
 
 /// What the arena takes for granted of the compiler's layouts: constants at compile time, so this costs nothing.

@@ -12,18 +12,18 @@ extension Engine {
     ///
     /// The danger is a thread that has read `base` and not yet copied: were the addresses mapped anew meanwhile, it
     /// would copy from or into a stranger's page. So the range stays PROT_NONE, where it faults, until every thread has
-    /// been seen outside. Engine lock held.
+    /// been seen outside.
     ///
     /// Not `covers`: the file stays in it till then, for a call that cannot be done again without it. As natively a
     /// call in progress has its file to its end, whoever closes it.
-    func retire(_ base: UInt, _ length: Int64, covers: Bool) {
+    func retire(_ held: LockHeld, _ base: UInt, _ length: Int64, covers: Bool) {
         if ps_single_threaded(), isNobodyInside() {
             _ = ps_sys_unmap(base, Int(length))
             return
         }
-        if windows.pointee.retired >= Engine.mostRetired || lingers { reuseRetired() }
+        if windows.pointee.retired >= Engine.mostRetired || lingers { reuseRetired(held) }
         if !covers, windows.pointee.retired < UInt32(Arena.retired) {
-            retired(windows.pointee.retired).pointee = RetiredRange(base: base, length: length)
+            retired(held, windows.pointee.retired).pointee = RetiredRange(base: base, length: length)
             windows.pointee.retired &+= 1
             windows.pointee.lingering.store(1, ordering: .sequentiallyConsistent)
             return
@@ -32,7 +32,7 @@ extension Engine {
         ps_sys_private_to_process(base, Int(length))
         // No room: the addresses stay reserved for the life of the process. Address space is what that costs.
         if windows.pointee.retired < UInt32(Arena.retired) {
-            retired(windows.pointee.retired).pointee = RetiredRange(base: base, length: length)
+            retired(held, windows.pointee.retired).pointee = RetiredRange(base: base, length: length)
             windows.pointee.retired &+= 1
         }
         guard !isCovered else { return }
@@ -40,21 +40,21 @@ extension Engine {
         // to put it in the place of another. The file must go all the same: a copy takes microseconds, then it can be
         // unmapped. Bounded, for the caller may be a signal handler that has interrupted a copy.
         var rounds = 0
-        while !reuseRetired(), rounds < 200 {
+        while !reuseRetired(held), rounds < 200 {
             ps_sys_yield()
             rounds &+= 1
         }
     }
 
-    /// Unmaps what was retired, if no thread is inside a served call. Engine lock held.
+    /// Unmaps what was retired, if no thread is inside a served call.
     @discardableResult
-    private func reuseRetired() -> Bool {
+    private func reuseRetired(_ held: LockHeld) -> Bool {
         // Every thread's announcement made before this point is visible after it, and every thread that announces
         // itself later reads a base that is no longer the retired one.
         guard ps_sys_barrier_all_threads(), callsHaveEnded(patience: Engine.spins) else { return false }
         var index: UInt32 = 0
         while index < windows.pointee.retired {
-            let range = retired(index).pointee
+            let range = retired(held, index).pointee
             _ = ps_sys_unmap(range.base, Int(range.length))
             index &+= 1
         }
@@ -67,10 +67,11 @@ extension Engine {
     private var lingers: Bool { windows.pointee.lingering.load(ordering: .relaxed) != 0 }
 
     /// After a call whose number was forgotten meanwhile: it may have been the one that a window was kept for.
+    /// Without the engine lock.
     @inline(never)
     func dropLingering() {
         guard lingers, let lock = EngineLock(self) else { return }
-        reuseRetired()
+        reuseRetired(lock.held)
         lock.unlock()
     }
 

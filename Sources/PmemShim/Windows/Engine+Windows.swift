@@ -22,20 +22,20 @@ extension Engine {
     /// cost nothing, and a few of them would else take all of it.
     static let mostMapped: Int64 = 32 << 40
 
-    /// Maps a window for `fd`'s inode, or a longer or writable one in place of what it has.
+    /// Maps a window for `fd`'s inode, or a longer or writable one in place of what it has. Without the engine lock.
     func map(_ fd: Int32, wantsWrite: Bool) -> MapOutcome {
         guard ps_given_way() & GiveWay.stops == 0, let descriptor = descriptor(fd), let lock = EngineLock(self) else {
             return .refused
         }
         defer { lock.unlock() }
-        guard claimTables() else { return .refused }
-        var step = MapStep(engine: self, fd: fd, descriptor: descriptor, wantsWrite: wantsWrite)
+        guard claimTables(lock.held) else { return .refused }
+        var step = MapStep(held: lock.held, engine: self, fd: fd, descriptor: descriptor, wantsWrite: wantsWrite)
         onOwnStack(&step) { $0.assumingMemoryBound(to: MapStep.self).pointee.run() }
         return step.outcome
     }
 
     fileprivate func map(
-        _ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, wantsWrite: Bool
+        _ held: LockHeld, _ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, wantsWrite: Bool
     ) -> MapOutcome {
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours | DescriptorWord.maps) else { return .refused }
@@ -53,12 +53,12 @@ extension Engine {
             let step = Int64(1) << Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).stepShift
             let fits = inode.pointee.length.load(ordering: .relaxed) &- step >= facts.size
             if fits, inode.has(InodeFlag.writable) || !wantsWrite {
-                refreshSize(inode, facts, fd: fd)
+                refreshSize(held, inode, facts, fd: fd)
                 return .mapped
             }
             // A read-only descriptor must not take the writable window away for the sake of length.
             if inode.has(InodeFlag.writable), !writable { return .refused }
-            retireWindow(inode)
+            retireWindow(held, inode)
         }
         guard facts.size > 0 else { return .refused }
         // Twice, as there may be a second mapping. The longest file there can be has no window: the sum wraps.
@@ -66,13 +66,13 @@ extension Engine {
             needed <= (Engine.mostMapped &- windows.pointee.mapped) / 2
         else {
             inode.set(InodeFlag.refused)
-            log(fd, "passed on", "this process has as many windows as it may have")
+            log(held, fd, "passed on", "this process has as many windows as it may have")
             return .refused
         }
-        attachStatistics()
-        guard prepareSignals(), let window = mapped(needed, writable: writable, fd, inode) else {
+        attachStatistics(held)
+        guard prepareSignals(), let window = mapped(held, needed, writable: writable, fd, inode) else {
             inode.set(InodeFlag.refused)
-            log(fd, "passed on", "mmap refused")
+            log(held, fd, "passed on", "mmap refused")
             return .refused
         }
         inode.clear(InodeFlag.refused | InodeFlag.writable)
@@ -93,9 +93,9 @@ extension Engine {
         inode.pointee.probeBase.store(window.probeBase, ordering: .relaxed)
         inode.pointee.base.store(window.base, ordering: .sequentiallyConsistent)
         inode.pointee.length.store(needed, ordering: .releasing)
-        count(inode, bytes: needed &+ Int64(window.probeBase &- window.base), mapped: true)
-        refreshSize(inode, facts, fd: fd)
-        log(fd, "served", "")
+        count(held, inode, bytes: needed &+ Int64(window.probeBase &- window.base), mapped: true)
+        refreshSize(held, inode, facts, fd: fd)
+        log(held, fd, "served", "")
         return .mapped
     }
 
@@ -105,8 +105,8 @@ extension Engine {
         return ((size &+ room) | ((2 << 20) &- 1)) &+ 1
     }
 
-    /// Counts a window that comes or goes. Engine lock held.
-    private func count(_ inode: UnsafeMutablePointer<Inode>, bytes: Int64, mapped: Bool) {
+    /// Counts a window that comes or goes.
+    private func count(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, bytes: Int64, mapped: Bool) {
         if mapped {
             windows.pointee.windows &+= 1
             windows.pointee.mapped &+= bytes
@@ -115,11 +115,11 @@ extension Engine {
             windows.pointee.mapped &-= bytes
         }
         countWindow(
-            statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: bytes, mapped: mapped)
+            held, statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: bytes, mapped: mapped)
     }
 
     private func mapped(
-        _ length: Int64, writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>
+        _ held: LockHeld, _ length: Int64, writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>
     ) -> MappedWindow? {
         let bytes = Int(length)
         let base: UInt
@@ -133,7 +133,7 @@ extension Engine {
             guard reserved > 0 else { return nil }
             let start = UInt(bitPattern: reserved)
             let aligned = (start &+ UInt(huge &- 1)) & ~UInt(huge &- 1)
-            guard mapFile(aligned, bytes, writable, fd, inode) else {
+            guard mapFile(held, aligned, bytes, writable, fd, inode) else {
                 _ = ps_sys_unmap(start, bytes &+ huge)
                 return nil
             }
@@ -191,10 +191,11 @@ extension Engine {
 
     /// Maps `fd` over [address, address + bytes), on DAX with MAP_SYNC where the device can promise that.
     private func mapFile(
-        _ address: UInt, _ bytes: Int, _ writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>
+        _ held: LockHeld, _ address: UInt, _ bytes: Int, _ writable: Bool, _ fd: Int32,
+        _ inode: UnsafeMutablePointer<Inode>
     ) -> Bool {
         if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue) {
-            if mayMapSynchronously(fd, inode.pointee.mount) {
+            if mayMapSynchronously(held, fd, inode.pointee.mount) {
                 guard ps_sys_map_file_sync(address, bytes, writable, fd) > 0 else { return false }
                 inode.set(InodeFlag.synchronous)
                 return true
@@ -207,11 +208,11 @@ extension Engine {
 
     /// Asked once per mount, somewhere else: over a reservation a refusal would leave a gap, which another thread's
     /// mapping may fall into before we try again.
-    private func mayMapSynchronously(_ fd: Int32, _ index: UInt32) -> Bool {
+    private func mayMapSynchronously(_ held: LockHeld, _ fd: Int32, _ index: UInt32) -> Bool {
         let mount = mount(index)
         if mount.pointee.synchronous == 0 {
             mount.pointee.synchronous = ps_sys_maps_synchronously(fd) ? 1 : 2
-            if mount.pointee.synchronous == 2 { log(fd, "syncs by the kernel", "MAP_SYNC refused") }
+            if mount.pointee.synchronous == 2 { log(held, fd, "syncs by the kernel", "MAP_SYNC refused") }
         }
         return mount.pointee.synchronous == 1
     }
@@ -225,8 +226,8 @@ extension Engine {
     }
 
     /// Takes the window of `inode` away. Copies in flight fault and fall back; the struct file is let go before this
-    /// returns, or, `besidesClaims`, when they have ended. Engine lock held.
-    func retireWindow(_ inode: UnsafeMutablePointer<Inode>, besidesClaims: Bool = false) {
+    /// returns, or, `besidesClaims`, when they have ended.
+    func retireWindow(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, besidesClaims: Bool = false) {
         let base = inode.pointee.base.load(ordering: .relaxed)
         guard base != 0 else { return }
         let length = inode.pointee.length.load(ordering: .relaxed)
@@ -237,13 +238,13 @@ extension Engine {
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)
         let span = length &+ Int64(inode.pointee.probeBase.load(ordering: .relaxed) &- base)
-        count(inode, bytes: span, mapped: false)
-        retire(base, span, covers: !besidesClaims)
+        count(held, inode, bytes: span, mapped: false)
+        retire(held, base, span, covers: !besidesClaims)
     }
 
     /// Puts the window of `inode` onto another descriptor of the same inode, in place, or takes it away: the one it
-    /// was mapped from is about to be closed. Engine lock held.
-    func moveWindow(_ index: UInt32, from fd: Int32, besidesClaims: Bool) {
+    /// was mapped from is about to be closed.
+    func moveWindow(_ held: LockHeld, _ index: UInt32, from fd: Int32, besidesClaims: Bool) {
         let inode = inode(index)
         let base = inode.pointee.base.load(ordering: .relaxed)
         guard base != 0 else { return }
@@ -258,14 +259,14 @@ extension Engine {
             guard word.has(needed), word.inode == index, isSameInode(candidate, inode) else { continue }
             let length = inode.pointee.length.load(ordering: .relaxed)
             let probeBase = inode.pointee.probeBase.load(ordering: .relaxed)
-            guard mapFile(base, Int(length), writable, candidate, inode),
+            guard mapFile(held, base, Int(length), writable, candidate, inode),
                 probeBase == base || ps_sys_map_file(probeBase, Int(length), false, candidate) > 0
             else { break }
             ps_sys_private_to_process(base, Int(length) &+ Int(probeBase &- base))
             inode.pointee.source = candidate
             return
         }
-        retireWindow(inode, besidesClaims: besidesClaims)
+        retireWindow(held, inode, besidesClaims: besidesClaims)
     }
 
     private func isSameInode(_ fd: Int32, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
@@ -282,11 +283,12 @@ private struct MappedWindow {
 }
 
 private struct MapStep: SlowStep {
+    let held: LockHeld
     let engine: Engine
     let fd: Int32
     let descriptor: UnsafeMutablePointer<Descriptor>
     let wantsWrite: Bool
     var outcome = MapOutcome.refused
 
-    mutating func run() { outcome = engine.map(fd, descriptor, wantsWrite: wantsWrite) }
+    mutating func run() { outcome = engine.map(held, fd, descriptor, wantsWrite: wantsWrite) }
 }
