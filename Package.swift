@@ -62,7 +62,8 @@ let package = Package(
         // The engine as an ordinary module, for tests and shimctl.
         .target(
             name: "PmemShim", dependencies: ["CShimSys"], exclude: roomReadmes,
-            swiftSettings: strictSwift + noRedZone),
+            // Tests of the engine check its tables each time its lock is given back (docs/testing.md).
+            swiftSettings: strictSwift + noRedZone + [.define("PMEMSHIM_CHECKS", .when(configuration: .debug))]),
         // The same sources (a symbolic link) as Embedded Swift, for the .so: no runtime, libc.so.6 only.
         .target(
             name: "PmemShimEmbedded",

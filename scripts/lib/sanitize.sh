@@ -64,7 +64,7 @@ build_address() {
     # object-size: the compiler does not come to an end (LLVM's lowering of its intrinsic, with the unwind tables'
     # flags), and AddressSanitizer sees the same.
     (cd "$ROOT" && swift build -c release --product pmemshim --scratch-path .build/address \
-        --sanitize=address -Xlinker "$1" -Xcc -DPS_CHECKED_COPIES \
+        --sanitize=address -Xlinker "$1" -Xcc -DPS_CHECKED_COPIES -Xswiftc -DPMEMSHIM_CHECKS \
         -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined -Xcc -fno-sanitize=object-size)
 }
 

@@ -113,6 +113,12 @@ extension Engine {
         _ held: LockHeld, _ fd: Int32, _ before: DescriptorWord, _ flags: UInt64, inode: UInt32
     ) -> Bool {
         guard let descriptor = descriptor(fd) else { return false }
+        #if PMEMSHIM_CHECKS
+            // Range evictions skip what lies above the bound.
+            if files.pointee.descriptorBound.load(ordering: .relaxed) <= fd {
+                Violation("a number above the bound is learnt", Int(fd)).stop(held, self)
+            }
+        #endif
         let (stored, _) = descriptor.pointee.word.compareExchange(
             expected: before.bits, desired: before.learnt(flags, inode: inode).bits, ordering: .sequentiallyConsistent)
         return stored

@@ -47,12 +47,23 @@ extension Engine {
         // No handler may jump out between the first and the last: the window would stay for good.
         let mask = ps_sys_block_signals()
         defer { ps_sys_unblock_signals(mask) }
-        guard let word = takeMeaning(fd, barred: barred), word.has(DescriptorWord.ours) else { return }
+        #if PMEMSHIM_CHECKS
+            checks.pointee.evictions.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        #endif
+        guard let word = takeMeaning(fd, barred: barred), word.has(DescriptorWord.ours) else {
+            #if PMEMSHIM_CHECKS
+                checks.pointee.evictions.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+            #endif
+            return
+        }
         // Waits without the lock, which others may need meanwhile: the slot has our reference still.
         let haveEnded = claimsHaveEnded()
         // The lock cannot be had: forgetting is what had to happen; the slot keeps a reference too many.
         guard let lock = EngineLock(self) else { return }
         dropReference(lock.held, fd, word.inode, besidesClaims: !haveEnded)
+        #if PMEMSHIM_CHECKS
+            checks.pointee.evictions.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+        #endif
         lock.unlock()
     }
 

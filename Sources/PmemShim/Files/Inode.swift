@@ -224,6 +224,12 @@ extension UnsafeMutablePointer where Pointee == Inode {
 
     /// Sets the limits anew from what is known.
     func updateLimits() {
+        #if PMEMSHIM_CHECKS
+            Engine.current?.checks.pointee.limitUpdates.wrappingAdd(1, ordering: .sequentiallyConsistent)
+            defer {
+                Engine.current?.checks.pointee.limitUpdates.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+            }
+        #endif
         let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
         let size = pointee.size.load(ordering: .relaxed)
         let flags = pointee.flags.load(ordering: .relaxed)

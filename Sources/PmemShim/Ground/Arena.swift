@@ -52,5 +52,10 @@ enum Arena {
     static let stackOffset = (shownOffset + Int(PS_STATS_MOUNTS) * shownSize + 4_095) & ~4_095
     /// Of the slow steps (``SlowStep``), bytes. They take 1.6 KiB; figures of a signal's frame need not be added.
     static let stackLength = 16_384
-    static let length = stackOffset + stackLength
+    #if PMEMSHIM_CHECKS
+        static let checksOffset = stackOffset + stackLength
+        static let length = checksOffset + CheckState.size + inodes * 4
+    #else
+        static let length = stackOffset + stackLength
+    #endif
 }

@@ -42,6 +42,9 @@ struct EngineLock {
                 if !ps_sys_thread_exists(owner, seen), !ps_sys_process_exists(seen) || ps_sys_is_zombie_of_ours(seen) {
                     let (taken, _) = engine.root.pointee.lockHolder.compareExchange(
                         expected: seen, desired: me, ordering: .acquiring)
+                    #if PMEMSHIM_CHECKS
+                        if taken { engine.checks.pointee.takenOver.store(1, ordering: .relaxed) }
+                    #endif
                     if taken { return }
                 }
                 if rounds > 1 << 22 {
@@ -52,6 +55,23 @@ struct EngineLock {
             ps_sys_yield()
         }
     }
+
+    #if PMEMSHIM_CHECKS
+        /// The lock that the calling thread has taken already, for a check. Nothing: somebody else has it, or nobody.
+        init?(heldAlready engine: Engine) {
+            let holder = engine.root.pointee.lockHolder.load(ordering: .relaxed)
+            guard holder == Int32(truncatingIfNeeded: ps_sys_thread()) else { return nil }
+            self.engine = engine
+            mask = ps_sys_block_signals()
+        }
+
+        /// Of a lock that was held already: whether every signal was blocked that can be (not SIGKILL and SIGSTOP), or
+        /// none can be: a filter of system calls that the program was started under refuses it.
+        var wasUndisturbed: Bool {
+            let least: UInt64 = 1 << 8 | 1 << 18
+            return mask | least == UInt64.max || ps_sys_block_signals() | least != UInt64.max
+        }
+    #endif
 
     /// For what must be done with the lock held.
     @inline(__always)

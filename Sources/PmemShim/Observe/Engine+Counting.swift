@@ -36,6 +36,9 @@ extension EngineLock {
     private static let faults: UInt64 = 1 << 6
 
     func unlock() {
+        #if PMEMSHIM_CHECKS
+            engineCheck(arena: engine.address)
+        #endif
         release()
         // Not under the lock, nor where the caller has all signals blocked: the record's memory may fault, and with
         // SIGBUS blocked that would be the end.
