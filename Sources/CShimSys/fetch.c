@@ -71,6 +71,7 @@ bool ps_fetch_again(void *to, const void *from, size_t count)
     return ps_copy(to, from, count) == 0;
 }
 
+#ifndef PS_CHECKED_COPIES
 // valgrind's way of being asked whether it is there (RUNNING_ON_VALGRIND): instructions that do nothing elsewhere.
 static bool is_under_valgrind(void)
 {
@@ -82,6 +83,7 @@ static bool is_under_valgrind(void)
                      : "cc", "memory");
     return answer != 0;
 }
+#endif
 
 bool ps_fetch_stack(void *to, uintptr_t from, size_t count)
 {

@@ -115,7 +115,7 @@ sanitize_threads() {
     PMEMSHIM_SABOTAGE=race TSAN_OPTIONS=$common:log_path=$reports/wanted/report \
         swift test --skip-build "${build[@]}" --filter 'EngineThreadTests\.SabotageTests' \
         > "$reports/output" 2>&1 || true
-    if ! grep -qs 'ThreadSanitizer: data race .*/PmemShim/Files/Engine+Inodes' "$reports"/wanted/*; then
+    if ! grep -qs 'ThreadSanitizer: data race .*/PmemShim/Descriptors/Engine+Inodes' "$reports"/wanted/*; then
         cat "$reports/output" >&2
         warn "two threads in the engine's tables without its lock, and ThreadSanitizer has not noticed"
         status=1
