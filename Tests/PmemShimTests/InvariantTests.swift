@@ -44,7 +44,7 @@ private struct Sample {
         inode.set(InodeFlag.writable)
         inode.pointee.readLimit.store(4_096, ordering: .relaxed)
         inode.pointee.writeLimit.store(4_096, ordering: .relaxed)
-        engine.windows.pointee.windows = 1
+        engine.windows.pointee.windows.store(1, ordering: .relaxed)
         engine.windows.pointee.mapped = Sample.length
         engine.raiseBound(Sample.fd)
         mean(slot, by: Sample.fd)
@@ -61,7 +61,7 @@ private struct Sample {
         inode.pointee.length.store(0, ordering: .relaxed)
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)
-        engine.windows.pointee.windows = 0
+        engine.windows.pointee.windows.store(0, ordering: .relaxed)
         engine.windows.pointee.mapped = 0
     }
 
@@ -126,7 +126,9 @@ private struct Breakage: CustomTestStringConvertible {
             $0.inode.pointee.probeBase.store(4_096, ordering: .relaxed)
         },
         Breakage("writes are served to a window that is read-only") { $0.inode.clear(InodeFlag.writable) },
-        Breakage("other windows are counted than there are") { $0.engine.windows.pointee.windows = 2 },
+        Breakage("other windows are counted than there are") {
+            $0.engine.windows.pointee.windows.store(2, ordering: .relaxed)
+        },
         Breakage("other bytes are counted than are mapped") { $0.engine.windows.pointee.mapped = 0 },
         Breakage("a window lies in a range that is retired") {
             $0.engine.windows.pointee.retired = 1

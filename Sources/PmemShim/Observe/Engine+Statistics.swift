@@ -1,16 +1,12 @@
 import CShimSys
 import Synchronization
 
-/// This process's record in the statistics file. Guarded by the engine lock, but for `base`, which is set last.
+/// This process's record in the statistics file, once it has one. Guarded by the engine lock.
 struct StatisticsRecord {
-    /// Where it is mapped; 0: there is none, and the process counts in memory of its own.
-    var base: UInt
     var index: Int
     /// Which file it lies in: another may have taken that one's place.
     var device: UInt64
     var inode: UInt64
-    /// Bit n: shard n has been allocated, and may be touched.
-    var shards: UInt32
 }
 
 extension Engine {
@@ -18,13 +14,15 @@ extension Engine {
     /// one (no directory, foreign owner, no space, too many processes) the process is served all the same, and counts
     /// in memory of its own.
     func attachStatistics(_ held: LockHeld) {
-        guard !observe.pointee.statisticsTried else { return }
-        observe.pointee.statisticsTried = true
+        guard !observe.pointee.statisticsTried.load(ordering: .relaxed) else { return }
+        observe.pointee.statisticsTried.store(true, ordering: .relaxed)
         guard let file = StatisticsFile(scratch(held)) else { return }
         defer { file.close() }
         guard let index = claimRecord(held, file), let base = file.map(index) else { return }
         observe.pointee.statistics = StatisticsRecord(
-            base: base, index: index, device: file.file.facts.device, inode: file.file.facts.inode, shards: 1)
+            index: index, device: file.file.facts.device, inode: file.file.facts.inode)
+        observe.pointee.shards.store(1, ordering: .relaxed)
+        observe.pointee.record.store(base, ordering: .releasing)
         ps_soft_memory_set(base, StatisticsFile.recordSize)
     }
 
@@ -33,7 +31,7 @@ extension Engine {
         var identity = ProcessIdentity()
         identity.read(me, scratch(held), capacity: StatisticsFile.page)
         guard let index = file.claim(me, identity) else { return nil }
-        for mount in 0..<observe.pointee.shown { describe(held, mount, in: file, index) }
+        for mount in 0..<observe.pointee.shown.load(ordering: .relaxed) { describe(held, mount, in: file, index) }
         if let note = Settings.text(Settings.current.pointee.bad) { file.note(index, note) }
         return index
     }
@@ -45,7 +43,8 @@ extension Engine {
         let count = min(path.count, Int(PS_STATS_PATH) &- 1)
         entry.pointee = ShownMount(backing: backing, pathLength: UInt32(count))
         for at in 0..<count { entry.path[at] = path[at] }
-        observe.pointee.shown = max(observe.pointee.shown, index &+ 1)
+        let shown = observe.pointee.shown.load(ordering: .relaxed)
+        observe.pointee.shown.store(max(shown, index &+ 1), ordering: .relaxed)
         withOwnRecord(held) { file, record in
             // The first shard has room for the first mount's counters in the page that every record has.
             _ = file.allocate(StatisticsFile.offset(ofShard: 0, in: record), StatisticsFile.shardSize)
@@ -62,15 +61,14 @@ extension Engine {
 
     /// Makes room for the counters of one more thread. False: there is none.
     private func addShard(_ held: LockHeld, _ number: Int) -> Bool {
-        var isThere = observe.pointee.statistics.shards & 1 << UInt32(number) != 0
+        var isThere = observe.pointee.shards.load(ordering: .relaxed) & 1 << UInt32(number) != 0
         guard !isThere else { return true }
         withOwnRecord(held) { file, record in
             guard file.allocate(StatisticsFile.offset(ofShard: number, in: record), StatisticsFile.shardSize) else {
                 return
             }
             isThere = true
-            observe.pointee.statistics.shards |= 1 << UInt32(number)
-            let bits = observe.pointee.statistics.shards
+            let bits = observe.pointee.shards.bitwiseOr(1 << UInt32(number), ordering: .releasing).newValue
             file.write(UInt32(32 &- bits.leadingZeroBitCount), at: PS_STATS_AT_SHARD_COUNT, of: record)
         }
         return isThere
@@ -78,7 +76,9 @@ extension Engine {
 
     private func withOwnRecord(_ held: LockHeld, _ body: (StatisticsFile, Int) -> Void) {
         let own = observe.pointee.statistics
-        guard own.base != 0, let file = StatisticsFile(scratch(held)) else { return }
+        guard observe.pointee.record.load(ordering: .relaxed) != 0, let file = StatisticsFile(scratch(held)) else {
+            return
+        }
         if file.file.isSame(device: own.device, inode: own.inode) { body(file, own.index) }
         file.close()
     }
@@ -86,7 +86,7 @@ extension Engine {
     /// Where the thread with these counters of its own counts once it may copy: in the record, if there is room for it.
     /// Without the engine lock.
     func sharedShard(_ own: UInt) -> UInt {
-        guard observe.pointee.statistics.base != 0 else { return own }
+        guard observe.pointee.record.load(ordering: .relaxed) != 0 else { return own }
         let known = knownShard(own)
         guard known == own, let lock = EngineLock(self) else { return known }
         defer { lock.unlock() }
@@ -97,9 +97,11 @@ extension Engine {
     /// Where the thread with these counters counts now; makes no room for another shard.
     func knownShard(_ own: UInt) -> UInt {
         let number = number(own)
-        let record = observe.pointee.statistics
-        guard record.base != 0, record.shards & 1 << UInt32(number) != 0 else { return own }
-        return record.base &+ UInt(StatisticsFile.headSize &+ number &* StatisticsFile.shardSize)
+        let record = observe.pointee.record.load(ordering: .acquiring)
+        guard record != 0, observe.pointee.shards.load(ordering: .acquiring) & 1 << UInt32(number) != 0 else {
+            return own
+        }
+        return record &+ UInt(StatisticsFile.headSize &+ number &* StatisticsFile.shardSize)
     }
 
     private func number(_ own: UInt) -> Int {
@@ -130,15 +132,15 @@ extension Engine {
             shard: record.pointee.shard.load(ordering: .relaxed), mounts: mountsCounted)
     }
 
-    private var mountsCounted: Int { Int(observe.pointee.shown) }
+    private var mountsCounted: Int { Int(observe.pointee.shown.load(ordering: .relaxed)) }
 
     /// Before the process ends: what threads have counted in their own memory goes into the record. A process that
     /// never mapped a window has none yet, and leaves its figures in one now. Without the engine lock.
     func settleAtEnd() {
         // Not under a filter of system calls, which may kill for the first of them.
         guard maySettle else { return }
-        if observe.pointee.statistics.base == 0 {
-            if !observe.pointee.statisticsTried { leaveFigures() }
+        if observe.pointee.record.load(ordering: .relaxed) == 0 {
+            if !observe.pointee.statisticsTried.load(ordering: .relaxed) { leaveFigures() }
         } else if let thread = currentThread(), thread.record.pointee.ready.load(ordering: .relaxed) != 0 {
             for number in 0..<Int(PS_STATS_SHARDS) {
                 thread.publish(shard: shards &+ UInt(number &* StatisticsFile.shardSize), mounts: mountsCounted)
@@ -152,7 +154,7 @@ extension Engine {
 
     /// Whether there is anything to be shown at the end, and it may be.
     var maySettle: Bool {
-        observe.pointee.shown > 0 && ps_given_way() & GiveWay.stops == 0 && isInOwnProcess
+        mountsCounted > 0 && ps_given_way() & GiveWay.stops == 0 && isInOwnProcess
     }
 
     /// Not a vfork child, to which neither the figures belong nor the lock.
@@ -164,7 +166,7 @@ extension Engine {
         guard let lock = EngineLock(self) else { return }
         defer { lock.unlock() }
         let held = lock.held
-        observe.pointee.statisticsTried = true
+        observe.pointee.statisticsTried.store(true, ordering: .relaxed)
         guard let file = StatisticsFile(scratch(held)) else { return }
         defer { file.close() }
         guard let index = claimRecord(held, file) else { return }

@@ -3,10 +3,16 @@ import Synchronization
 
 /// What the figures and the log of this process keep. Guarded by the engine lock, but for the atomic words.
 struct ObserveState: ~Copyable {
-    var statistics: StatisticsRecord
-    var statisticsTried: Bool
+    /// Where the record in the statistics file is mapped; 0: there is none, and the process counts in memory of its own.
+    /// Set after ``shards``.
+    let record: Atomic<UInt>
+    /// Bit n: shard n of the record has been allocated, and may be touched.
+    let shards: Atomic<UInt32>
     /// Mounts that the figures tell of so far (``ShownMount``).
-    var shown: UInt32
+    let shown: Atomic<UInt32>
+    /// Whether a record has been asked for; without the lock at the end of the process only.
+    let statisticsTried: Atomic<Bool>
+    var statistics: StatisticsRecord
     /// Lines written to the log, and which of the once-only ones.
     var logged: UInt32
     var saidOnce: UInt32

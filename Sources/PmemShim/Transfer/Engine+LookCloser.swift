@@ -41,9 +41,8 @@ extension Engine {
     /// is to be done at once (tests).
     @inline(never)
     func sampleMapped(_ target: Target, _ offset: Int64, writes: Bool) {
-        guard Settings.current.pointee.map_after == 0 || windows.pointee.windows & (PS_PAGES_SAMPLE &- 1) == 1 else {
-            return
-        }
+        let number = windows.pointee.windows.load(ordering: .relaxed)
+        guard Settings.current.pointee.map_after == 0 || number & (PS_PAGES_SAMPLE &- 1) == 1 else { return }
         sample(target, offset, writes: writes)
     }
 }

@@ -31,8 +31,9 @@
                     }
                 }
             }
-            guard state.pointee.windows == count else {
-                return Violation("other windows are counted than there are", Int(state.pointee.windows), Int64(count))
+            let counted = state.pointee.windows.load(ordering: .relaxed)
+            guard counted == count else {
+                return Violation("other windows are counted than there are", Int(counted), Int64(count))
             }
             guard state.pointee.mapped == bytes else {
                 return Violation("other bytes are counted than are mapped", Int(state.pointee.mapped), bytes)

@@ -62,7 +62,7 @@ extension Engine {
         }
         guard facts.size > 0 else { return .refused }
         // Twice, as there may be a second mapping. The longest file there can be has no window: the sum wraps.
-        guard windows.pointee.windows < Engine.mostWindows, needed > 0,
+        guard windows.pointee.windows.load(ordering: .relaxed) < Engine.mostWindows, needed > 0,
             needed <= (Engine.mostMapped &- windows.pointee.mapped) / 2
         else {
             inode.set(InodeFlag.refused)
@@ -108,10 +108,10 @@ extension Engine {
     /// Counts a window that comes or goes.
     private func count(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, bytes: Int64, mapped: Bool) {
         if mapped {
-            windows.pointee.windows &+= 1
+            windows.pointee.windows.wrappingAdd(1, ordering: .relaxed)
             windows.pointee.mapped &+= bytes
         } else {
-            windows.pointee.windows &-= 1
+            windows.pointee.windows.wrappingSubtract(1, ordering: .relaxed)
             windows.pointee.mapped &-= bytes
         }
         countWindow(

@@ -3,7 +3,8 @@ import Synchronization
 
 /// What this process knows of its windows. Guarded by the engine lock, but for the atomic words.
 struct WindowsState: ~Copyable {
-    var windows: UInt32
+    /// Windows there are. Without the lock a hint.
+    let windows: Atomic<UInt32>
     /// Ranges that were windows and are kept (``RetiredRange``).
     var retired: UInt32
     /// Address space of all windows, bytes.
