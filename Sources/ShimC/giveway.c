@@ -190,6 +190,6 @@ PS_ALIAS(__clone, clone);
 
 PS_ENTRY int pthread_cancel(pthread_t thread)
 {
-    ps_close_quick_way();
+    ps_close_fast_way();
     return NEXT(pthread_cancel)(thread);
 }

@@ -33,10 +33,10 @@ int64_t ps_face_end_pread(int fd, void *buffer, size_t count, int64_t offset, in
 }
 
 // A call, no jump: that a served call goes on is known by the address it returns to, which must be one of ours
-// (ps_frame_may_live). The quick way is closed once a thread has been cancelled (wait.c).
+// (ps_frame_may_live). The fast way is closed once a thread has been cancelled (wait.c).
 __attribute__((disable_tail_calls)) PS_ENTRY ssize_t pread(int fd, void *buffer, size_t count, off_t offset)
 {
-    return ps_engine_quick_pread(fd, buffer, count, offset);
+    return ps_engine_fast_pread(fd, buffer, count, offset);
 }
 PS_ALIAS(pread64, pread);
 PS_ALIAS(__pread64, pread);

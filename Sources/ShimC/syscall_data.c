@@ -20,7 +20,7 @@ static inline long data(enum ps_family family, int64_t served, long number, long
 
 PS_CALL(read) { return DATA(PS_FAMILY_READ, ps_engine_read((int)a, (void *)b, (size_t)c)); }
 
-PS_CALL(pread) { return DATA(PS_FAMILY_PREAD, ps_engine_slow_pread((int)a, (void *)b, (size_t)c, d)); }
+PS_CALL(pread) { return DATA(PS_FAMILY_PREAD, ps_engine_general_pread((int)a, (void *)b, (size_t)c, d)); }
 
 PS_CALL(readv)
 {

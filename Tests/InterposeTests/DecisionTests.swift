@@ -91,8 +91,8 @@ struct WriteDecisionsInsideTests {
             }
         }
 
-        /// Whether the kernel syncs a file for less than we do is learnt from what syncs have cost (`SyncCost`): that is
-        /// a matter of time, so calls that are left to it for that reason count as served.
+        /// Whether the kernel syncs a file for less than we do is learnt from what syncs have cost (`SyncCost`). That
+        /// is a matter of time, so calls that are left to it for that reason count as served.
         func decided(_ way: DecisionTests.Way, _ state: String, _ place: String, _ least: Int) throws -> [String: Int] {
             var outcomes = try DecisionTests.decided(way, state, place, least: least, on: mount)
             if state == "synchronous" { outcomes["served", default: 0] += outcomes.removeValue(forKey: "cold") ?? 0 }

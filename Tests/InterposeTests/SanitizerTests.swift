@@ -19,11 +19,11 @@ struct SanitizerTests {
 
     static let overruns = [
         Overrun(
-            testCase: "served-read", kind: "heap-buffer-overflow", functions: ["ps_copy", "ps_engine_quick_pread"]),
+            testCase: "served-read", kind: "heap-buffer-overflow", functions: ["ps_copy", "ps_engine_fast_pread"]),
         Overrun(testCase: "served-write", kind: "heap-buffer-overflow", functions: ["ps_copy", "PlainWrite"]),
         Overrun(
             testCase: "served-read-into-freed", kind: "heap-use-after-free",
-            functions: ["ps_copy", "ps_engine_quick_pread"]),
+            functions: ["ps_copy", "ps_engine_fast_pread"]),
         Overrun(testCase: "vector-array", kind: "heap-buffer-overflow", functions: ["ps_copy", "Vector"]),
         Overrun(testCase: "pipe-ends", kind: "heap-buffer-overflow", functions: ["ps_fresh_pair"]),
     ]

@@ -26,15 +26,15 @@
 // pread as a whole, its cancellation point and errno included. At random over a large file a served call waits for
 // memory, and the fewer stores and loads it has, the more such calls the processor works on at once: so nothing is kept
 // for a second half, and where the fast way declines, the arguments go on from where they are.
-int64_t ps_engine_quick_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
-    PS_NAMED("engineQuickPread(fd:buffer:count:offset:)");
+int64_t ps_engine_fast_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
+    PS_NAMED("engineFastPread(fd:buffer:count:offset:)");
 // The face's: gives the caller what the engine has answered, or makes the call by the next libc symbol. Not there in
-// tests of the engine alone, which do not use ps_engine_quick_pread.
+// tests of the engine alone, which do not use ps_engine_fast_pread.
 int64_t ps_face_end_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset, int64_t served)
     __attribute__((weak, visibility("hidden")));
 // The general way alone; PS_PASS_ON: the next libc symbol must make the call.
-int64_t ps_engine_slow_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
-    PS_NAMED("engineSlowPread(fd:buffer:count:offset:)");
+int64_t ps_engine_general_pread(int fd, void *_Nullable buffer, size_t count, int64_t offset)
+    PS_NAMED("engineGeneralPread(fd:buffer:count:offset:)");
 int64_t ps_engine_read(int fd, void *_Nullable buffer, size_t count)
     PS_NAMED("engineRead(fd:buffer:count:)");
 int64_t ps_engine_pwrite(int fd, const void *_Nullable buffer, size_t count, int64_t offset)

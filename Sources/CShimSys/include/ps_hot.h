@@ -14,7 +14,7 @@
 struct ps_hot {
     void *_Nullable root;
     void *_Nullable table; // the entries of descriptors, under the root
-    uint32_t numbers; // descriptor numbers below this may have an entry; 0: no root, or the quick way is closed
+    uint32_t numbers; // descriptor numbers below this may have an entry; 0: no root, or the fast way is closed
     _Bool write_is_bare; // set by the face: the next write is libc's own
     const char *_Nonnull single_threaded; // libc's __libc_single_threaded; before the constructor, or without: a zero
 } __attribute__((aligned(64)));
@@ -31,8 +31,8 @@ static inline void ps_set_root(void *_Nonnull root, size_t table, uint32_t numbe
     __atomic_store_n(&ps_hot.table, (char *)root + table, __ATOMIC_RELEASE);
     __atomic_store_n(&ps_hot.numbers, numbers, __ATOMIC_RELEASE);
 }
-// For good: the slow way asks first whether the thread is to be cancelled.
-static inline void ps_close_quick_way(void) { __atomic_store_n(&ps_hot.numbers, 0, __ATOMIC_SEQ_CST); }
+// For good: the general way asks first whether the thread is to be cancelled.
+static inline void ps_close_fast_way(void) { __atomic_store_n(&ps_hot.numbers, 0, __ATOMIC_SEQ_CST); }
 // Whether there is a root, and an entry for `number` under it: both by one comparison.
 static inline __attribute__((always_inline)) bool ps_has_entry(int number)
 {

@@ -3,7 +3,7 @@
 // A fault in a copy makes the kernel push a signal frame, of up to AT_MINSIGSTKSZ bytes: 1 KiB with SSE only, 3.6 KiB
 // with AVX-512, 11 KiB with AMX. On an alternate stack there is one already, that of the handler which makes the call,
 // and where a second one does not fit the process dies; natively the call gives EFAULT or comes back short. So nothing
-// is copied where the rest of such a stack is too small. That a thread has one is kept in its state: its quick way is
+// is copied where the rest of such a stack is too small. That a thread has one is kept in its state: its fast way is
 // closed, and its general way looks where the stack pointer is. Threads without one, or with a large one, pay nothing.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1

@@ -3,7 +3,7 @@ import Synchronization
 
 /// What the figures and the log of this process keep. Guarded by the engine lock, but for the atomic words.
 struct ObserveState: ~Copyable {
-    /// Where the record in the statistics file is mapped; 0: there is none, and the process counts in memory of its own.
+    /// Where the record in the statistics file is mapped; 0: there is none, the process counts in memory of its own.
     /// Set after ``shards``.
     let record: Atomic<UInt>
     /// Bit n: shard n of the record has been allocated, and may be touched.

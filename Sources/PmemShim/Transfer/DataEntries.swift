@@ -7,12 +7,12 @@ import Synchronization
     /// A pread by both ways, fast and general, without the C face: for tests of the engine alone.
     public func enginePread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
         if Engine.fastPread(fd, buffer, count, offset) { return Int64(count) }
-        return engineSlowPread(fd: fd, buffer: buffer, count: count, offset: offset)
+        return engineGeneralPread(fd: fd, buffer: buffer, count: count, offset: offset)
     }
 #endif
 
-@c(ps_engine_quick_pread) @implementation
-public func engineQuickPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
+@c(ps_engine_fast_pread) @implementation
+public func engineFastPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
     if Engine.fastPread(fd, buffer, count, offset) { return Int64(count) }
     return wholePread(fd, buffer, count, offset)
 }
@@ -25,8 +25,8 @@ private func wholePread(_ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count
     return ps_face_end_pread(fd, buffer, count, offset, Engine.generalPread(fd, buffer, count, offset))
 }
 
-@c(ps_engine_slow_pread) @implementation
-public func engineSlowPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
+@c(ps_engine_general_pread) @implementation
+public func engineGeneralPread(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int, offset: Int64) -> Int64 {
     Engine.generalPread(fd, buffer, count, offset)
 }
 

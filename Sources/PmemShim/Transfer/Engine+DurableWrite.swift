@@ -12,21 +12,21 @@ extension Engine {
             let range = Engine.fastRange(
                 fd, offset, count, rights: DescriptorWord.writes, writes: true, durably: true)
         else { return false }
-        var faulted: Int32 = 1
+        var copied = CopyResult.faulted
         if range.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now(),
             range.inode.isReady(
                 offset, count, Geometry(bits: range.inode.pointee.geometry.load(ordering: .relaxed)))
         {
             let window = UnsafeMutableRawPointer(bitPattern: range.start)
             if WriteLength(count).isCopied {
-                faulted = ps_probe_rest(buffer, count)
-                if faulted == 0 { faulted = ps_copy_durably(window, buffer, count) | ps_probe(range.probe) }
+                copied = CopyResult(ps_probe_rest(buffer, count))
+                    .then(CopyResult(ps_copy_durably(window, buffer, count) | ps_probe(range.probe)))
             } else {
-                faulted = ps_store_durably(window, buffer, count) | ps_probe(range.probe)
+                copied = CopyResult(ps_store_durably(window, buffer, count) | ps_probe(range.probe))
             }
         }
         let stayed = range.call.leave()
-        guard faulted == 0, stayed else { return false }
+        guard !copied.hasFaulted, stayed else { return false }
         range.served(PS_FAMILY_PWRITE, bytes: count, at: CounterLayout.servedWritten)
         return true
     }

@@ -93,8 +93,9 @@ extension Engine {
         guard let range = fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) else {
             return false
         }
-        let faulted = ps_copy_probed_in_place(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe)
-        guard range.call.leave(), faulted == 0 else { return false }
+        let copied = CopyResult(
+            ps_copy_probed_in_place(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe))
+        guard range.call.leave(), !copied.hasFaulted else { return false }
         range.served(PS_FAMILY_PREAD, bytes: count, at: CounterLayout.servedRead)
         return true
     }
@@ -108,18 +109,18 @@ extension Engine {
             let range = fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
         else { return false }
         let isTickTaken = range.inode.pointee.lastTick.load(ordering: .relaxed) == ps_sys_coarse_now()
-        var faulted: Int32 = 1
+        var copied = CopyResult.faulted
         if isTickTaken {
             let window = UnsafeMutableRawPointer(bitPattern: range.start)
             if length.isOneStore {
-                faulted = ps_store_whole(window, buffer, count) | ps_probe(range.probe)
+                copied = CopyResult(ps_store_whole(window, buffer, count) | ps_probe(range.probe))
             } else {
-                faulted = ps_probe_rest(buffer, count)
-                if faulted == 0 { faulted = ps_copy_through(window, buffer, count) | ps_probe(range.probe) }
+                copied = CopyResult(ps_probe_rest(buffer, count))
+                    .then(CopyResult(ps_copy_through(window, buffer, count) | ps_probe(range.probe)))
             }
         }
         let stayed = range.call.leave()
-        guard faulted == 0, stayed else { return false }
+        guard !copied.hasFaulted, stayed else { return false }
         range.served(PS_FAMILY_PWRITE, bytes: count, at: CounterLayout.servedWritten)
         return true
     }

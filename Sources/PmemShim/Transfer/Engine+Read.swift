@@ -42,10 +42,9 @@ extension Engine {
             call.leave()
             return nil
         }
-        // The probe comes last: if the file was cut short during the copy, its page is gone by now.
-        let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
+        let copied = buffer.copyOut(of: range.start).then(probing: range.probe)
         let stayed = call.leave()
-        if faulted || !stayed { return faultedRead(target, buffer, offset) }
+        if copied.hasFaulted || !stayed { return faultedRead(target, buffer, offset) }
         target.thread.served(target.geometry.statistics, target.family, read: buffer.count)
         return Int64(buffer.count)
     }
@@ -84,8 +83,8 @@ extension Engine {
         else {
             return claimedRead(target, claim, buffer, PS_OUTCOME_OFFSET)
         }
-        let faulted = buffer.copyOut(of: range.start) || ps_probe(range.probe) != 0
-        if faulted || !claim.call.goesOn { return claimedRead(target, claim, buffer, PS_OUTCOME_FAULT) }
+        let copied = buffer.copyOut(of: range.start).then(probing: range.probe)
+        if copied.hasFaulted || !claim.call.goesOn { return claimedRead(target, claim, buffer, PS_OUTCOME_FAULT) }
         claim.end(self, target)
         target.thread.served(target.geometry.statistics, target.family, read: count)
         return claim.end &- claim.start

@@ -43,16 +43,18 @@ extension Engine {
         guard let range = target.prove(offset, limit: limit) else { return PS_OUTCOME_COLD }
         let stripes = Stripes(offset, buffer.count)
         guard stripes.claim(self, target.inode, call) else { return PS_OUTCOME_BUSY }
-        let faulted: Bool
+        let isWritten: Bool
         if target.word.has(DescriptorWord.durable) {
-            faulted = buffer.copyInDurably(to: range.start) || ps_probe(range.probe) != 0 || !honourSyncFlags(target)
+            let copied = buffer.copyInDurably(to: range.start).then(probing: range.probe)
+            isWritten = !copied.hasFaulted && honourSyncFlags(target)
         } else {
-            faulted =
-                prefault(target, offset, range.start, buffer.count) || buffer.copyIn(to: range.start)
-                || ps_probe(range.probe) != 0
+            let touched = prefault(target, offset, range.start, buffer.count)
+            // Not by `then`: a closure has a frame of its own.
+            let copied = touched.hasFaulted ? touched : buffer.copyIn(to: range.start)
+            isWritten = !copied.then(probing: range.probe).hasFaulted
         }
         stripes.release(self, target.inode)
-        if faulted || !call.goesOn {
+        guard isWritten, call.goesOn else {
             target.thread.countFault(target.geometry.statistics)
             return PS_OUTCOME_FAULT
         }
@@ -60,27 +62,26 @@ extension Engine {
         return PS_OUTCOME_SERVED
     }
 
-    /// Loads a byte of each 64 KiB of a range in a region that has only lately become hot. True: it faulted.
+    /// Loads a byte of each 64 KiB of a range in a region that has only lately become hot.
     ///
     /// A write to a page that this process has not touched costs 1.5 us, page by page; a load there brings 16 pages for
     /// 5.9 us, for writing as well. The heat goes on counting until it is full; by then nearly all of a region has been
     /// touched, and the load is left out.
     @inline(__always)
-    private func prefault(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
-        target.inode.heat(offset, target.geometry) < Heat.full && prefaultAll(target, offset, start, count)
+    private func prefault(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> CopyResult {
+        target.inode.heat(offset, target.geometry) < Heat.full ? prefaultAll(target, offset, start, count) : .done
     }
 
-    /// True: it faulted.
     @inline(never)
-    private func prefaultAll(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> Bool {
+    private func prefaultAll(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> CopyResult {
         target.inode.warm(offset, target.thread)
         var at = start
         let end = start &+ UInt(bitPattern: count)
         while at < end {
-            if ps_probe(at) != 0 { return true }
+            if ps_probe(at) != 0 { return .faulted }
             at = (at | 0xffff) &+ 1
         }
-        return false
+        return .done
     }
 
     /// True: the kernel has stamped this inode in the current clock tick already, for a write of ours.

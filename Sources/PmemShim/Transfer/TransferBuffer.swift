@@ -7,12 +7,12 @@ protocol TransferBuffer {
     var count: Int { get }
     /// Whether an overwrite with it may be served: long enough, or stored by one instruction.
     var isServedLength: Bool { get }
-    /// Window to application. True: it faulted.
-    func copyOut(of window: UInt) -> Bool
-    /// Application to window. True: it faulted, and nothing was stored if that was the buffer's fault.
-    func copyIn(to window: UInt) -> Bool
-    /// Application to window, durable when it has returned. True: it faulted.
-    func copyInDurably(to window: UInt) -> Bool
+    /// Window to application.
+    func copyOut(of window: UInt) -> CopyResult
+    /// Application to window. Nothing was stored if it has faulted and that was the buffer's fault.
+    func copyIn(to window: UInt) -> CopyResult
+    /// Application to window, durable when it has returned.
+    func copyInDurably(to window: UInt) -> CopyResult
     /// Whether the caller's arguments lie in memory that a copy may have changed: then only what was read of them
     /// before may be handed to the kernel afterwards.
     static var isReadOnce: Bool { get }
@@ -35,10 +35,10 @@ func isUserRange(_ address: UInt, _ count: Int) -> Bool {
 ///
 /// A part of a vector may be of any length; what is short as a whole must be stored whole.
 @inline(__always)
-private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) -> Bool {
+private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) -> CopyResult {
     let window = UnsafeMutableRawPointer(bitPattern: target)
-    return (WriteLength(count).isPastCaches ? ps_copy_through(window, source, count) : ps_copy(window, source, count))
-        != 0
+    return CopyResult(
+        WriteLength(count).isPastCaches ? ps_copy_through(window, source, count) : ps_copy(window, source, count))
 }
 
 struct PlainRead: TransferBuffer {
@@ -48,9 +48,11 @@ struct PlainRead: TransferBuffer {
     static var isReadOnce: Bool { false }
 
     @inline(__always)
-    func copyOut(of window: UInt) -> Bool { ps_copy(buffer, UnsafeRawPointer(bitPattern: window), count) != 0 }
-    func copyIn(to window: UInt) -> Bool { true }
-    func copyInDurably(to window: UInt) -> Bool { true }
+    func copyOut(of window: UInt) -> CopyResult {
+        CopyResult(ps_copy(buffer, UnsafeRawPointer(bitPattern: window), count))
+    }
+    func copyIn(to window: UInt) -> CopyResult { .faulted }
+    func copyInDurably(to window: UInt) -> CopyResult { .faulted }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pread(fd, buffer, count, offset) }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
 }
@@ -62,22 +64,20 @@ struct PlainWrite: TransferBuffer {
     @inline(__always)
     var isServedLength: Bool { WriteLength(count).isServed }
 
-    func copyOut(of window: UInt) -> Bool { true }
+    func copyOut(of window: UInt) -> CopyResult { .faulted }
     @inline(__always)
-    func copyIn(to window: UInt) -> Bool {
-        guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
+    func copyIn(to window: UInt) -> CopyResult {
+        guard isUserRange(UInt(bitPattern: buffer), count) else { return .faulted }
         guard WriteLength(count).isCopied else {
-            return ps_store_whole(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
+            return CopyResult(ps_store_whole(UnsafeMutableRawPointer(bitPattern: window), buffer, count))
         }
-        return ps_probe_rest(buffer, count) != 0 || store(window, buffer, count)
+        return CopyResult(ps_probe_rest(buffer, count)).then(store(window, buffer, count))
     }
-    func copyInDurably(to window: UInt) -> Bool {
-        guard isUserRange(UInt(bitPattern: buffer), count) else { return true }
-        guard WriteLength(count).isCopied else {
-            return ps_store_durably(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
-        }
-        return ps_probe_rest(buffer, count) != 0
-            || ps_copy_durably(UnsafeMutableRawPointer(bitPattern: window), buffer, count) != 0
+    func copyInDurably(to window: UInt) -> CopyResult {
+        guard isUserRange(UInt(bitPattern: buffer), count) else { return .faulted }
+        let target = UnsafeMutableRawPointer(bitPattern: window)
+        guard WriteLength(count).isCopied else { return CopyResult(ps_store_durably(target, buffer, count)) }
+        return CopyResult(ps_probe_rest(buffer, count)).then(CopyResult(ps_copy_durably(target, buffer, count)))
     }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwrite(fd, buffer, count, offset) }
@@ -133,15 +133,15 @@ struct Vector: TransferBuffer {
         count = total
     }
 
-    func copyOut(of window: UInt) -> Bool {
+    func copyOut(of window: UInt) -> CopyResult {
         var from = window
         for index in 0..<entryCount {
             let length = Int(bitPattern: entries[index &* 2 &+ 1])
             let target = UnsafeMutableRawPointer(bitPattern: entries[index &* 2])
-            if ps_copy(target, UnsafeRawPointer(bitPattern: from), length) != 0 { return true }
+            if ps_copy(target, UnsafeRawPointer(bitPattern: from), length) != 0 { return .faulted }
             from &+= UInt(bitPattern: length)
         }
-        return false
+        return .done
     }
 
     /// Whether a byte of every page of every part is there.
@@ -155,29 +155,31 @@ struct Vector: TransferBuffer {
         return true
     }
 
-    func copyInDurably(to window: UInt) -> Bool {
-        guard isThere() else { return true }
+    func copyInDurably(to window: UInt) -> CopyResult {
+        guard isThere() else { return .faulted }
         var to = window
         for index in 0..<entryCount {
             let length = Int(bitPattern: entries[index &* 2 &+ 1])
             guard length > 0 else { continue }
             let part = UnsafeRawPointer(bitPattern: entries[index &* 2])
-            if ps_copy_durably(UnsafeMutableRawPointer(bitPattern: to), part, length) != 0 { return true }
+            if ps_copy_durably(UnsafeMutableRawPointer(bitPattern: to), part, length) != 0 {
+                return .faulted
+            }
             to &+= UInt(bitPattern: length)
         }
-        return false
+        return .done
     }
 
     @inline(__always)  // 80 bytes of stack less
-    func copyIn(to window: UInt) -> Bool {
-        guard isThere() else { return true }
+    func copyIn(to window: UInt) -> CopyResult {
+        guard isThere() else { return .faulted }
         var to = window
         for index in 0..<entryCount {
             let length = Int(bitPattern: entries[index &* 2 &+ 1])
-            if store(to, UnsafeRawPointer(bitPattern: entries[index &* 2]), length) { return true }
+            if store(to, UnsafeRawPointer(bitPattern: entries[index &* 2]), length).hasFaulted { return .faulted }
             to &+= UInt(bitPattern: length)
         }
-        return false
+        return .done
     }
 
     /// As it was read: the array may lie in one of its own buffers, or in a mapping of the file that was written to.
