@@ -7,7 +7,7 @@ import Testing
 struct GeometryTests {
     private func mount(stepShift: UInt32) -> Mount {
         Mount(
-            identifier: 1, device: 1, tree: 1, backing: UInt32(PS_BACKING_MEMORY.rawValue), stepShift: stepShift,
+            identifier: 1, device: 1, tree: 1, backing: PS_BACKING_MEMORY, stepShift: stepShift,
             statisticsIndex: 2, pathLength: 0, synchronous: 0)
     }
 

@@ -23,12 +23,12 @@ extension Engine {
         guard !before.has(DescriptorWord.known) else { return }
         var facts = ps_file_facts()
         let refused = ps_sys_facts_of_descriptor(fd, &facts) != 0
-        guard !refused, facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(PS_S_IFREG.rawValue) else {
+        guard !refused, facts.mode.isModeOfRegularFile else {
             learn(held, fd, before, 0, inode: 0)
             return
         }
         let flags = ps_sys_status_flags(fd)
-        guard flags >= 0, flags & Int(PS_O_PATH.rawValue) == 0 else {
+        guard flags >= 0, flags & Int(OpenFlag.path) == 0 else {
             learn(held, fd, before, 0, inode: 0)
             return
         }
@@ -64,33 +64,33 @@ extension Engine {
     ///
     /// On a mount with the option sync, and in a file with chattr +S, every write is as one through O_SYNC. That may
     /// change (``lookAtSynchrony(_:)``).
-    func rights(_ given: Int, backing: UInt32, _ fd: Int32) -> UInt64 {
+    func rights(_ given: Int, backing: ps_backing, _ fd: Int32) -> UInt64 {
         var flags = given
-        if flags & Int(PS_O_ACCMODE.rawValue) != Int(PS_O_RDONLY.rawValue),
-            backing != UInt32(PS_BACKING_MEMORY.rawValue),
+        if flags & Int(OpenFlag.accessMode) != Int(OpenFlag.readOnly),
+            backing != PS_BACKING_MEMORY,
             ps_sys_is_synchronous(fd)
         {
-            flags |= Int(PS_O_DSYNC.rawValue | PS_O_SYNC.rawValue)
+            flags |= Int(OpenFlag.dataSync | OpenFlag.fullSync)
         }
         var rights = DescriptorWord.ours
         if Settings.current.pointee.paranoid != 0 { rights |= DescriptorWord.suspect }
-        let access = flags & Int(PS_O_ACCMODE.rawValue)
-        let pageCache = backing == UInt32(PS_BACKING_PAGECACHE.rawValue)
-        let memory = backing == UInt32(PS_BACKING_MEMORY.rawValue)
-        let dax = backing == UInt32(PS_BACKING_DAX.rawValue)
+        let access = flags & Int(OpenFlag.accessMode)
+        let pageCache = backing == PS_BACKING_PAGECACHE
+        let memory = backing == PS_BACKING_MEMORY
+        let dax = backing == PS_BACKING_DAX
         if dax { rights |= DescriptorWord.durable }
-        if access != Int(PS_O_WRONLY.rawValue) { rights |= DescriptorWord.maps }
-        if access == Int(PS_O_RDWR.rawValue) { rights |= DescriptorWord.mapsWritable }
+        if access != Int(OpenFlag.writeOnly) { rights |= DescriptorWord.maps }
+        if access == Int(OpenFlag.readWrite) { rights |= DescriptorWord.mapsWritable }
         // O_DIRECT bypasses the page cache, which is what a window of such a file would show; on tmpfs and DAX it
         // changes nothing.
-        guard !(pageCache && flags & Int(PS_O_DIRECT.rawValue) != 0) else { return rights }
-        if access != Int(PS_O_WRONLY.rawValue) { rights |= DescriptorWord.reads }
-        if flags & Int(PS_O_APPEND.rawValue) != 0 {
+        guard !(pageCache && flags & Int(OpenFlag.direct) != 0) else { return rights }
+        if access != Int(OpenFlag.writeOnly) { rights |= DescriptorWord.reads }
+        if flags & Int(OpenFlag.append) != 0 {
             rights |= DescriptorWord.appends
-        } else if access != Int(PS_O_RDONLY.rawValue), memory || dax || flags & Int(PS_O_DSYNC.rawValue) == 0 {
+        } else if access != Int(OpenFlag.readOnly), memory || dax || flags & Int(OpenFlag.dataSync) == 0 {
             rights |= DescriptorWord.writes
-            if dax, flags & Int(PS_O_DSYNC.rawValue) != 0 { rights |= DescriptorWord.syncs }
-            if dax, flags & Int(PS_O_SYNC.rawValue) != 0 { rights |= DescriptorWord.wholly }
+            if dax, flags & Int(OpenFlag.dataSync) != 0 { rights |= DescriptorWord.syncs }
+            if dax, flags & Int(OpenFlag.fullSync) != 0 { rights |= DescriptorWord.wholly }
         }
         return rights
     }
@@ -99,7 +99,7 @@ extension Engine {
     /// ceased to be. Then every descriptor is learnt again.
     func lookAtSynchrony(_ target: Target) {
         let backing = mount(target.inode.pointee.mount).pointee.backing
-        guard backing != UInt32(PS_BACKING_MEMORY.rawValue) else { return }
+        guard backing != PS_BACKING_MEMORY else { return }
         let flags = ps_sys_status_flags(target.fd)
         guard flags >= 0,
             rights(flags, backing: backing, target.fd) & DescriptorWord.synchrony

@@ -11,13 +11,13 @@ extension Engine {
     ///   which pages are dirty.
     func sync(_ target: Target) -> Int64 {
         let backing = mount(target.inode.pointee.mount).pointee.backing
-        if backing == UInt32(PS_BACKING_MEMORY.rawValue), target.family != PS_FAMILY_SYNC_FILE_RANGE {
+        if backing == PS_BACKING_MEMORY, target.family != PS_FAMILY_SYNC_FILE_RANGE {
             target.count(PS_OUTCOME_SERVED)
             return 0
         }
-        guard backing == UInt32(PS_BACKING_DAX.rawValue), target.family != PS_FAMILY_SYNC_FILE_RANGE else {
+        guard backing == PS_BACKING_DAX, target.family != PS_FAMILY_SYNC_FILE_RANGE else {
             target.count(PS_OUTCOME_BACKING)
-            return Int64.min
+            return passOnResult
         }
         if target.inode.has(InodeFlag.renewed) {
             target.inode.clear(InodeFlag.renewed | InodeFlag.renewedTwice)
@@ -27,7 +27,7 @@ extension Engine {
             target.inode.clear(InodeFlag.unreported)
             target.inode.noteKernelChange()
             target.count(PS_OUTCOME_END)
-            return Int64.min
+            return passOnResult
         }
         let (result, outcome) = syncDAX(target, wholly: target.family == PS_FAMILY_FSYNC)
         target.count(outcome)
@@ -53,19 +53,19 @@ extension Engine {
             return (0, PS_OUTCOME_SERVED)
         }
         guard inode.has(InodeFlag.synchronous), inode.has(InodeFlag.writable) else {
-            return (Int64.min, PS_OUTCOME_BACKING)
+            return (passOnResult, PS_OUTCOME_BACKING)
         }
         if inode.has(InodeFlag.aloof) {
             inode.noteKernelChange()
             noteKernelSync(target)
-            return (Int64.min, PS_OUTCOME_BUSY)
+            return (passOnResult, PS_OUTCOME_BUSY)
         }
         // In this order: what happens after the look at each is taken for not covered by the sync.
         let changes = inode.pointee.changes.load(ordering: .acquiring)
         let tick = ps_sys_coarse_now()
         var facts = ps_sync_facts()
         guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(inode, facts) else {
-            return (Int64.min, PS_OUTCOME_BACKING)
+            return (passOnResult, PS_OUTCOME_BACKING)
         }
         if let known, known.cover(facts, wholly: wholly) { return (0, PS_OUTCOME_SERVED) }
         noteKernelSync(target)

@@ -21,10 +21,10 @@ extension Engine {
         _ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts, fd: Int32?
     ) {
         let backing = mount(inode.pointee.mount).pointee.backing
-        var isSparse = hasHoles(facts, memory: backing == UInt32(PS_BACKING_MEMORY.rawValue))
+        var isSparse = hasHoles(facts, memory: backing == PS_BACKING_MEMORY)
         inode.pointee.size.store(facts.size, ordering: .relaxed)
         inode.clear(InodeFlag.unverified)
-        if backing == UInt32(PS_BACKING_DAX.rawValue), !isSparse {
+        if backing == PS_BACKING_DAX, !isSparse {
             if let fd { isSparse = !ps_sys_is_written(fd, 0, facts.size) } else { inode.set(InodeFlag.unverified) }
         }
         if inode.has(InodeFlag.bad) || isSparse {
@@ -36,7 +36,7 @@ extension Engine {
         }
         // What is in use of a file without holes, on DAX, has all been written, and so will be what the kernel makes it
         // longer by.
-        if backing == UInt32(PS_BACKING_DAX.rawValue), !inode.has(InodeFlag.sparse | InodeFlag.unverified) {
+        if backing == PS_BACKING_DAX, !inode.has(InodeFlag.sparse | InodeFlag.unverified) {
             inode.pointee.ready.store(UInt64.max, ordering: .relaxed)
         }
         inode.pointee.blocks = facts.blocks
@@ -45,7 +45,7 @@ extension Engine {
 
     func geometry(_ inode: UnsafeMutablePointer<Inode>, size: Int64) -> Geometry {
         let mount = mount(inode.pointee.mount).pointee
-        let isDAX = mount.backing == UInt32(PS_BACKING_DAX.rawValue)
+        let isDAX = mount.backing == PS_BACKING_DAX
         return Geometry.forFile(
             size: size, mount: mount, eager: Settings.current.pointee.map_after == 0,
             liesInGroups: isDAX ? inode.has(InodeFlag.inGroups) : nil)

@@ -8,7 +8,7 @@ extension Engine {
     /// number it would take for a moment is one that another thread may expect.
     func isAttached(_ held: LockHeld, _ fd: Int32, _ facts: ps_file_facts) -> Bool {
         let mounts = mounts(held)
-        let pageCache = UInt32(PS_BACKING_PAGECACHE.rawValue)
+        let pageCache = PS_BACKING_PAGECACHE
         for index in 0..<mounts.pointee.mounts {
             let known = mount(index)
             if known.pointee.identifier == facts.mount, known.pointee.device == facts.device,
@@ -72,7 +72,7 @@ extension Engine {
         let pages = numbers << 32 | numbers >> 32
         registration[Int(PS_ATTACHMENT_SIZE) &- 1] = 0  // ends the path at the latest there
         let path = UnsafePointer<CChar>(OpaquePointer(registration + PS_ATTACHMENT_AT_PAGES))
-        let opened = ps_sys_open(path, Int32(PS_O_RDWR.rawValue | PS_O_CLOEXEC.rawValue), 0)
+        let opened = ps_sys_open(path, OpenFlag.readWrite | OpenFlag.closeOnExec, 0)
         guard opened >= 0 else { return nil }
         let fd = Int32(truncatingIfNeeded: opened)
         guard ps_sys_is_block_device(fd, pages) else {
@@ -125,7 +125,7 @@ extension Engine {
     /// Reads a file that belongs to root and that nobody else may write; the number of bytes, 0 if there is none.
     private func contentOfRoots(_ path: UnsafePointer<CChar>, _ room: UnsafeMutablePointer<UInt8>, capacity: Int) -> Int
     {
-        let flags = Int32(PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue)
+        let flags = OpenFlag.noFollow | OpenFlag.closeOnExec
         let opened = ps_sys_open(path, flags, 0)
         guard opened >= 0 else { return 0 }
         let fd = Int32(truncatingIfNeeded: opened)
@@ -135,7 +135,7 @@ extension Engine {
     }
 
     private func isRoots(_ directory: StaticString) -> Bool {
-        let flags = Int32(PS_O_PATH.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue)
+        let flags = OpenFlag.path | OpenFlag.noFollow | OpenFlag.closeOnExec
         let opened = ps_sys_open(UnsafePointer(OpaquePointer(directory.utf8Start)), flags, 0)
         guard opened >= 0 else { return false }
         defer { _ = ps_sys_close(Int32(truncatingIfNeeded: opened)) }
@@ -147,7 +147,7 @@ extension Engine {
         var mode: UInt32 = 0
         var size: Int64 = 0
         return ps_sys_owner(fd, &owner, &mode, &size) == 0 && owner == 0
-            && mode & UInt32(PS_S_IFMT.rawValue) == UInt32(type.rawValue) && mode & 0o022 == 0
+            && mode.isMode(of: UInt32(type.rawValue)) && mode & 0o022 == 0
     }
 
     private func append(_ device: UInt64, to path: inout PathText) {

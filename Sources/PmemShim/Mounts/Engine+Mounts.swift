@@ -55,8 +55,8 @@ extension Engine {
         guard isOfTree || !mounts.pointee.elsewhere.has(facts) else { return nil }
         let path = scratch(held)
         let location = UnsafeMutableRawPointer(path).assumingMemoryBound(to: CChar.self)
-        let count = ps_sys_location(fd, location, 4_096)
-        guard count > 0, count < 4_096 else { return nil }
+        let count = ps_sys_location(fd, location, longestPath)
+        guard count > 0, count < longestPath else { return nil }
         for index in 0..<mounts.pointee.trees where isInside(held, path, count, tree(held, index)) {
             // What the kernel calls "/memfd:x (deleted)", or "/SYSV00000000 (deleted)", lies in no directory: its mount
             // is none that anybody has made.
@@ -102,7 +102,7 @@ extension Engine {
         guard let text = Settings.text(tree.pointee.text) else { return }
         // The canonical path comes to lie over the one that was given.
         let length = Int(tree.pointee.textLength)
-        guard length < 4_096 else { return }  // longer than any path the kernel takes, and than the room
+        guard length < longestPath else { return }  // longer than any path the kernel takes, and than the room
         for index in 0..<length { tree.path[index] = text[index] }
         tree.path[length] = 0
         let path = UnsafeMutablePointer<CChar>(OpaquePointer(tree.path))
@@ -112,8 +112,8 @@ extension Engine {
             return refuse(
                 held, tree, "PMEMSHIM_MOUNTS: there is no such directory, or it is closed to this user: ", length)
         }
-        let count = ps_sys_directory(path, path, 4_095, &magic)
-        guard count > 0, count < 4_095 else {
+        let count = ps_sys_directory(path, path, longestPath &- 1, &magic)
+        guard count > 0, count < longestPath &- 1 else {
             return refuse(held, tree, "PMEMSHIM_MOUNTS: that is no directory: ", length)
         }
         tree.pointee.mountIdentifier = facts.mount
@@ -141,7 +141,7 @@ extension Engine {
             guard known.pointee.identifier == facts.mount, known.pointee.device == facts.device,
                 known.pointee.tree == treeKey
             else { continue }
-            return known.pointee.backing == UInt32(PS_BACKING_NONE.rawValue) ? .unservable : .served(mount: index)
+            return known.pointee.backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
         }
         guard let index = freeMount(held) else { return .foreign }
         let entry = mount(index)
@@ -149,13 +149,13 @@ extension Engine {
         let isAsked = tree.map { self.tree(held, $0).pointee.allowsPageCache != 0 } ?? false
         let backing = Backing.of(fd, isDAX: isDAX, allowsPageCache: isAsked || isAttached(held, fd, facts))
         entry.pointee = Mount(
-            identifier: facts.mount, device: facts.device, tree: treeKey, backing: UInt32(backing.rawValue),
+            identifier: facts.mount, device: facts.device, tree: treeKey, backing: backing,
             stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0)
         describe(held, entry, fd, tree: tree)
         if backing != PS_BACKING_MEMORY, Backing.tellsExtents(fd) { findPages(held, entry, fd, facts) }
         mounts.pointee.mounts = max(mounts.pointee.mounts, index &+ 1)
         show(
-            held, mount: index, backing: entry.pointee.backing,
+            held, mount: index, backing: UInt32(backing.rawValue),
             path: UnsafeBufferPointer(start: UnsafePointer(entry.path), count: Int(entry.pointee.pathLength)))
         if let tree, backing == PS_BACKING_NONE {
             let named = self.tree(held, tree)
@@ -174,7 +174,7 @@ extension Engine {
     private func describe(
         _ held: LockHeld, _ entry: UnsafeMutablePointer<Mount>, _ fd: Int32, tree: UInt32?
     ) {
-        let isMemory = entry.pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        let isMemory = entry.pointee.backing == PS_BACKING_MEMORY
         if isMemory { entry.pointee.stepShift = 21 }
         if let tree {
             let source = self.tree(held, tree)
@@ -216,7 +216,7 @@ extension Engine {
         var identifier: UInt64 = 0
         guard ps_sys_mount_number(file, &identifier) == 0 else { return }
         let name: StaticString = "/proc/self/mountinfo"
-        let fd = ps_sys_open(UnsafePointer<CChar>(OpaquePointer(name.utf8Start)), Int32(PS_O_CLOEXEC.rawValue), 0)
+        let fd = ps_sys_open(UnsafePointer<CChar>(OpaquePointer(name.utf8Start)), OpenFlag.closeOnExec, 0)
         guard fd >= 0 else { return }
         let scratch = scratch(held)
         var filled = 0

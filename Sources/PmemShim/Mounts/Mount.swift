@@ -9,8 +9,8 @@ struct Mount {
     /// Index + 1 of the served tree it was found by; 0: found by its files' DAX attribute. ``dax`` is added for files
     /// that say of themselves that they are on DAX.
     var tree: UInt32
-    /// ``ps_backing``.
-    var backing: UInt32
+    /// What holds the bytes of its files.
+    var backing: ps_backing
     /// log2 of what truncation unmaps at once, bytes: 12, or 21 with huge pages.
     var stepShift: UInt32
     /// Index into the record of the statistics file, below PS_STATS_MOUNTS.

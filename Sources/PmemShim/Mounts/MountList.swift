@@ -23,7 +23,7 @@ struct MountList {
         while at < end {
             let item = field()
             guard item.count > 0 else { continue }  // "a::b" and a closing colon are harmless
-            guard text[item.start] == slash, item.count < 4_096 else {
+            guard text[item.start] == slash, item.count < longestPath else {
                 sawBadItem = true
                 continue
             }

@@ -16,7 +16,7 @@ extension Engine {
         line.append(" ")
         let location = scratch(held) + 16_384
         let name = UnsafeMutablePointer<CChar>(OpaquePointer(location))
-        let count = ps_sys_location(fd, name, 4_096)
+        let count = ps_sys_location(fd, name, longestPath)
         var at = 0
         while at < count {
             let byte = location[at]
@@ -79,16 +79,16 @@ extension Engine {
         line.append("\n")
         let name = UnsafePointer<CChar>(OpaquePointer(path))
         let flags =
-            PS_O_WRONLY.rawValue | PS_O_APPEND.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue
-            | PS_O_NONBLOCK.rawValue | PS_O_NOCTTY.rawValue
+            OpenFlag.writeOnly | OpenFlag.append | OpenFlag.noFollow | OpenFlag.closeOnExec
+            | OpenFlag.nonBlocking | OpenFlag.noControllingTerminal
         // A FIFO must not even be opened: its reader would see the end of the file when it is closed again.
-        let looked = ps_sys_open(name, Int32(PS_O_PATH.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue), 0)
+        let looked = ps_sys_open(name, OpenFlag.path | OpenFlag.noFollow | OpenFlag.closeOnExec, 0)
         if looked >= 0 {
             let isRegular = isRegularFile(looked)
             _ = ps_sys_close(Int32(truncatingIfNeeded: looked))
             guard isRegular else { return Settings.bad("PMEMSHIM_LOG is not a regular file: nothing is logged") }
         }
-        let log = ps_sys_open(name, Int32(looked >= 0 ? flags : flags | PS_O_CREAT.rawValue), 0o600)
+        let log = ps_sys_open(name, Int32(looked >= 0 ? flags : flags | OpenFlag.create), 0o600)
         guard log >= 0 else { return }
         if isRegularFile(log) { _ = ps_sys_write(Int32(truncatingIfNeeded: log), scratch(held), line.count) }
         _ = ps_sys_close(Int32(truncatingIfNeeded: log))
@@ -97,6 +97,6 @@ extension Engine {
     private func isRegularFile(_ fd: Int) -> Bool {
         var facts = ps_own_facts()
         return ps_sys_own_facts(Int32(truncatingIfNeeded: fd), &facts) == 0
-            && facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(PS_S_IFREG.rawValue)
+            && facts.mode.isModeOfRegularFile
     }
 }

@@ -13,7 +13,7 @@ extension Engine {
         let scratch = scratch(held)
         let me = Int32(truncatingIfNeeded: ps_sys_process())
         var identity = ProcessIdentity()
-        identity.read(me, scratch, capacity: 4_096)
+        identity.read(me, scratch, capacity: longestPath)
         // The directory may lie in the scratch room, but not where the line is put together.
         var line = PathText(scratch + 32_768, capacity: 8_192)
         line.append(UInt64(max(ps_sys_realtime_now(), 0)) / 1_000_000_000)
@@ -28,7 +28,8 @@ extension Engine {
         line.append(text)
         for byte in directory { line.append(byte: byte < 32 || byte == 127 ? 63 : byte) }
         line.append("\n")
-        guard let file = RuntimeFile.open("refused", size: 0, scratch, capacity: 4_096, isGood: { _ in true }) else {
+        guard let file = RuntimeFile.open("refused", size: 0, scratch, capacity: longestPath, isGood: { _ in true })
+        else {
             return
         }
         defer { file.close() }

@@ -13,7 +13,7 @@ struct ProcessIdentity {
         path.append("/proc/")
         path.append(UInt64(max(pid, 0)))
         path.append("/stat")
-        let fd = ps_sys_open(path.text, Int32(PS_O_CLOEXEC.rawValue), 0)
+        let fd = ps_sys_open(path.text, OpenFlag.closeOnExec, 0)
         guard fd >= 0 else { return }
         let count = ps_sys_read(Int32(truncatingIfNeeded: fd), scratch, capacity)
         _ = ps_sys_close(Int32(truncatingIfNeeded: fd))

@@ -48,9 +48,9 @@ struct RuntimeFile {
             path.append(UInt64(user))
         }
         guard path.isWhole else { return nil }
-        let flags = Int32(PS_O_PATH.rawValue | PS_O_DIRECTORY.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue)
+        let flags = OpenFlag.path | OpenFlag.directory | OpenFlag.noFollow | OpenFlag.closeOnExec
         var fd = ps_sys_open(path.text, flags, 0)
-        if fd == -Int(PS_ENOENT.rawValue), ps_sys_make_directory(path.text, 0o700) == 0 {
+        if fd == Failure.noSuchFile, ps_sys_make_directory(path.text, 0o700) == 0 {
             fd = ps_sys_open(path.text, flags, 0)
         }
         guard fd >= 0 else { return nil }
@@ -65,8 +65,8 @@ struct RuntimeFile {
 
     private static func open(_ name: UnsafePointer<CChar>, size: Int64, in directory: Int32) -> RuntimeFile? {
         let flags =
-            PS_O_RDWR.rawValue | PS_O_CREAT.rawValue | PS_O_NOFOLLOW.rawValue | PS_O_CLOEXEC.rawValue
-            | PS_O_NONBLOCK.rawValue | PS_O_NOCTTY.rawValue
+            OpenFlag.readWrite | OpenFlag.create | OpenFlag.noFollow | OpenFlag.closeOnExec
+            | OpenFlag.nonBlocking | OpenFlag.noControllingTerminal
         let opened = ps_sys_open_in(directory, name, Int32(flags), 0o600)
         guard opened >= 0 else { return nil }
         let fd = Int32(truncatingIfNeeded: opened)
@@ -82,7 +82,7 @@ struct RuntimeFile {
 
     /// Of that type, of that user, and closed to everybody else.
     private static func isPrivate(_ facts: ps_own_facts, _ type: ps_mode, _ user: Int) -> Bool {
-        Int(facts.user) == user && facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(type.rawValue)
+        Int(facts.user) == user && facts.mode.isMode(of: UInt32(type.rawValue))
             && facts.mode & 0o077 == 0
     }
 }

@@ -125,7 +125,7 @@ extension Engine {
     }
 
     private func isMemory(_ inode: UnsafeMutablePointer<Inode>) -> Bool {
-        mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue)
+        mount(inode.pointee.mount).pointee.backing == PS_BACKING_MEMORY
     }
 
     /// As far as is known without a system call.

@@ -21,7 +21,7 @@ struct PageFile {
         let room = UnsafeMutableRawPointer(scratch) + 8_192
         guard
             let file = RuntimeFile.open(
-                "pages", size: Int64(PS_PAGES_FILE_SIZE), scratch, capacity: 4_096,
+                "pages", size: Int64(PS_PAGES_FILE_SIZE), scratch, capacity: longestPath,
                 isGood: { PageFile.identify($0, room) })
         else { return nil }
         self.file = file
@@ -126,12 +126,10 @@ struct PageFile {
         words[5] = UInt64(bitPattern: ps_sys_realtime_now())
         // The kernel's own name for it, of which the end says most. The room behind the slots is not used otherwise.
         let text = (slots + Self.room).assumingMemoryBound(to: CChar.self)
-        let count = ps_sys_location(file, text, Self.longestPath)
+        let count = ps_sys_location(file, text, longestPath)
         guard count > 0 else { return }
         let kept = min(count, Int(PS_PAGES_PATH) &- 1)
         for at in 0..<kept { slot.storeBytes(of: text[count &- kept &+ at], toByteOffset: 64 &+ at, as: CChar.self) }
     }
 
-    /// Room behind ``room`` that is used for a path.
-    static let longestPath = 4_096
 }

@@ -32,7 +32,7 @@ public func engineGeneralPread(fd: Int32, buffer: UnsafeMutableRawPointer?, coun
 
 @c(ps_engine_read) @implementation
 public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) -> Int64 {
-    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_READ) else { return Int64.min }
+    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_READ) else { return passOnResult }
     guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
     return engine.implicitRead(target, PlainRead(buffer: buffer, count: count))
 }
@@ -41,14 +41,14 @@ public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) 
 public func enginePwrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int, offset: Int64) -> Int64 {
     if Engine.isDurable(fd) { return Engine.durablePwrite(fd, buffer, count, offset) }
     if Engine.fastPwrite(fd, buffer, count, offset) { return Int64(count) }
-    if Engine.tryPlainPwrite(fd, count, offset) { return Int64.min }
+    if Engine.tryPlainPwrite(fd, count, offset) { return passOnResult }
     return Engine.generalPwrite(fd, buffer, count, offset)
 }
 
 @c(ps_engine_write) @implementation
 public func engineWrite(fd: Int32, buffer: UnsafeRawPointer?, count: Int) -> Int64 {
-    guard let engine = Engine.current else { return Int64.min }
-    if engine.tryPlainAppend(fd, count) { return Int64.min &+ 1 }
+    guard let engine = Engine.current else { return passOnResult }
+    if engine.tryPlainAppend(fd, count) { return passOnSettledResult }
     return Engine.generalWrite(fd, buffer, count)
 }
 
@@ -69,7 +69,7 @@ public func engineReadv(
     fd: Int32, vector: UnsafePointer<iovec>?, count: Int32, offset: Int64, flags: Int32, positioned: Bool
 ) -> Int64 {
     let family = positioned ? PS_FAMILY_PREADV : PS_FAMILY_READV
-    guard let engine = Engine.current, let target = engine.target(fd, family) else { return Int64.min }
+    guard let engine = Engine.current, let target = engine.target(fd, family) else { return passOnResult }
     return engine.readv(target, vector, count, at: positioned && offset != -1 ? offset : nil, flags)
 }
 
@@ -78,7 +78,7 @@ public func engineWritev(
     fd: Int32, vector: UnsafePointer<iovec>?, count: Int32, offset: Int64, flags: Int32, positioned: Bool
 ) -> Int64 {
     let family = positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV
-    guard let engine = Engine.current, let target = engine.target(fd, family) else { return Int64.min }
+    guard let engine = Engine.current, let target = engine.target(fd, family) else { return passOnResult }
     return engine.writev(target, vector, count, at: positioned && offset != -1 ? offset : nil, flags)
 }
 
@@ -89,6 +89,6 @@ public func engineSync(fd: Int32, family: ps_family) -> Int64 {
         // Asks nothing of an unknown descriptor: one that is only ever synced is not worth classifying.
         DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.ours),
         let target = engine.target(fd, family)
-    else { return Int64.min }
+    else { return passOnResult }
     return engine.sync(target)
 }

@@ -17,11 +17,11 @@ extension Engine {
 
     @inline(never)
     static func durablePwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
-        guard let engine = Engine.current else { return Int64.min }
+        guard let engine = Engine.current else { return passOnResult }
         let isShort = !WriteLength(count).isServed
         if !isShort, engine.durableWrite(fd, buffer, count, offset) { return Int64(count) }
         return engine.tryPlainPwrite(fd, count, offset, isShort: isShort)
-            ? Int64.min : generalPwrite(fd, buffer, count, offset)
+            ? passOnResult : generalPwrite(fd, buffer, count, offset)
     }
 
     @inline(__always)
@@ -32,7 +32,7 @@ extension Engine {
 
     @inline(never)
     static func generalPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
-        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return Int64.min }
+        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
         if target.word.has(DescriptorWord.durable), ps_single_threaded(), target.inode.has(InodeFlag.aloof) {
             let outcome = WriteLength(count).isServed ? PS_OUTCOME_COLD : PS_OUTCOME_SMALL
@@ -43,7 +43,7 @@ extension Engine {
 
     @inline(never)
     static func generalWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int64 {
-        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE) else { return Int64.min }
+        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE) else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
         return engine.implicitWrite(target, PlainWrite(buffer: buffer, count: count))
     }

@@ -29,7 +29,7 @@ extension Engine {
             count > 0 && offset >= 0 && offset < Int64.max &- Int64(count)
             && foresee(target, offset, offset &+ Int64(count), tick)
         state.pointee.pending = isForeseen ? PS_PENDING_SHORT.rawValue : PS_PENDING_REPORT.rawValue
-        return Int64.min
+        return passOnResult
     }
 
     /// Sets the hints as they will be when [start, end) has been moved. False: that must be seen first.
@@ -88,7 +88,7 @@ extension Engine {
             inode.noteKernelChange()
             if result != state.pointee.pending_count { inode.pointee.lastTick.store(0, ordering: .relaxed) }
         }
-        if result == -Int64(PS_EIO.rawValue), family.isRead { metBadPage(inode, fd, start) }
+        if result == Int64(Failure.io), family.isRead { metBadPage(inode, fd, start) }
         if result < 0, !family.isRead { kernelRefuses(result) }
         if pending == PS_PENDING_SHORT.rawValue {
             let missing = state.pointee.pending_count &- max(result, 0)
@@ -137,6 +137,6 @@ extension Engine {
     /// A file system that is shut down gives none anew.
     @inline(never)
     func kernelRefuses(_ result: Int64) {
-        if result == -Int64(PS_EIO.rawValue) || result == -Int64(PS_EROFS.rawValue) { evictAll() }
+        if result == Int64(Failure.io) || result == Int64(Failure.readOnlyFileSystem) { evictAll() }
     }
 }

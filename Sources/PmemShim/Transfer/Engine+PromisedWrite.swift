@@ -12,7 +12,7 @@ extension Engine {
 
     /// Whether a write with these RWF_* flags may be served: it is on DAX and asks to be durable, and for nothing else.
     func mayPromise(_ target: Target, _ flags: Int32) -> Bool {
-        let known = Int32(PS_RWF_HIPRI.rawValue | PS_RWF_DSYNC.rawValue | PS_RWF_SYNC.rawValue)
+        let known = CallFlag.highPriority | CallFlag.dataSync | CallFlag.sync
         return target.word.has(DescriptorWord.durable) && flags & ~known == 0
     }
 
@@ -25,7 +25,7 @@ extension Engine {
             target.word.has(DescriptorWord.writes), isReady(target, offset, buffer.count), isTickTaken(target)
         {
             outcome = overwritten(target, buffer, offset, limit)
-            if outcome == PS_OUTCOME_SERVED, keeps(target, wholly: flags & Int32(PS_RWF_SYNC.rawValue) != 0) {
+            if outcome == PS_OUTCOME_SERVED, keeps(target, wholly: flags & CallFlag.sync != 0) {
                 return Int64(buffer.count)
             }
         }
@@ -42,6 +42,6 @@ extension Engine {
     /// Does what a sync would. False: it failed, or the kernel must do it.
     private func keeps(_ target: Target, wholly: Bool) -> Bool {
         let result = syncDAX(target, wholly: wholly).result
-        return result == 0 || (result == Int64.min && ps_sys_sync(target.fd, !wholly) == 0)
+        return result == 0 || (result == passOnResult && ps_sys_sync(target.fd, !wholly) == 0)
     }
 }

@@ -44,7 +44,7 @@ extension Engine {
     private func isStillMeant(_ fd: Int32, _ word: DescriptorWord) -> Bool {
         let inode = inode(word.inode)
         let flags = ps_sys_status_flags(fd)
-        if flags >= 0, flags & Int(PS_O_PATH.rawValue) == 0,
+        if flags >= 0, flags & Int(OpenFlag.path) == 0,
             word.learnt(rights(flags, backing: mount(inode.pointee.mount).pointee.backing, fd), inode: word.inode)
                 == word,
             ps_sys_is_inode(fd, inode.pointee.device, inode.pointee.number)

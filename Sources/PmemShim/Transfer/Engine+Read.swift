@@ -8,7 +8,7 @@ extension Engine {
     static func generalPread(
         _ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64
     ) -> Int64 {
-        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return Int64.min }
+        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return passOnResult }
         guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
         return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
     }
@@ -55,7 +55,7 @@ extension Engine {
         relearn(target)
         guard Buffer.isReadOnce else { return passOn(target, PS_OUTCOME_FAULT, offset, buffer.count) }
         let result = buffer.kernelRead(target.fd, at: offset)
-        if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, offset) }
+        if result == Failure.io { metBadPage(target.inode, target.fd, offset) }
         target.count(PS_OUTCOME_FAULT)
         if result > 0 {
             noteGrowth(target.inode, target.fd, from: offset, to: offset &+ Int64(result), isWrite: false)
@@ -99,7 +99,7 @@ extension Engine {
         guard claim.isKept(target) else { return passOn(target, outcome, -1, buffer.count) }
         let result = buffer.kernelRead(target.fd, at: start)
         let moved = Int64(max(result, 0))
-        if result == -Int(PS_EIO.rawValue) { metBadPage(target.inode, target.fd, start) }
+        if result == Failure.io { metBadPage(target.inode, target.fd, start) }
         claim.end(self, target, moved: moved)
         // Nothing read: the offset was behind the end, which says nothing of the size.
         if moved > 0 { noteGrowth(target.inode, target.fd, from: start, to: start &+ moved, isWrite: false) }

@@ -6,7 +6,7 @@ extension Engine {
     func readv(
         _ target: Target, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?, _ flags: Int32
     ) -> Int64 {
-        guard flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0 else { return passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
+        guard flags & ~CallFlag.highPriority == 0 else { return passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
         guard prepareToCopy(target, writes: false) else { return passOn(target, PS_OUTCOME_COLD, -1, 0) }
         guard let room = Vector.takeRoom(target.thread, frame: ps_frame()) else {
             return passOn(target, PS_OUTCOME_COLD, -1, 0)
@@ -26,7 +26,7 @@ extension Engine {
     func writev(
         _ target: Target, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?, _ flags: Int32
     ) -> Int64 {
-        let isPlain = flags & ~Int32(PS_RWF_HIPRI.rawValue) == 0
+        let isPlain = flags & ~CallFlag.highPriority == 0
         guard isPlain || (offset != nil && mayPromise(target, flags)) else {
             return passOn(target, PS_OUTCOME_FLAGS, -1, 0)
         }

@@ -14,7 +14,7 @@ public func engineMapShared(fd: Int32, offset: Int64, length: Int, statistics: U
     guard let engine = Engine.current else { return 0 }
     var facts = ps_file_facts()
     guard ps_sys_facts_of_descriptor(fd, &facts) == 0,
-        facts.mode & UInt32(PS_S_IFMT.rawValue) == UInt32(PS_S_IFREG.rawValue),
+        facts.mode.isModeOfRegularFile,
         facts.attributes & UInt64(PS_ATTRIBUTE_DAX) != 0
     else { return 0 }
     ps_note_unseen(facts.device, facts.inode)

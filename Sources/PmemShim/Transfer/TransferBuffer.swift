@@ -54,7 +54,7 @@ struct PlainRead: TransferBuffer {
     func copyIn(to window: UInt) -> CopyResult { .faulted }
     func copyInDurably(to window: UInt) -> CopyResult { .faulted }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pread(fd, buffer, count, offset) }
-    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
+    func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { Failure.invalid }
 }
 
 struct PlainWrite: TransferBuffer {
@@ -79,7 +79,7 @@ struct PlainWrite: TransferBuffer {
         guard WriteLength(count).isCopied else { return CopyResult(ps_store_durably(target, buffer, count)) }
         return CopyResult(ps_probe_rest(buffer, count)).then(CopyResult(ps_copy_durably(target, buffer, count)))
     }
-    func kernelRead(_ fd: Int32, at offset: Int64) -> Int { -Int(PS_EINVAL.rawValue) }
+    func kernelRead(_ fd: Int32, at offset: Int64) -> Int { Failure.invalid }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pwrite(fd, buffer, count, offset) }
 }
 

@@ -79,7 +79,7 @@ extension Engine {
         if writable { inode.set(InodeFlag.writable) }
         // Facts of a sync say nothing of what was stored through a window without MAP_SYNC since.
         if !inode.has(InodeFlag.synchronous) { inode.noteKernelChange() }
-        if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue) {
+        if mount(inode.pointee.mount).pointee.backing == PS_BACKING_DAX {
             let inGroups = ps_sys_lies_in_groups(fd, UInt64(facts.size))
             if inGroups { inode.set(InodeFlag.inGroups) } else { inode.clear(InodeFlag.inGroups) }
         }
@@ -125,7 +125,7 @@ extension Engine {
         let base: UInt
         let probeBase: UInt
         if mount(inode.pointee.mount).pointee.stepShift > 12
-            || mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue)
+            || mount(inode.pointee.mount).pointee.backing == PS_BACKING_DAX
         {
             // Huge pages map only where file offset and address agree modulo 2 MiB.
             let huge = 2 << 20
@@ -142,7 +142,7 @@ extension Engine {
             let rest = start &+ UInt(bytes &+ huge) &- end
             if rest > 0 { _ = ps_sys_unmap(end, Int(rest)) }
             (base, probeBase) = (aligned, aligned)
-        } else if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_MEMORY.rawValue) {
+        } else if mount(inode.pointee.mount).pointee.backing == PS_BACKING_MEMORY {
             guard let start = mappedInSmallPages(bytes, writable, fd) else { return nil }
             (base, probeBase) = (start, start &+ UInt(bytes))
         } else {
@@ -194,7 +194,7 @@ extension Engine {
         _ held: LockHeld, _ address: UInt, _ bytes: Int, _ writable: Bool, _ fd: Int32,
         _ inode: UnsafeMutablePointer<Inode>
     ) -> Bool {
-        if mount(inode.pointee.mount).pointee.backing == UInt32(PS_BACKING_DAX.rawValue) {
+        if mount(inode.pointee.mount).pointee.backing == PS_BACKING_DAX {
             if mayMapSynchronously(held, fd, inode.pointee.mount) {
                 guard ps_sys_map_file_sync(address, bytes, writable, fd) > 0 else { return false }
                 inode.set(InodeFlag.synchronous)
