@@ -60,6 +60,6 @@ let longestPath = 4_096
 /// What a data call of the engine's returns that serves nothing: the caller makes it by the next libc symbol
 /// (PS_PASS_ON).
 var passOnResult: Int64 { Int64.min }
-/// The same for an append that is counted already: the engine wants to hear of it only if it falls short
-/// (PS_PASS_ON_SETTLED).
+/// What it returns of an append that passes on and is counted already: the engine wants to hear of it only if it falls
+/// short (PS_PASS_ON_SETTLED).
 var passOnSettledResult: Int64 { Int64.min &+ 1 }

@@ -2,8 +2,8 @@ import CShimSys
 import Synchronization
 
 /// A served call that goes on: the announcement "I may be using the address of a window", in a place of its thread's
-/// record: the address of its stack frame, 0 when it has ended. Whoever wants to give a retired window's address back
-/// to the kernel first looks at all of them (``Engine/reuseRetired(_:)``).
+/// record (a hazard slot): the address of its stack frame, 0 when it has ended. Whoever wants to give addresses of a
+/// retired window back to the kernel first looks at all of them (``Engine/reuseRetired(_:)``).
 ///
 /// It may never end: a handler that interrupts it may jump away, throw, or be cancelled. Then its frame is given up,
 /// and sooner or later overwritten, which is how it is known to be dead (``ps_frame_may_live(_:)``). Nothing is

@@ -1,7 +1,7 @@
 import CShimSys
 import Synchronization
 
-/// The part of a file one writer works in: 64 KiB each, modulo 4 MiB.
+/// The part of a file one writer works in, 64 KiB each, modulo 4 MiB: striped range locks.
 ///
 /// Natively the writers of one inode exclude one another (the inode lock); here those of one process whose stripes
 /// meet do. Each stripe has a word in the arena that names the call which holds it (``StripeOwner``), so that one which

@@ -12,7 +12,8 @@ extension Engine {
     ///
     /// The danger is a thread that has read `base` and not yet copied: were the addresses mapped anew meanwhile, it
     /// would copy from or into a stranger's page. So the range stays PROT_NONE, where it faults, until every thread has
-    /// been seen outside.
+    /// been seen outside: reclamation after quiescence. A membarrier(2) by the one who reclaims makes the announcements
+    /// visible (an asymmetric fence), so that served calls pay for none.
     ///
     /// Not `covers`: the file stays in it till then, for a call that cannot be done again without it. As natively a
     /// call in progress has its file to its end, whoever closes it.

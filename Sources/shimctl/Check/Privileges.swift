@@ -8,7 +8,7 @@ import SystemPackage
 struct Privileges {
     /// `setuid root`, `setgid mail`, `file capabilities`; empty for an ordinary program.
     let gained: [String]
-    /// The same, but without effect because the file's mount is nosuid.
+    /// What it would gain, but does not, because the file's mount is nosuid.
     let withoutEffect: [String]
     /// The invoking user already is who the program becomes, and would have its LD_PRELOAD honoured.
     let isAlreadyHeld: Bool

@@ -22,8 +22,8 @@ struct DeviceContent {
         }
     }
 
-    /// The same, if it is known by what stands in the first 2 MiB, which hold nothing but superblocks on a device of
-    /// ours.
+    /// What the device holds, if that is known by what stands in the first 2 MiB, which hold nothing but superblocks on
+    /// a device of ours.
     func foundBeforeArrays() throws -> String? {
         let probe = try makeProbe(nil)
         defer { blkid_free_probe(probe) }

@@ -52,7 +52,7 @@ enum Figures {
         return (Double(part) / Double(whole) * 1000).rounded(.down) / 10
     }
 
-    /// The same as text; `-` for an empty whole.
+    /// The percentage as text; `-` for an empty whole.
     static func percentText(_ part: UInt64, of whole: UInt64) -> String {
         percent(part, of: whole).map { fixed($0, decimals: 1) } ?? "-"
     }
