@@ -38,9 +38,15 @@
     RETURN_0
 .endm
 
+// How vectors move: SSE's of 16 bytes, AVX's of 32.
+#define SSE movdqu, 16, xmm
+#define AVX vmovdqu, 32, ymm
+// The same, with stores past the caches, which need a fence.
+#define SSE_STREAM movdqu, movntdq, 16, xmm
+#define AVX_STREAM vmovdqu, vmovntdq, 32, ymm
+
 // Moves between registers `first` to `last` and as many places in memory, one behind the other, the first at `address`:
-// always a displacement and what is in parentheses. 16 bytes each by SSE (XMM), 32 by AVX (YMM). STREAM stores past the
-// caches, and needs a fence.
+// always a displacement and what is in parentheses.
 .macro LOADS move, size, register, first, last, address:vararg
     .irp n, 0, 1, 2, 3, 4, 5, 6, 7
     .if (\n >= \first) && (\n <= \last)
@@ -55,23 +61,39 @@
     .endif
     .endr
 .endm
-.macro LOAD_XMM first, last, address:vararg
-    LOADS   movdqu, 16, xmm, \first, \last, \address
+// As much as registers 0 to `last` hold, from rsi to rdi; with ",%rax" so many bytes behind them.
+.macro BLOCK move, size, register, last, index
+    LOADS   \move, \size, \register, 0, \last, 0(%rsi\index)
+    STORES  \move, \size, \register, 0, \last, 0(%rdi\index)
 .endm
-.macro LOAD_YMM first, last, address:vararg
-    LOADS   vmovdqu, 32, ymm, \first, \last, \address
+// The first 16 * `half` of rdx bytes and as many at the end, which overlap: all are loaded before one is stored.
+.macro BOTH_ENDS half
+    LOADS   SSE, 0, \half-1, 0(%rsi)
+    LOADS   SSE, \half, 2*\half-1, -16*\half(%rsi,%rdx)
+    STORES  SSE, 0, \half-1, 0(%rdi)
+    STORES  SSE, \half, 2*\half-1, -16*\half(%rdi,%rdx)
 .endm
-.macro STORE_XMM first, last, address:vararg
-    STORES  movdqu, 16, xmm, \first, \last, \address
+// The same with a word of `size` bytes at each end.
+.macro WORD_ENDS move, size, first, last
+    \move  (%rsi), \first
+    \move  -\size(%rsi,%rdx), \last
+    \move  \first, (%rdi)
+    \move  \last, -\size(%rdi,%rdx)
 .endm
-.macro STORE_YMM first, last, address:vararg
-    STORES  vmovdqu, 32, ymm, \first, \last, \address
+// As much as registers 0 to `last` hold, past the caches; rsi and rdi move on.
+.macro STREAM load, store, size, register, last
+    LOADS   \load, \size, \register, 0, \last, 0(%rsi)
+    STORES  \store, \size, \register, 0, \last, 0(%rdi)
+    addq    $\size * (\last + 1), %rsi
+    addq    $\size * (\last + 1), %rdi
 .endm
-.macro STREAM_XMM first, last, address:vararg
-    STORES  movntdq, 16, xmm, \first, \last, \address
-.endm
-.macro STREAM_YMM first, last, address:vararg
-    STORES  vmovntdq, 32, ymm, \first, \last, \address
+// Flushes the lines from rdi up to rsi: at least one.
+.macro FLUSH_LINES instruction
+.Lline\@:
+    \instruction (%rdi)
+    addq    $64, %rdi
+    cmpq    %rsi, %rdi
+    jb      .Lline\@
 .endm
 
 // ---- the copies -------------------------------------------------------------------------------------------------
@@ -94,18 +116,12 @@ ps_guard_begin:
     ja      .Lover32
     cmpq    $16, %rdx
     jb      .Lunder16
-    movdqu  (%rsi), %xmm0
-    movdqu  -16(%rsi,%rdx), %xmm1
-    movdqu  %xmm0, (%rdi)
-    movdqu  %xmm1, -16(%rdi,%rdx)
+    BOTH_ENDS 1
     PROBED_RETURN
 .Lover32:
     cmpq    $64, %rdx
     ja      .Lover64
-    LOAD_XMM   0, 1, 0(%rsi)
-    LOAD_XMM   2, 3, -32(%rsi,%rdx)
-    STORE_XMM  0, 1, 0(%rdi)
-    STORE_XMM  2, 3, -32(%rdi,%rdx)
+    BOTH_ENDS 2
     PROBED_RETURN
 .Lover64:
     cmpq    $256, %rdx
@@ -118,13 +134,11 @@ ps_guard_begin:
     je      .Lsse
     .p2align 5
 .Lavx:
-    LOAD_YMM   0, 3, 0(%rsi,%rax)
-    STORE_YMM  0, 3, 0(%rdi,%rax)
+    BLOCK   AVX, 3, ",%rax"
     subq    $-128, %rax
     cmpq    %rcx, %rax
     jb      .Lavx
-    LOAD_YMM   0, 3, 0(%rsi,%rcx)
-    STORE_YMM  0, 3, 0(%rdi,%rcx)
+    BLOCK   AVX, 3, ",%rcx"
     vzeroupper
     PROBED_RETURN
     .p2align 5
@@ -136,13 +150,11 @@ ps_guard_begin:
     cmpb    $0, ps_wide_vectors(%rip)
     je      .Lover255sse
 .Lavx256:
-    LOAD_YMM   0, 7, 0(%rsi,%rax)
-    STORE_YMM  0, 7, 0(%rdi,%rax)
+    BLOCK   AVX, 7, ",%rax"
     addq    $256, %rax
     cmpq    %rcx, %rax
     jb      .Lavx256
-    LOAD_YMM   0, 7, 0(%rsi,%rcx)
-    STORE_YMM  0, 7, 0(%rdi,%rcx)
+    BLOCK   AVX, 7, ",%rcx"
     vzeroupper
     PROBED_RETURN
 .Ltoomuch:
@@ -151,38 +163,28 @@ ps_guard_begin:
     addq    $128, %rcx
     .p2align 5
 .Lsse:
-    LOAD_XMM   0, 3, 0(%rsi,%rax)
-    STORE_XMM  0, 3, 0(%rdi,%rax)
+    BLOCK   SSE, 3, ",%rax"
     addq    $64, %rax
     cmpq    %rcx, %rax
     jb      .Lsse
     leaq    64(%rcx), %rax              // the last 128 bytes, overlapping what the loop did
-    LOAD_XMM   0, 3, 0(%rsi,%rcx)
-    LOAD_XMM   4, 7, 0(%rsi,%rax)
-    STORE_XMM  0, 3, 0(%rdi,%rcx)
-    STORE_XMM  4, 7, 0(%rdi,%rax)
+    LOADS   SSE, 0, 3, 0(%rsi,%rcx)
+    LOADS   SSE, 4, 7, 0(%rsi,%rax)
+    STORES  SSE, 0, 3, 0(%rdi,%rcx)
+    STORES  SSE, 4, 7, 0(%rdi,%rax)
     PROBED_RETURN
 .Lto128:                                // 65 to 128 bytes: both ends, overlapping in the middle
-    LOAD_XMM   0, 3, 0(%rsi)
-    LOAD_XMM   4, 7, -64(%rsi,%rdx)
-    STORE_XMM  0, 3, 0(%rdi)
-    STORE_XMM  4, 7, -64(%rdi,%rdx)
+    BOTH_ENDS 4
     PROBED_RETURN
 .Lunder16:
     cmpl    $8, %edx
     jb      .Lunder8
-    movq    (%rsi), %rax
-    movq    -8(%rsi,%rdx), %rcx
-    movq    %rax, (%rdi)
-    movq    %rcx, -8(%rdi,%rdx)
+    WORD_ENDS movq, 8, %rax, %rcx
     PROBED_RETURN
 .Lunder8:
     cmpl    $4, %edx
     jb      .Lunder4
-    movl    (%rsi), %eax
-    movl    -4(%rsi,%rdx), %ecx
-    movl    %eax, (%rdi)
-    movl    %ecx, -4(%rdi,%rdx)
+    WORD_ENDS movl, 4, %eax, %ecx
     PROBED_RETURN
 .Lunder4:
     testl   %edx, %edx
@@ -217,10 +219,7 @@ ps_guard_begin:
     cmpb    $0, ps_wide_vectors(%rip)   // two stores per line instead of four: measured 290 ns for 4 KiB against 470
     jne     5f
     .p2align 5
-2:  LOAD_XMM   0, 3, 0(%rsi)
-    STREAM_XMM 0, 3, 0(%rdi)
-    addq    $64, %rsi
-    addq    $64, %rdi
+2:  STREAM  SSE_STREAM, 3
     decq    %rax
     jne     2b
 3:  movl    %edx, %ecx
@@ -230,10 +229,7 @@ ps_guard_begin:
 4:  sfence
     RETURN_0
     .p2align 5
-5:  LOAD_YMM   0, 1, 0(%rsi)
-    STREAM_YMM 0, 1, 0(%rdi)
-    addq    $64, %rsi
-    addq    $64, %rdi
+5:  STREAM  AVX_STREAM, 1
     decq    %rax
     jne     5b
     vzeroupper
@@ -254,22 +250,13 @@ ps_guard_begin:
     cmpl    $1, %eax
     ja      2f
     je      1f
-0:  clflush (%rdi)
-    addq    $64, %rdi
-    cmpq    %rsi, %rdi
-    jb      0b
+    FLUSH_LINES clflush
     jmp     4f
-1:  clflushopt (%rdi)
-    addq    $64, %rdi
-    cmpq    %rsi, %rdi
-    jb      1b
+1:  FLUSH_LINES clflushopt
     jmp     4f
 2:  cmpl    $2, %eax
     jne     4f                          // the caches themselves are kept: nothing but the fence
-3:  clwb    (%rdi)
-    addq    $64, %rdi
-    cmpq    %rsi, %rdi
-    jb      3b
+    FLUSH_LINES clwb
 4:  sfence
     RETURN_0
     END ps_flush
@@ -312,28 +299,19 @@ ps_guard_begin:
     subq    $256, %rdx
     jb      2f
     .p2align 5
-1:  LOAD_YMM   0, 7, 0(%rsi)
-    STREAM_YMM 0, 7, 0(%rdi)
-    addq    $256, %rsi
-    addq    $256, %rdi
+1:  STREAM  AVX_STREAM, 7
     subq    $256, %rdx
     jae     1b
 2:  addq    $256, %rdx
     je      3f
-    LOAD_YMM   0, 1, 0(%rsi)
-    STREAM_YMM 0, 1, 0(%rdi)
-    addq    $64, %rsi
-    addq    $64, %rdi
+    STREAM  AVX_STREAM, 1
     subq    $320, %rdx                  // 64, and the 256 that come back
     jmp     2b
 3:  vzeroupper
     RETURN_0
 4:  testq   %rdx, %rdx
     je      6f
-5:  LOAD_XMM   0, 3, 0(%rsi)
-    STREAM_XMM 0, 3, 0(%rdi)
-    addq    $64, %rsi
-    addq    $64, %rdi
+5:  STREAM  SSE_STREAM, 3
     subq    $64, %rdx
     jne     5b
 6:  RETURN_0
