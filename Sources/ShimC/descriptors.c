@@ -76,15 +76,19 @@ PS_ENTRY mqd_t mq_open(const char *name, int flags, ...)
 PS_ENTRY mqd_t __mq_open_2(const char *name, int flags) { return ps_fresh(NEXT(__mq_open_2)(name, flags)); }
 
 #if __GLIBC_PREREQ(2, 39)
+static inline int started(int result, const int *process)
+{
+    if (result == 0)
+        ps_fresh_at(process, 1);
+    return result;
+}
+
 PS_ENTRY int pidfd_spawn(int *restrict process, const char *restrict path,
                          const posix_spawn_file_actions_t *restrict actions,
                          const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
                          char *const environment[restrict])
 {
-    int result = NEXT(pidfd_spawn)(process, path, actions, attributes, arguments, environment);
-    if (result == 0)
-        ps_fresh_at(process, 1);
-    return result;
+    return started(NEXT(pidfd_spawn)(process, path, actions, attributes, arguments, environment), process);
 }
 
 PS_ENTRY int pidfd_spawnp(int *restrict process, const char *restrict file,
@@ -92,9 +96,6 @@ PS_ENTRY int pidfd_spawnp(int *restrict process, const char *restrict file,
                           const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
                           char *const environment[restrict])
 {
-    int result = NEXT(pidfd_spawnp)(process, file, actions, attributes, arguments, environment);
-    if (result == 0)
-        ps_fresh_at(process, 1);
-    return result;
+    return started(NEXT(pidfd_spawnp)(process, file, actions, attributes, arguments, environment), process);
 }
 #endif

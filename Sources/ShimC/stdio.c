@@ -43,6 +43,25 @@ static inline FILE *opened(FILE *stream, const char *mode)
     return stream;
 }
 
+// The old number once more afterwards, as in close.c: it may be closed although the call failed.
+static inline FILE *reopened(const char *path, const char *mode, FILE *stream, __typeof__(&freopen) next)
+{
+    int fd = number_of(stream);
+    ps_engine_evict(fd);
+    stream = next(path, mode, stream);
+    ps_engine_evict(fd);
+    return opened(stream, mode);
+}
+
+static inline int closed(FILE *stream, __typeof__(&fclose) next)
+{
+    int fd = number_of(stream);
+    ps_engine_evict(fd);
+    int result = next(stream);
+    ps_engine_evict(fd);
+    return result;
+}
+
 PS_ENTRY FILE *fopen(const char *path, const char *mode) { return opened(NEXT_POINTER(fopen)(path, mode), mode); }
 PS_ALIAS(fopen64, fopen);
 PS_ALIAS(_IO_fopen, fopen);
@@ -57,32 +76,16 @@ PS_ENTRY FILE *fdopen(int fd, const char *mode)
 }
 PS_ALIAS(_IO_fdopen, fdopen);
 
-// The old number once more afterwards, as in close.c: it may be closed although the call failed.
 PS_ENTRY FILE *freopen(const char *path, const char *mode, FILE *stream)
 {
-    int fd = number_of(stream);
-    ps_engine_evict(fd);
-    stream = NEXT_POINTER(freopen)(path, mode, stream);
-    ps_engine_evict(fd);
-    return opened(stream, mode);
+    return reopened(path, mode, stream, NEXT_POINTER(freopen));
 }
 PS_ENTRY FILE *freopen64(const char *path, const char *mode, FILE *stream)
 {
-    int fd = number_of(stream);
-    ps_engine_evict(fd);
-    stream = NEXT_POINTER(freopen64)(path, mode, stream);
-    ps_engine_evict(fd);
-    return opened(stream, mode);
+    return reopened(path, mode, stream, NEXT_POINTER(freopen64));
 }
 
-PS_ENTRY int fclose(FILE *stream)
-{
-    int fd = number_of(stream);
-    ps_engine_evict(fd);
-    int result = NEXT(fclose)(stream);
-    ps_engine_evict(fd);
-    return result;
-}
+PS_ENTRY int fclose(FILE *stream) { return closed(stream, NEXT(fclose)); }
 PS_ALIAS(_IO_fclose, fclose);
 
 PS_ENTRY int fcloseall(void)
@@ -96,14 +99,7 @@ PS_ENTRY int fcloseall(void)
 PS_ENTRY FILE *popen(const char *command, const char *type) { return opened(NEXT_POINTER(popen)(command, type), ""); }
 PS_ALIAS(_IO_popen, popen);
 
-PS_ENTRY int pclose(FILE *stream)
-{
-    int fd = number_of(stream);
-    ps_engine_evict(fd);
-    int result = NEXT(pclose)(stream);
-    ps_engine_evict(fd);
-    return result;
-}
+PS_ENTRY int pclose(FILE *stream) { return closed(stream, NEXT(pclose)); }
 
 PS_ENTRY FILE *tmpfile(void) { return opened(NEXT_POINTER(tmpfile)(), ""); }
 PS_ALIAS(tmpfile64, tmpfile);
@@ -139,12 +135,5 @@ PS_ENTRY FILE *setmntent(const char *path, const char *mode)
 }
 PS_ALIAS(__setmntent, setmntent);
 
-PS_ENTRY int endmntent(FILE *stream)
-{
-    int fd = number_of(stream);
-    ps_engine_evict(fd);
-    int result = NEXT(endmntent)(stream);
-    ps_engine_evict(fd);
-    return result;
-}
+PS_ENTRY int endmntent(FILE *stream) { return closed(stream, NEXT(endmntent)); }
 PS_ALIAS(__endmntent, endmntent);
