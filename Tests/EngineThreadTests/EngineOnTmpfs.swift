@@ -60,6 +60,14 @@ func servedCalls(_ body: () throws -> Void) throws -> Int {
     return try ServedCounts.read(runtimeDirectory: place.runtime).served() - before
 }
 
+/// Runs `body`, whose threads say what they find wrong; expects that it is nothing, and that calls were served.
+func expectNothingWrong(sourceLocation: SourceLocation = #_sourceLocation, _ body: (Wrong) throws -> Void) throws {
+    let wrong = Wrong()
+    let served = try servedCalls { try body(wrong) }
+    #expect(wrong.times == 0, sourceLocation: sourceLocation)
+    #expect(served > 0, sourceLocation: sourceLocation)
+}
+
 extension UnsafeMutableRawBufferPointer {
     /// The byte that all of them are; nothing where they differ.
     func uniform(_ count: Int) -> UInt8? {

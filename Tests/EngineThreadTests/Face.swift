@@ -7,19 +7,17 @@ import PmemShim
 enum Face {
     static func pread(_ fd: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int, at offset: Int) -> Int {
         let served = enginePread(fd: fd, buffer: buffer, count: count, offset: Int64(offset))
-        return served != passOn
-            ? Int(served) : passedOn(fd, PS_FAMILY_PREAD, Glibc.pread(fd, buffer, count, off_t(offset)))
+        return result(served, fd, PS_FAMILY_PREAD, Glibc.pread(fd, buffer, count, off_t(offset)))
     }
 
     static func read(_ fd: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
         let served = engineRead(fd: fd, buffer: buffer, count: count)
-        return served != passOn ? Int(served) : passedOn(fd, PS_FAMILY_READ, Glibc.read(fd, buffer, count))
+        return result(served, fd, PS_FAMILY_READ, Glibc.read(fd, buffer, count))
     }
 
     static func pwrite(_ fd: Int32, _ buffer: UnsafeRawPointer, _ count: Int, at offset: Int) -> Int {
         let served = enginePwrite(fd: fd, buffer: buffer, count: count, offset: Int64(offset))
-        return served != passOn
-            ? Int(served) : passedOn(fd, PS_FAMILY_PWRITE, Glibc.pwrite(fd, buffer, count, off_t(offset)))
+        return result(served, fd, PS_FAMILY_PWRITE, Glibc.pwrite(fd, buffer, count, off_t(offset)))
     }
 
     static func write(_ fd: Int32, _ buffer: UnsafeRawPointer, _ count: Int) -> Int {
@@ -31,28 +29,26 @@ enum Face {
             if moved != count { engineFellShort(fd: fd, count: count, result: Int64(moved)) }
             return moved
         }
-        return served != passOn ? Int(served) : passedOn(fd, PS_FAMILY_WRITE, Glibc.write(fd, buffer, count))
+        return result(served, fd, PS_FAMILY_WRITE, Glibc.write(fd, buffer, count))
     }
 
     static func preadv(_ fd: Int32, _ vector: [iovec], at offset: Int) -> Int {
         let count = Int32(vector.count)
         let served = engineReadv(
             fd: fd, vector: vector, count: count, offset: Int64(offset), flags: 0, positioned: true)
-        return served != passOn
-            ? Int(served) : passedOn(fd, PS_FAMILY_PREADV, Glibc.preadv(fd, vector, count, off_t(offset)))
+        return result(served, fd, PS_FAMILY_PREADV, Glibc.preadv(fd, vector, count, off_t(offset)))
     }
 
     static func pwritev(_ fd: Int32, _ vector: [iovec], at offset: Int) -> Int {
         let count = Int32(vector.count)
         let served = engineWritev(
             fd: fd, vector: vector, count: count, offset: Int64(offset), flags: 0, positioned: true)
-        return served != passOn
-            ? Int(served) : passedOn(fd, PS_FAMILY_PWRITEV, Glibc.pwritev(fd, vector, count, off_t(offset)))
+        return result(served, fd, PS_FAMILY_PWRITEV, Glibc.pwritev(fd, vector, count, off_t(offset)))
     }
 
     static func fsync(_ fd: Int32) -> Int {
         let served = engineSync(fd: fd, family: PS_FAMILY_FSYNC)
-        return served != passOn ? Int(served) : passedOn(fd, PS_FAMILY_FSYNC, Int(Glibc.fsync(fd)))
+        return result(served, fd, PS_FAMILY_FSYNC, Int(Glibc.fsync(fd)))
     }
 
     static func truncate(_ fd: Int32, _ size: Int) {
@@ -81,6 +77,13 @@ enum Face {
     private static let passOn = Int64.min
     /// PS_PASS_ON_SETTLED: only a write that falls short is told.
     private static let passOnSettled = Int64.min + 1
+
+    /// Of what the engine served; else of what the kernel is asked for only now.
+    private static func result(
+        _ served: Int64, _ fd: Int32, _ family: ps_family, _ kernel: @autoclosure () -> Int
+    ) -> Int {
+        served != passOn ? Int(served) : passedOn(fd, family, kernel())
+    }
 
     private static func passedOn(_ fd: Int32, _ family: ps_family, _ result: Int) -> Int {
         let error = errno
