@@ -42,12 +42,8 @@ struct StatsFiguresTests {
 
     @Test func addsFoldedFiguresToThoseOfRecords() throws {
         let fixture = try StatsFixture()
-        fixture.record(0, pid: 1, start: 1)
-        fixture.mount(0, 0, path: "/mnt/a")
-        fixture.calls(0, "READ", "SERVED", 5)
-        fixture.record(511, pid: 1, start: 2)
-        fixture.mount(511, 0, path: "/mnt/a")
-        fixture.calls(511, shard: 15, "READ", "SERVED", 70)
+        fixture.process(0, reads: 5)
+        fixture.process(511, start: 2, shard: 15, reads: 70)
         fixture.ended(63, path: "/mnt/a", processes: 9)
         fixture.endedCalls(63, "READ", "SERVED", 900)
         try fixture.write()
@@ -150,9 +146,7 @@ struct StatsFiguresTests {
 
     @Test func saturatesInsteadOfOverflowing() throws {
         let fixture = try StatsFixture()
-        fixture.record(0, pid: 1, start: 1)
-        fixture.mount(0, 0, path: "/mnt/a")
-        fixture.calls(0, shard: 0, "READ", "SERVED", .max)
+        fixture.process(0, shard: 0, reads: .max)
         fixture.calls(0, shard: 1, "READ", "SERVED", .max)
         fixture.calls(0, shard: 1, "READ", "COLD", .max)
         try fixture.write()
@@ -184,12 +178,8 @@ struct StatsFiguresTests {
 
     @Test func showsOnlyTheProcessAskedFor() throws {
         let fixture = try StatsFixture()
-        fixture.record(0, pid: 11, start: 1)
-        fixture.mount(0, 0, path: "/mnt/a")
-        fixture.calls(0, "READ", "SERVED", 1)
-        fixture.record(1, pid: 22, start: 1)
-        fixture.mount(1, 0, path: "/mnt/a")
-        fixture.calls(1, "READ", "SERVED", 2)
+        fixture.process(0, pid: 11, reads: 1)
+        fixture.process(1, pid: 22, reads: 2)
         fixture.ended(0, path: "/mnt/a", processes: 1)
         fixture.endedCalls(0, "READ", "SERVED", 4)
         try fixture.write()
@@ -209,9 +199,7 @@ struct StatsFiguresTests {
 
     @Test func roundsThePercentageDown() throws {
         let fixture = try StatsFixture()
-        fixture.record(0, pid: 1, start: 1)
-        fixture.mount(0, 0, path: "/mnt/a")
-        fixture.calls(0, "READ", "SERVED", 99_999)
+        fixture.process(0, reads: 99_999)
         fixture.calls(0, "READ", "END", 1)
         try fixture.write()
         #expect(try document(fixture)["total"]["served_percent"] == .double(99.9))
@@ -237,9 +225,7 @@ struct StatsFiguresTests {
 
     @Test func watchesForAsManyIntervalsAsAskedFor() throws {
         let fixture = try StatsFixture()
-        fixture.record(0, pid: 1, start: 1)
-        fixture.mount(0, 0, path: "/mnt/a")
-        fixture.calls(0, "READ", "SERVED", 1_000)
+        fixture.process(0, reads: 1_000)
         try fixture.write()
         let run = try shimctl("stats", "--watch", "0.05", "--count", "3", "--json", environment: fixture.environment)
         #expect(run.ending == .exited(0))
@@ -255,9 +241,7 @@ struct StatsFiguresTests {
 
     @Test func countsInAnIntervalWhatWasAddedInIt() throws {
         let fixture = try StatsFixture()
-        fixture.record(0, pid: 1, start: 1)
-        fixture.mount(0, 0, path: "/mnt/a")
-        fixture.calls(0, "READ", "SERVED", 1_000)
+        fixture.process(0, reads: 1_000)
         try fixture.write()
         let directory = fixture.directory.path
         // The watcher says when it has taken its first sample: by the first line of output, an interval later.

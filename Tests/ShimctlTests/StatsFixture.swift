@@ -29,6 +29,13 @@ final class StatsFixture {
         commands.append("mount \(record) \(mount) \(backing) \(windows) \(bytes) \(total) \(path)")
     }
 
+    /// A process with one mount, `/mnt/a`, of which so many reads were served.
+    func process(_ record: Int, pid: Int32 = 1, start: UInt64 = 1, shard: Int = 0, reads: UInt64) {
+        self.record(record, pid: pid, start: start)
+        mount(record, 0, path: "/mnt/a")
+        calls(record, shard: shard, "READ", "SERVED", reads)
+    }
+
     /// Families and outcomes by their names in ps_stats.h, without prefix.
     func calls(_ record: Int, shard: Int = 0, mount: Int = 0, _ family: String, _ outcome: String, _ count: UInt64) {
         commands.append("calls \(record) \(shard) \(mount) \(family) \(outcome) \(count)")
