@@ -27,6 +27,13 @@ static int served_one(int flags)
     return fd;
 }
 
+// Another file takes the number of what libc has open, past libc.
+static void replaced(int fd, int by)
+{
+    dup2(by, fd);
+    look("replaced", fd);
+}
+
 // What the closed number means now, and what it means when it is file two's.
 static void closed(int fd)
 {
@@ -73,15 +80,13 @@ static void by_streams(void)
     closed(fd);
     say("-- fdopen of another stream's number");
     stream = fdopen(fd = served_one(O_RDWR), "r+");
-    dup2(two, fd);
-    look("replaced", fd);
+    replaced(fd, two);
     fclose(stream);
     closed(fd);
     say("-- tmpfile");
     stream = tmpfile();
     fd = fileno(stream);
-    dup2(served_one(O_RDWR), fd);
-    look("replaced", fd);
+    replaced(fd, served_one(O_RDWR));
     fclose(stream);
     closed(fd);
     say("-- setmntent, endmntent");
@@ -94,22 +99,19 @@ static void by_streams(void)
     stream = popen("true", "r");
     fd = fileno(stream);
     int one = served_one(O_RDWR);
-    dup2(one, fd);
-    look("replaced", fd);
+    replaced(fd, one);
     pclose(stream);
     closed(fd);
     say("-- opendir, closedir");
     DIR *directory = opendir(".");
     fd = dirfd(directory);
-    dup2(one, fd);
-    look("replaced", fd);
+    replaced(fd, one);
     closedir(directory);
     closed(fd);
     say("-- fdopendir, closedir");
     int number = open(".", O_RDONLY | O_DIRECTORY);
     directory = fdopendir(number);
-    dup2(one, number);
-    look("replaced", number);
+    replaced(number, one);
     closedir(directory);
     closed(number);
     say("-- fdopendir that fails leaves it open");
