@@ -256,6 +256,11 @@ bool letters_make(struct side *side);
 int side_fd(const struct side *side, unsigned slot);
 int side_flags(const struct side *side, int flags); // as far as they have a defined outcome there
 void side_path(const struct side *side, unsigned name, unsigned variant, char *out, size_t size);
+// The names of an operation that has two.
+struct two_paths {
+    char from[1024], to[1024];
+};
+void side_two_paths(const struct side *side, const struct op *op, unsigned variant, struct two_paths *paths);
 unsigned char *side_buffer(struct side *side, const struct op *op, size_t length, struct result *result);
 void pattern_fill(unsigned char *bytes, size_t length, uint32_t pattern);
 void result_set(struct result *result, int64_t ret);

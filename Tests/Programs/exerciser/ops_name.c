@@ -7,19 +7,17 @@
 
 static void run_rename(struct side *side, const struct op *op, const struct place *place, struct result *result)
 {
-    char from[1024], to[1024];
-    side_path(side, op->name, op->variant, from, sizeof from);
-    side_path(side, op->to, 0, to, sizeof to);
-    result_set(result, renameat2(AT_FDCWD, from, AT_FDCWD, to, (unsigned)place->value));
+    struct two_paths paths;
+    side_two_paths(side, op, op->variant, &paths);
+    result_set(result, renameat2(AT_FDCWD, paths.from, AT_FDCWD, paths.to, (unsigned)place->value));
 }
 
 static void run_link(struct side *side, const struct op *op, const struct place *place, struct result *result)
 {
     (void)place;
-    char from[1024], to[1024];
-    side_path(side, op->name, 0, from, sizeof from);
-    side_path(side, op->to, 0, to, sizeof to);
-    result_set(result, link(from, to));
+    struct two_paths paths;
+    side_two_paths(side, op, 0, &paths);
+    result_set(result, link(paths.from, paths.to));
 }
 
 static void run_unlink(struct side *side, const struct op *op, const struct place *place, struct result *result)

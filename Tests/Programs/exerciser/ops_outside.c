@@ -88,10 +88,9 @@ static void out_recreate(struct side *side, const struct op *op, const struct pl
 static void out_rename(struct side *side, const struct op *op, const struct place *place, struct result *result)
 {
     (void)place;
-    char from[1024], to[1024];
-    side_path(side, op->name, 0, from, sizeof from);
-    side_path(side, op->to, 0, to, sizeof to);
-    result_set(result, rename(from, to));
+    struct two_paths paths;
+    side_two_paths(side, op, 0, &paths);
+    result_set(result, rename(paths.from, paths.to));
 }
 
 static void out_store(struct side *side, const struct op *op, const struct place *place, struct result *result)

@@ -127,6 +127,12 @@ void side_path(const struct side *side, unsigned name, unsigned variant, char *o
     }
 }
 
+void side_two_paths(const struct side *side, const struct op *op, unsigned variant, struct two_paths *paths)
+{
+    side_path(side, op->name, variant, paths->from, sizeof paths->from);
+    side_path(side, op->to, 0, paths->to, sizeof paths->to);
+}
+
 static uint64_t mix(uint64_t value)
 {
     value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ull;
