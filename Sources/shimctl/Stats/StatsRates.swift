@@ -3,17 +3,10 @@ import Glibc
 
 /// What happened between two samples, by mount.
 struct StatsRates {
-    struct Mount {
-        let path: String
-        let backing: Backing
-        let windows: UInt64
-        let mappedBytes: UInt64
-        let counters: CallCounters
-    }
-
     /// Seconds between the samples; above zero.
     let interval: Double
-    let mounts: [Mount]
+    /// As at the second sample, but counters hold only what was counted since the first.
+    let mounts: [StatsSnapshot.Mount]
     let time: UInt64
 
     /// - Parameter interval: seconds between the samples by a clock that nobody sets.
@@ -23,9 +16,9 @@ struct StatsRates {
         let before = earlier.mounts
         mounts = later.mounts.map { mount in
             let known = before.first { $0.path == mount.path && $0.backing == mount.backing }
-            return Mount(
-                path: mount.path, backing: mount.backing, windows: mount.windows, mappedBytes: mount.mappedBytes,
-                counters: mount.counters.since(known?.counters ?? CallCounters()))
+            var change = mount
+            change.counters = mount.counters.since(known?.counters ?? CallCounters())
+            return change
         }
     }
 
