@@ -1,7 +1,8 @@
 import Foundation
-import PmemShim
 import TestSupport
 import Testing
+
+@testable import PmemShim
 
 @Suite("shimctl attach, detach, list", .serialized) struct AttachTests {
     init() throws { try DeviceImage.skipUnlessAttachable() }

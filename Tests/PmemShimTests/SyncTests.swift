@@ -108,7 +108,7 @@ struct InodeSyncTests {
     @Test func aWriteThatWasMadeDurableAtOnceMovesTheTimeOnly() {
         withInode { inode in
             inode.publish(synced(full: true), changes: 0)
-            let word = inode.pointee.syncWord.load(ordering: .acquiring)
+            let word = inode.pointee.synced.word.load(ordering: .acquiring)
             #expect(inode.publish(ctime: 20 * tick, since: word))
             let facts = inode.synced()
             #expect(facts?.cover(seen(ctime: 20), wholly: false) == true)

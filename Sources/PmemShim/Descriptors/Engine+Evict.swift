@@ -16,9 +16,9 @@ extension Engine {
             if word.has(DescriptorWord.known) {
                 descriptor.pointee.word.store(word.evicted.bits, ordering: .relaxed)
             }
-            if descriptor.pointee.calls.load(ordering: .relaxed) != 0 {
-                descriptor.pointee.calls.store(0, ordering: .relaxed)
-                descriptor.pointee.misses.store(0, ordering: .relaxed)
+            if descriptor.pointee.unserved.calls.load(ordering: .relaxed) != 0 {
+                descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
+                descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
             }
             return
         }
@@ -28,8 +28,8 @@ extension Engine {
                 expected: word.bits, desired: (barred ? word.barred : word.evicted).bits,
                 ordering: .sequentiallyConsistent)
             if stored {
-                descriptor.pointee.calls.store(0, ordering: .relaxed)
-                descriptor.pointee.misses.store(0, ordering: .relaxed)
+                descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
+                descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
                 return
             }
             word = DescriptorWord(seen)
@@ -85,7 +85,7 @@ extension Engine {
             if stored { break }
             word = DescriptorWord(seen)
         }
-        descriptor.pointee.calls.store(0, ordering: .relaxed)
+        descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
         return word
     }
 

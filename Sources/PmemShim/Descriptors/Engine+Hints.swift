@@ -38,15 +38,15 @@ extension Engine {
         _ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, counted: Bool
     ) -> Int64? {
         if !counted {
-            let misses = descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
-            descriptor.pointee.misses.store(misses, ordering: .relaxed)
+            let misses = descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ 1
+            descriptor.pointee.unserved.misses.store(misses, ordering: .relaxed)
             guard misses & (misses &- 1) == 0 else { return nil }
         }
         let offset = Int64(ps_sys_seek_by(fd, 0))
         guard offset >= 0 else { return nil }
         if offset != descriptor.pointee.guess.load(ordering: .relaxed) {
             descriptor.pointee.guess.store(offset, ordering: .relaxed)
-            descriptor.pointee.misses.store(0, ordering: .relaxed)
+            descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
         } else if counted, inode.has(InodeFlag.unverified) {
             return nil
         }

@@ -24,7 +24,7 @@ extension Engine {
         case PS_OUTCOME_TICK, PS_OUTCOME_SMALL, PS_OUTCOME_END, PS_OUTCOME_BUSY: break
         default: return nil
         }
-        let word = target.inode.pointee.syncWord.load(ordering: .acquiring)
+        let word = target.inode.pointee.synced.word.load(ordering: .acquiring)
         guard let known = target.inode.synced(), start >= 0, start <= known.size,
             Int64(count) <= known.size &- start
         else { return nil }

@@ -1,7 +1,7 @@
 import CShimSys
 import Synchronization
 
-/// What ``Inode/syncWord`` says besides the count of changes, which stands above these bits.
+/// What ``SyncedState/word`` says besides the count of changes, which stands above these bits.
 enum SyncWord {
     static let valid: UInt64 = 1
     static let full: UInt64 = 2
@@ -18,7 +18,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
     /// Whether ``synced()`` may have an answer.
     @inline(__always)
     var isSynced: Bool {
-        let word = pointee.syncWord.load(ordering: .acquiring)
+        let word = pointee.synced.word.load(ordering: .acquiring)
         return word & SyncWord.valid != 0
             && word >> SyncWord.countShift
                 == SyncWord.count(pointee.changes.load(ordering: .acquiring)) >> SyncWord.countShift
@@ -26,47 +26,48 @@ extension UnsafeMutablePointer where Pointee == Inode {
 
     /// What the last kernel sync made durable; nothing if there was none, or if our process has changed the file since.
     func synced() -> SyncFacts? {
-        let word = pointee.syncWord.load(ordering: .acquiring)
+        let word = pointee.synced.word.load(ordering: .acquiring)
         guard word & (SyncWord.valid | SyncWord.busy) == SyncWord.valid,
             word >> SyncWord.countShift
                 == SyncWord.count(pointee.changes.load(ordering: .acquiring)) >> SyncWord.countShift
         else { return nil }
         let facts = SyncFacts(
-            size: pointee.syncSize.load(ordering: .acquiring), blocks: pointee.syncBlocks.load(ordering: .acquiring),
-            ctime: pointee.syncTime.load(ordering: .acquiring), isFull: word & SyncWord.full != 0,
+            size: pointee.synced.size.load(ordering: .acquiring),
+            blocks: pointee.synced.blocks.load(ordering: .acquiring),
+            ctime: pointee.synced.time.load(ordering: .acquiring), isFull: word & SyncWord.full != 0,
             isSettled: word & SyncWord.settled != 0)
-        return pointee.syncWord.load(ordering: .acquiring) == word ? facts : nil
+        return pointee.synced.word.load(ordering: .acquiring) == word ? facts : nil
     }
 
     /// A kernel sync has succeeded that began when the file was as `facts` say and our changes were `changes`.
     func publish(_ facts: SyncFacts, changes: UInt64) {
         guard begin() else { return }
-        pointee.syncSize.store(facts.size, ordering: .relaxed)
-        pointee.syncBlocks.store(facts.blocks, ordering: .relaxed)
-        pointee.syncTime.store(facts.ctime, ordering: .relaxed)
+        pointee.synced.size.store(facts.size, ordering: .relaxed)
+        pointee.synced.blocks.store(facts.blocks, ordering: .relaxed)
+        pointee.synced.time.store(facts.ctime, ordering: .relaxed)
         let flags = (facts.isFull ? SyncWord.full : 0) | (facts.isSettled ? SyncWord.settled : 0)
-        pointee.syncWord.store(SyncWord.count(changes) | SyncWord.valid | flags, ordering: .releasing)
+        pointee.synced.word.store(SyncWord.count(changes) | SyncWord.valid | flags, ordering: .releasing)
     }
 
     /// A write of ours that needs no sync has moved the ctime. Nothing is known of what else is new in the inode.
-    /// `word`: ``Inode/syncWord`` before the write. False: it is another now.
+    /// `word`: ``SyncedState/word`` before the write. False: it is another now.
     func publish(ctime: Int64, since word: UInt64) -> Bool {
         let plain = word & ~(SyncWord.full | SyncWord.settled)
-        if word == plain, ctime == pointee.syncTime.load(ordering: .relaxed) {
-            return pointee.syncWord.load(ordering: .acquiring) == word
+        if word == plain, ctime == pointee.synced.time.load(ordering: .relaxed) {
+            return pointee.synced.word.load(ordering: .acquiring) == word
         }
-        let (taken, _) = pointee.syncWord.compareExchange(
+        let (taken, _) = pointee.synced.word.compareExchange(
             expected: word, desired: word | SyncWord.busy, ordering: .acquiringAndReleasing)
         guard taken else { return false }
-        pointee.syncTime.store(ctime, ordering: .relaxed)
-        pointee.syncWord.store(plain, ordering: .releasing)
+        pointee.synced.time.store(ctime, ordering: .relaxed)
+        pointee.synced.word.store(plain, ordering: .releasing)
         return true
     }
 
     private func begin() -> Bool {
-        let word = pointee.syncWord.load(ordering: .relaxed)
+        let word = pointee.synced.word.load(ordering: .relaxed)
         guard word & SyncWord.busy == 0 else { return false }
-        return pointee.syncWord.compareExchange(
+        return pointee.synced.word.compareExchange(
             expected: word, desired: word | SyncWord.busy, ordering: .acquiringAndReleasing
         ).exchanged
     }

@@ -50,7 +50,7 @@ extension Engine {
     /// Bytes that all threads of the process have written through windows of the mount.
     private func servedBytesWritten(_ target: Target) -> UInt64 {
         let counter = target.geometry.statistics &* CounterLayout.stride &+ CounterLayout.servedWritten
-        let used = Int(min(root.pointee.shardBound.load(ordering: .relaxed), UInt32(PS_STATS_SHARDS)))
+        let used = Int(min(root.pointee.threads.shards.load(ordering: .relaxed), UInt32(PS_STATS_SHARDS)))
         // A thread that may not copy must not touch the record, and has served nothing.
         let isReady = target.thread.record.pointee.ready.load(ordering: .relaxed) != 0
         var sum: UInt64 = 0

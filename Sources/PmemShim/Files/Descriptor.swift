@@ -7,11 +7,8 @@ struct Descriptor: ~Copyable {
     let word: Atomic<UInt64>
     /// Where the file offset is expected; a hint, corrected by every claim.
     let guess: Atomic<Int64>
-    /// Data calls seen while unknown.
-    let calls: Atomic<UInt32>
-    /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:_:_:counted:)``.
-    /// While unknown: see ``UnknownWrites``.
-    let misses: Atomic<UInt32>
+    /// What has not been served.
+    let unserved: UnservedCalls
     /// Appends not yet in the figures; see ``AppendTally``.
     let tally: Atomic<UInt64>
 }

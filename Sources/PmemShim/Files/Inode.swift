@@ -47,11 +47,8 @@ struct Inode: ~Copyable {
     let looks: Atomic<UInt8>
     private let deviceWord: Atomic<UInt64>
     private let numberWord: Atomic<UInt64>
-    // DAX only: what the last kernel sync made durable. See ``SyncWord`` and ``SyncFacts``.
-    let syncWord: Atomic<UInt64>
-    let syncSize: Atomic<Int64>
-    let syncBlocks: Atomic<Int64>
-    let syncTime: Atomic<Int64>
+    /// DAX only: what the last kernel sync made durable.
+    let synced: SyncedState
     /// Changes of the file that our process has made through the kernel, as far as a sync must know of them.
     let changes: Atomic<UInt64>
     /// DAX only: regions (as in `heat`) without holes or space that is only preallocated.
@@ -68,6 +65,18 @@ struct Inode: ~Copyable {
     /// first.
     let lowestSection: Atomic<Int32>
     let highestSection: Atomic<Int32>
+}
+
+/// What a sync has made durable (``SyncFacts``). The facts hold if the word is the same before and after they are read.
+struct SyncedState: ~Copyable {
+    /// See ``SyncWord``.
+    let word: Atomic<UInt64>
+    /// Bytes.
+    let size: Atomic<Int64>
+    /// Of 512 bytes.
+    let blocks: Atomic<Int64>
+    /// The time of the last change of the inode, ns.
+    let time: Atomic<Int64>
 }
 
 /// Which file it is: set under the engine lock when the slot is given to it, and read without. Who comes too late,
@@ -180,8 +189,8 @@ extension UnsafeMutablePointer where Pointee == Inode {
     /// Counts a call of `thread` in the region of `offset` that was passed on.
     func warm(_ offset: Int64, _ thread: CurrentThread) {
         let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
-        let turn = thread.record.pointee.turn.load(ordering: .relaxed) &+ 1
-        thread.record.pointee.turn.store(turn, ordering: .relaxed)
+        let turn = thread.record.pointee.own.turn.load(ordering: .relaxed) &+ 1
+        thread.record.pointee.own.turn.store(turn, ordering: .relaxed)
         guard turn & ((UInt32(1) << geometry.sampleShift) &- 1) == 0 else { return }
         // Two threads at once may count for one: a hint may be too low.
         let counter = heatCounter(offset, geometry)

@@ -38,7 +38,7 @@ extension Engine {
         ps_thread_current().pointee.pending_offset = -1
         // A dead thread's counters are taken over with its record.
         if record.pointee.shard.load(ordering: .relaxed) == 0 {
-            let turn = root.pointee.shardBound.wrappingAdd(1, ordering: .relaxed).oldValue
+            let turn = root.pointee.threads.shards.wrappingAdd(1, ordering: .relaxed).oldValue
             let last = UInt32(PS_STATS_SHARDS) &- 1
             record.pointee.shared.store(turn >= last ? 1 : 0, ordering: .relaxed)
             let distance = Int(min(turn, last)) &* MemoryLayout<ps_stats_shard>.stride
@@ -48,8 +48,8 @@ extension Engine {
     }
 
     private func freshThread(_ me: Int32) -> UnsafeMutablePointer<ThreadRecord>? {
-        guard root.pointee.threadBound.load(ordering: .relaxed) < Int32(Arena.threads) else { return nil }
-        let index = root.pointee.threadBound.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
+        guard root.pointee.threads.bound.load(ordering: .relaxed) < Int32(Arena.threads) else { return nil }
+        let index = root.pointee.threads.bound.wrappingAdd(1, ordering: .sequentiallyConsistent).oldValue
         guard index >= 0, index < Int32(Arena.threads) else { return nil }
         let record = thread(Int(index))
         record.pointee.thread.store(0 &- me, ordering: .sequentiallyConsistent)
@@ -59,14 +59,14 @@ extension Engine {
     /// Looks at two records per claim, so that a program that makes threads for ever needs about twice as many records
     /// as it has threads. A record whose thread id is the caller's own belongs to a dead namesake.
     private func deadThread(_ me: Int32) -> UnsafeMutablePointer<ThreadRecord>? {
-        let bound = min(root.pointee.threadBound.load(ordering: .relaxed), Int32(Arena.threads))
+        let bound = min(root.pointee.threads.bound.load(ordering: .relaxed), Int32(Arena.threads))
         guard bound > 0 else { return nil }
         // Not the caller's own process: it may be a vfork child, to which all threads here would seem dead.
         let process = root.pointee.owner.load(ordering: .relaxed)
         guard process != 0 else { return nil }
         let rounds = bound == Int32(Arena.threads) ? 64 : 2
         for _ in 0..<rounds {
-            let turn = root.pointee.threadSearch.wrappingAdd(1, ordering: .relaxed).oldValue
+            let turn = root.pointee.threads.search.wrappingAdd(1, ordering: .relaxed).oldValue
             let record = thread(Int(turn % UInt32(bound)))
             let seen = record.pointee.thread.load(ordering: .relaxed)
             let thread = seen < 0 ? 0 &- seen : seen

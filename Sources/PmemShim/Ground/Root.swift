@@ -14,14 +14,20 @@ struct Root: ~Copyable {
     let owner: Atomic<Int32>
     /// Thread id of the holder of the engine lock, 0 when free. See ``EngineLock``.
     let lockHolder: Atomic<Int32>
-    /// Thread records handed out so far; may run past ``Arena/threads``.
-    let threadBound: Atomic<Int32>
-    /// Where threads look next for the record of a dead one.
-    let threadSearch: Atomic<UInt32>
+    /// The threads of this process that have had to do with the engine.
+    let threads: ThreadsState
     /// Nonzero once a window has been mapped in this process.
     let windowsExisted: Atomic<UInt32>
+}
+
+/// How far the tables of threads are in use.
+struct ThreadsState: ~Copyable {
+    /// Records handed out so far; may run past ``Arena/threads``.
+    let bound: Atomic<Int32>
+    /// Where threads look next for the record of a dead one.
+    let search: Atomic<UInt32>
     /// Threads that have been given counters of their own.
-    let shardBound: Atomic<UInt32>
+    let shards: Atomic<UInt32>
 }
 
 /// The address of the root, and by it of everything in the arena. One word; passed by value.

@@ -11,16 +11,22 @@ struct ThreadRecord: ~Copyable {
     /// Address of this thread's counters (``CounterLayout``) in the arena: never 0 once the record is claimed. It
     /// counts there until it may copy, and whenever it must not fault.
     let shard: Atomic<UInt>
-    /// Counts calls passed on, to take every so-manieth into account. Its own thread's only, one after the other.
-    let turn: Atomic<UInt32>
-    /// Counts claims of stripes. Its own thread's only, one after the other.
-    let claims: Atomic<UInt32>
+    /// What the thread itself counts.
+    let own: OwnCounts
     /// The first of ``ThreadLayout/calls`` places for served calls that go on: see ``ServedCall``.
     let call: Atomic<UInt>
     let otherCalls: (UInt, UInt, UInt)
     /// Where the thread may copy, the address of its counters in the statistics file, or ``shard`` again where it has
     /// none there, with bit 0 as `shared`; 0 where it may not: all that a served call asks of its thread, in one load.
     let ready: Atomic<UInt>
+}
+
+/// Counted by the thread whose record it is, and by it alone, one after the other.
+struct OwnCounts: ~Copyable {
+    /// Calls passed on, of which one in so many is taken into account.
+    let turn: Atomic<UInt32>
+    /// Claims of stripes.
+    let claims: Atomic<UInt32>
 }
 
 enum ThreadLayout {

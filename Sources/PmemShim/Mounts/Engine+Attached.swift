@@ -52,20 +52,20 @@ extension Engine {
         let pageSize = UInt32(truncatingIfNeeded: number(PS_ATTACHMENT_AT_PAGE_SIZE))
         let tag = UInt32(truncatingIfNeeded: number(PS_ATTACHMENT_AT_GENERATION))
         guard pageSize == 4_096 || pageSize == 16_384 || pageSize == 65_536, tag != 0 else { return }
-        mount.pointee.pageShift = UInt32(pageSize.trailingZeroBitCount)
-        mount.pointee.pageCount = number(PS_ATTACHMENT_AT_DATA_SIZE) >> UInt64(mount.pointee.pageShift)
-        mount.pointee.pageDevice = device
-        mount.pointee.pageTag = tag
+        mount.pointee.attached.shift = UInt32(pageSize.trailingZeroBitCount)
+        mount.pointee.attached.count = number(PS_ATTACHMENT_AT_DATA_SIZE) >> UInt64(mount.pointee.attached.shift)
+        mount.pointee.attached.device = device
+        mount.pointee.attached.tag = tag
     }
 
     /// Opens the page arrays of that device, if it is still the one that is attached there.
     func openPages(_ held: LockHeld, _ mount: UnsafeMutablePointer<Mount>) -> Int32? {
-        guard isRegistered(held, mount.pointee.pageDevice) else { return nil }
+        guard isRegistered(held, mount.pointee.attached.device) else { return nil }
         let registration = registration(held)
         let bytes = UnsafeRawPointer(registration)
         guard
             UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: PS_ATTACHMENT_AT_GENERATION, as: UInt32.self))
-                == mount.pointee.pageTag
+                == mount.pointee.attached.tag
         else { return nil }
         let numbers = UInt64(
             littleEndian: bytes.loadUnaligned(fromByteOffset: PS_ATTACHMENT_AT_PAGES_MAJOR, as: UInt64.self))

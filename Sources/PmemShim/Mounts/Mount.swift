@@ -16,20 +16,25 @@ struct Mount {
     /// Index into the record of the statistics file, below PS_STATS_MOUNTS.
     var statisticsIndex: UInt32
     var pathLength: UInt32
-    /// log2 of the page size of the attached device the files lie on, bytes.
-    var pageShift: UInt32 = 0
-    /// Pages of that device; 0: none, or its file system does not tell where files lie.
-    var pageCount: UInt64 = 0
-    /// Its number, which is not that of the files on every file system.
-    var pageDevice: UInt64 = 0
-    /// Low half of the generation it is attached under.
-    var pageTag: UInt32 = 0
     /// DAX: 1: maps with MAP_SYNC, 2: does not, 0: not tried yet.
     var synchronous: UInt16 = 0
     /// Slots of inodes that are in use for files on it: below ``Arena/inodes``.
     var files: UInt16 = 0
+    var attached = AttachedPages()
 
     static let dax: UInt32 = 1 << 16
+}
+
+/// The attached device that the files of a mount lie on.
+struct AttachedPages {
+    /// There are so many; 0: no such device, or its file system does not tell where files lie.
+    var count: UInt64 = 0
+    /// The device's number, which is not that of the files on every file system.
+    var device: UInt64 = 0
+    /// log2 of the size of a page, bytes.
+    var shift: UInt32 = 0
+    /// Low half of the generation the device is attached under.
+    var tag: UInt32 = 0
 }
 
 /// A directory of PMEMSHIM_MOUNTS, resolved: 4,160 bytes with its path behind it. Guarded by the engine lock.

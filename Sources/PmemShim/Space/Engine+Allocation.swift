@@ -216,7 +216,7 @@ extension Engine {
     /// Holes may have come into [start, end): nothing there is known to be allocated.
     func noteHoles(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) {
         // What had been in those blocks is another's now, and says so itself.
-        if mount(inode.pointee.mount).pointee.pageCount != 0 { forgetExtents() }
+        if mount(inode.pointee.mount).pointee.attached.count != 0 { forgetExtents() }
         let lowest = Int64(inode.pointee.lowestSection.load(ordering: .relaxed))
         let highest = Int64(inode.pointee.highestSection.load(ordering: .relaxed))
         guard start >= 0, start < end, lowest <= highest else { return }

@@ -19,16 +19,16 @@ extension Engine {
     func devicePlace(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32) -> PagePlace? {
         let mount = mount(inode.pointee.mount)
         guard offset >= 0, let physical = physical(inode, UInt64(offset), fd) else { return nil }
-        let page = physical >> UInt64(mount.pointee.pageShift)
-        guard page < mount.pointee.pageCount else { return nil }
+        let page = physical >> UInt64(mount.pointee.attached.shift)
+        guard page < mount.pointee.attached.count else { return nil }
         let section = page >> 15
-        let identity = mount.pointee.pageDevice ^ UInt64(mount.pointee.pageTag) << 20
+        let identity = mount.pointee.attached.device ^ UInt64(mount.pointee.attached.tag) << 20
         let key = PageKey.section(identity, section)
         guard let base = findSection(key) ?? (fd < 0 ? nil : mapSection(key, inode, section, fd)), base != 0,
-            let array = array(base, mount.pointee.pageTag, isSparse: false)
+            let array = array(base, mount.pointee.attached.tag, isSparse: false)
         else { return nil }
         let owner = PageArray.Owner(
-            inode: inode.pointee.number, index: UInt64(offset) >> UInt64(mount.pointee.pageShift))
+            inode: inode.pointee.number, index: UInt64(offset) >> UInt64(mount.pointee.attached.shift))
         return PagePlace(array: array, page: page & UInt64(PS_DEVICE_SECTION_PAGES &- 1), owner: owner)
     }
 

@@ -10,7 +10,7 @@ extension Engine {
     @inline(__always)
     func warm(_ target: Target, _ offset: Int64, writes: Bool) {
         target.inode.warm(offset, target.thread)
-        let turn = target.thread.record.pointee.turn.load(ordering: .relaxed)
+        let turn = target.thread.record.pointee.own.turn.load(ordering: .relaxed)
         if turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: writes, turn: turn) }
     }
 

@@ -49,7 +49,7 @@ extension Engine {
     /// call. Without the engine lock, both this and the use of what it gives: that memory may be gone, and a fault is
     /// survived only where signals are not blocked.
     func knownPlace(_ inode: UnsafeMutablePointer<Inode>, _ offset: Int64) -> PagePlace? {
-        if mount(inode.pointee.mount).pointee.pageCount != 0, let place = devicePlace(inode, offset, fd: -1) {
+        if mount(inode.pointee.mount).pointee.attached.count != 0, let place = devicePlace(inode, offset, fd: -1) {
             return place
         }
         let key = PageKey.section(inode.pointee.identity, section(offset))
@@ -62,7 +62,7 @@ extension Engine {
     func place(
         _ inode: UnsafeMutablePointer<Inode>, _ offset: Int64, fd: Int32, mayGrow: Bool = true
     ) -> PagePlace? {
-        if mount(inode.pointee.mount).pointee.pageCount != 0 { return devicePlace(inode, offset, fd: fd) }
+        if mount(inode.pointee.mount).pointee.attached.count != 0 { return devicePlace(inode, offset, fd: fd) }
         let key = PageKey.section(inode.pointee.identity, section(offset))
         let base = findSection(key) ?? (mayGrow ? mapSection(key, inode, section(offset), fd) : nil)
         guard let base, base != 0, let place = memoryPlace(inode, offset, base, key),
@@ -154,7 +154,7 @@ extension Engine {
         if entry.pointee.key.load(ordering: .relaxed) != 0 { dropSection(held, index) }
         guard let place = takePlace(held) else { return 0 }
         let base =
-            mount(inode.pointee.mount).pointee.pageCount != 0
+            mount(inode.pointee.mount).pointee.attached.count != 0
             ? mappedDeviceSection(held, inode, section, at: place)
             : mappedSection(held, key, facts, section, fd, at: place)
         if base == 0 { givePlace(held, place) }

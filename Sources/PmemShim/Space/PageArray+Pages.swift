@@ -41,11 +41,6 @@ extension PageArray {
         package var inode: UInt64
         /// In device pages from the start of the file.
         package var index: UInt64
-
-        package init(inode: UInt64, index: UInt64) {
-            self.inode = inode
-            self.index = index
-        }
     }
 
     /// Nothing where nobody has said. Two who say so at once may leave the inode of one with the index of the other:

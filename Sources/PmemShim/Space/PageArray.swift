@@ -126,7 +126,7 @@ package struct PageArray: @unchecked Sendable {
         return ready
     }
 
-    /// The words of a descriptor.
+    /// The words of a descriptor, by their distance from its start, bytes.
     enum Field: Int {
         case page = 0
         case group = 8

@@ -68,18 +68,15 @@ public func engineSettle() {
 public func engineReadv(
     fd: Int32, vector: UnsafePointer<iovec>?, count: Int32, offset: Int64, flags: Int32, positioned: Bool
 ) -> Int64 {
-    let family = positioned ? PS_FAMILY_PREADV : PS_FAMILY_READV
-    guard let engine = Engine.current, let target = engine.target(fd, family) else { return passOnResult }
-    return engine.readv(target, vector, count, at: positioned && offset != -1 ? offset : nil, flags)
+    Engine.current?.readv(fd, .readv(positioned), vector, count, at: positioned ? offset : nil, flags) ?? passOnResult
 }
 
 @c(ps_engine_writev) @implementation
 public func engineWritev(
     fd: Int32, vector: UnsafePointer<iovec>?, count: Int32, offset: Int64, flags: Int32, positioned: Bool
 ) -> Int64 {
-    let family = positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV
-    guard let engine = Engine.current, let target = engine.target(fd, family) else { return passOnResult }
-    return engine.writev(target, vector, count, at: positioned && offset != -1 ? offset : nil, flags)
+    Engine.current?.writev(fd, .writev(positioned), vector, count, at: positioned ? offset : nil, flags)
+        ?? passOnResult
 }
 
 @c(ps_engine_sync) @implementation

@@ -19,11 +19,11 @@ extension Engine {
         if !word.has(DescriptorWord.appends) {
             let guess = descriptor.pointee.guess.load(ordering: .relaxed)
             let end = guess &+ Int64(count)
-            let misses = descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
+            let misses = descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ 1
             guard word.has(DescriptorWord.writes), flags & InodeFlag.unverified != 0, guess >= 0, end > guess,
                 end > inode.pointee.size.load(ordering: .relaxed), misses & (misses &- 1) != 0
             else { return false }
-            descriptor.pointee.misses.store(misses, ordering: .relaxed)
+            descriptor.pointee.unserved.misses.store(misses, ordering: .relaxed)
             descriptor.pointee.guess.store(end, ordering: .relaxed)
         }
         if word.has(DescriptorWord.durable), flags & InodeFlag.unreported == 0 { inode.set(InodeFlag.unreported) }

@@ -57,8 +57,8 @@ extension Engine {
                 target.inode.noteStamp(tick)
             } else if target.family.isImplicit {
                 // Now and then the offset is asked for afterwards (`relearnOffset`); else we presume and doubt.
-                let misses = target.descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
-                target.descriptor.pointee.misses.store(misses, ordering: .relaxed)
+                let misses = target.descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ 1
+                target.descriptor.pointee.unserved.misses.store(misses, ordering: .relaxed)
                 guard misses & (misses &- 1) != 0 else { return false }
                 target.inode.doubt()
             } else {

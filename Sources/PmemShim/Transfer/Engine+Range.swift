@@ -10,18 +10,18 @@ extension Engine {
         var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         if !word.has(DescriptorWord.ours) {
             guard !word.has(DescriptorWord.known) else { return nil }
-            let calls = descriptor.pointee.calls.load(ordering: .relaxed)
+            let calls = descriptor.pointee.unserved.calls.load(ordering: .relaxed)
             if calls != 0, calls < Settings.current.pointee.classify_after {
                 guard family == PS_FAMILY_WRITE else {
-                    descriptor.pointee.calls.store(calls &+ 1, ordering: .relaxed)
+                    descriptor.pointee.unserved.calls.store(calls &+ 1, ordering: .relaxed)
                     return nil
                 }
                 // Most of what is only ever written in order is new, and nothing of it is served: it has to come this
                 // often before a look (20 to 50 us with cold caches) is lost in it.
-                let writes = descriptor.pointee.misses.load(ordering: .relaxed) &+ 1
-                descriptor.pointee.misses.store(writes, ordering: .relaxed)
+                let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ 1
+                descriptor.pointee.unserved.misses.store(writes, ordering: .relaxed)
                 if writes & (UnknownWrites.perCall &- 1) == 0 {
-                    descriptor.pointee.calls.store(calls &+ 1, ordering: .relaxed)
+                    descriptor.pointee.unserved.calls.store(calls &+ 1, ordering: .relaxed)
                 }
                 return nil
             }
@@ -61,14 +61,14 @@ extension Engine {
     private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool
     {
         raiseBound(fd)
-        let calls = descriptor.pointee.calls.load(ordering: .relaxed) &+ 1
-        descriptor.pointee.calls.store(calls, ordering: .relaxed)
+        let calls = descriptor.pointee.unserved.calls.load(ordering: .relaxed) &+ 1
+        descriptor.pointee.unserved.calls.store(calls, ordering: .relaxed)
         let wanted = Settings.current.pointee.classify_after
         // A filter of system calls may kill for the look at the stack.
         guard calls > wanted, ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else { return false }
-        let writes = descriptor.pointee.misses.load(ordering: .relaxed)
-        descriptor.pointee.calls.store(0, ordering: .relaxed)
-        descriptor.pointee.misses.store(0, ordering: .relaxed)
+        let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed)
+        descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
+        descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
         classify(fd)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours) else { return false }
@@ -95,10 +95,4 @@ extension Engine {
         return true
     }
 
-}
-
-/// write() on a number nothing is known of, counted in ``Descriptor/misses`` until it is.
-enum UnknownWrites {
-    /// So many count as one call of another kind; a power of two.
-    static let perCall: UInt32 = 256
 }

@@ -1,11 +1,20 @@
 import CShimSys
 
+extension ps_family {
+    @inline(__always)
+    static func readv(_ positioned: Bool) -> ps_family { positioned ? PS_FAMILY_PREADV : PS_FAMILY_READV }
+    @inline(__always)
+    static func writev(_ positioned: Bool) -> ps_family { positioned ? PS_FAMILY_PWRITEV : PS_FAMILY_WRITEV }
+}
+
 /// readv, writev and their positioned kin. `offset`: nothing where the call is at the file offset.
 extension Engine {
     @inline(__always)  // one caller
     func readv(
-        _ target: Target, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?, _ flags: Int32
+        _ fd: Int32, _ family: ps_family, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?,
+        _ flags: Int32
     ) -> Int64 {
+        guard let target = target(fd, family) else { return passOnResult }
         guard flags & ~CallFlag.highPriority == 0 else { return passOn(target, PS_OUTCOME_FLAGS, -1, 0) }
         guard prepareToCopy(target, writes: false) else { return passOn(target, PS_OUTCOME_COLD, -1, 0) }
         guard let room = Vector.takeRoom(target.thread, frame: ps_frame()) else {
@@ -24,8 +33,10 @@ extension Engine {
 
     @inline(__always)  // one caller
     func writev(
-        _ target: Target, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?, _ flags: Int32
+        _ fd: Int32, _ family: ps_family, _ vector: UnsafePointer<iovec>?, _ count: Int32, at offset: Int64?,
+        _ flags: Int32
     ) -> Int64 {
+        guard let target = target(fd, family) else { return passOnResult }
         let isPlain = flags & ~CallFlag.highPriority == 0
         guard isPlain || (offset != nil && mayPromise(target, flags)) else {
             return passOn(target, PS_OUTCOME_FLAGS, -1, 0)

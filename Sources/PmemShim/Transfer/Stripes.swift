@@ -115,8 +115,8 @@ struct StripeOwner: Equatable {
     init(_ engine: Engine, _ call: ServedCall) {
         let distance = UInt(bitPattern: call.place) &- UInt(bitPattern: engine.thread(0))
         let record = engine.thread(Int(distance / 64))
-        let count = record.pointee.claims.load(ordering: .relaxed) &+ 1
-        record.pointee.claims.store(count, ordering: .relaxed)
+        let count = record.pointee.own.claims.load(ordering: .relaxed) &+ 1
+        record.pointee.own.claims.store(count, ordering: .relaxed)
         let frame = UInt64(call.place.pointee.load(ordering: .relaxed)) >> 4
         bits = frame << 20 | UInt64(distance / 8 & 0x7fff) << 5 | UInt64(count & 31)
     }

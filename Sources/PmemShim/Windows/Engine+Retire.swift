@@ -91,7 +91,7 @@ extension Engine {
     func claimsHaveEnded() -> Bool {
         guard !ps_single_threaded(), ps_sys_barrier_all_threads() else { return true }
         let own = ps_thread_current().pointee.record
-        let bound = min(root.pointee.threadBound.load(ordering: .acquiring), Int32(Arena.threads))
+        let bound = min(root.pointee.threads.bound.load(ordering: .acquiring), Int32(Arena.threads))
         var rests = 0
         for index in 0..<Int(bound) where UInt(bitPattern: thread(index)) != own {
             for number in 0..<ThreadLayout.calls {
@@ -146,7 +146,7 @@ extension Engine {
     /// Whether each call that was going on when this began has been seen to end, or to be dead. It need not be at the
     /// same moment: what begins later is no concern of the one who asks.
     private func callsHaveEnded(patience: Int) -> Bool {
-        let bound = min(root.pointee.threadBound.load(ordering: .acquiring), Int32(Arena.threads))
+        let bound = min(root.pointee.threads.bound.load(ordering: .acquiring), Int32(Arena.threads))
         var index = 0
         while index < Int(bound) {
             let record = thread(index)
