@@ -93,9 +93,9 @@ extension Engine {
         guard let range = fastRange(fd, offset, count, rights: DescriptorWord.reads, writes: false) else {
             return false
         }
-        let copied = CopyResult(
-            ps_copy_probed_in_place(buffer, UnsafeRawPointer(bitPattern: range.start), count, range.probe))
-        guard range.call.leave(), !copied.hasFaulted else { return false }
+        let source = UnsafeRawPointer(bitPattern: range.start)
+        let isCopied = ps_copy_probed_in_place(buffer, source, count, range.probe) == 0
+        guard range.call.leave(), isCopied else { return false }
         range.served(PS_FAMILY_PREAD, bytes: count, at: CounterLayout.servedRead)
         return true
     }
