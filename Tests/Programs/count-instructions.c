@@ -1,7 +1,10 @@
 // How many instructions a served call takes, from the program's call instruction to the one behind it: counted by
-// single-stepping a child that has read a file often enough to be served. Says "pread 64: N", for each call and length.
+// single-stepping a child that has read a file often enough to be served. Says "pread 64: N", for each call and length,
+// and "at pread 64: A B ...": where in the object that exports pread they lie.
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +67,21 @@ static void child(const char *path, const struct measured *each)
     _exit(0);
 }
 
+enum { MOST = 1000000 };
+static uintptr_t addresses[MOST + 1], of_least[MOST + 1];
+
+// Parent and child are the same program: what lies where in one, does so in the other.
+static void tell_addresses(const struct measured *each, long steps)
+{
+    Dl_info ours, info;
+    if (!dladdr(dlsym(RTLD_DEFAULT, "pread"), &ours)) return;
+    printf("at %s %zu:", each->name, each->length);
+    for (long i = 0; i < steps; i++)
+        if (dladdr((void *)of_least[i], &info) && info.dli_fbase == ours.dli_fbase)
+            printf(" %lx", of_least[i] - (uintptr_t)info.dli_fbase);
+    printf("\n");
+}
+
 // Steps from one breakpoint to the next; -1 at the end of the child.
 static long steps(pid_t pid)
 {
@@ -73,6 +91,7 @@ static long steps(pid_t pid)
     for (long count = 0;; count++) {
         struct user_regs_struct registers;
         ptrace(PTRACE_GETREGS, pid, 0, &registers);
+        addresses[count] = registers.rip;
         long word = ptrace(PTRACE_PEEKTEXT, pid, (void *)registers.rip, 0);
         if (count > 0 && (word & 0xff) == 0xcc) {
             // Over it.
@@ -80,7 +99,7 @@ static long steps(pid_t pid)
             ptrace(PTRACE_SETREGS, pid, 0, &registers);
             return count;
         }
-        if (count > 1000000 || ptrace(PTRACE_SINGLESTEP, pid, 0, 0) != 0 || waitpid(pid, &status, 0) != pid ||
+        if (count >= MOST || ptrace(PTRACE_SINGLESTEP, pid, 0, 0) != 0 || waitpid(pid, &status, 0) != pid ||
             !WIFSTOPPED(status))
             return -1;
     }
@@ -102,8 +121,12 @@ int main(int count, char **arguments)
         int status;
         waitpid(pid, &status, 0);
         while ((seen = steps(pid)) >= 0)
-            if (least < 0 || seen < least) least = seen;
+            if (least < 0 || seen < least) {
+                least = seen;
+                memcpy(of_least, addresses, (size_t)seen * sizeof *addresses);
+            }
         printf("%s %zu: %ld\n", all[index].name, all[index].length, least);
+        tell_addresses(&all[index], least);
     }
     unlink(path);
     return 0;
