@@ -26,7 +26,7 @@ measure_coverage() {
     chmod 1777 "$profiles" # some programs run as other users
     local -a what=(--filter 'InterposeTests\.' --filter 'ExerciserTests\.(DifferenceTests|FoundTests)')
     if (($#)); then what=("$@"); fi
-    PMEMSHIM_LIBRARY=$library swift test "${what[@]}" "${COVERAGE_SKIPS[@]}" || status=1
+    PMEMSHIM_LIBRARY=$(open_library "$library") swift test "${what[@]}" "${COVERAGE_SKIPS[@]}" || status=1
     say "coverage of the library by these programs"
     find "$profiles" -name '*.profraw' > "$profiles/list"
     "$TOOLCHAIN/llvm-profdata" merge --sparse --failure-mode=all --input-files="$profiles/list" \

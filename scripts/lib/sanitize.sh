@@ -35,6 +35,7 @@ address_options() {
 address_skips() {
     cat << 'END'
 SymbolTests                             the symbols of the library that is shipped, not of this one
+InstructionCountTests                   the runtime counts each load and store by instructions of its own
 HostTests                               the runtime is glibc's, must be the first preload, and has a clock_gettime too
 NameLookupTests/everyName               the runtime wraps some of the names, so that the linker binds those to it
 NameLookupTests/libraries               the runtime must be the first preload
@@ -92,7 +93,7 @@ sanitize_address() {
     if (($#)); then what=("$@"); fi
     local skip _
     while read -r skip _; do what+=(--skip "$skip"); done < <(address_skips)
-    PMEMSHIM_LIBRARY=$ROOT/.build/address/release/libpmemshim.so PMEMSHIM_PRELOAD_FIRST=$runtime \
+    PMEMSHIM_LIBRARY=$(open_library "$ROOT/.build/address/release/libpmemshim.so") PMEMSHIM_PRELOAD_FIRST=$runtime \
         ASAN_OPTIONS=$(address_options "$reports") swift test "${what[@]}" || status=1
     no_reports "$reports" || status=1
     rm -rf "$reports"
