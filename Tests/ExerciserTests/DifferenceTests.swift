@@ -6,7 +6,7 @@ private let plan: [Exercise] = [
     Exercise(kind: .tmpfs, firstSeed: 1, sequences: 30, length: 3000),
     Exercise(kind: .tmpfs, firstSeed: 1000, sequences: 6, length: 3000, options: ["--libc-reference"]),
     Exercise(kind: .tmpfs, firstSeed: 2000, sequences: 6, length: 3000, options: ["--times"]),
-    Exercise(kind: .tmpfs, firstSeed: 3000, sequences: 8, length: 3000, mapAfter: nil),
+    Exercise(kind: .tmpfs, firstSeed: 3000, sequences: 8, length: 3000, mapAfter: 24),
     // Files of less than a huge page are the kernel's there.
     Exercise(kind: .tmpfsHuge, firstSeed: 4000, sequences: 6, length: 3000, isServed: false),
     Exercise(kind: .tmpfsHuge, firstSeed: 5000, sequences: 14, length: 1000, options: ["--huge"]),

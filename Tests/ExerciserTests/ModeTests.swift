@@ -20,7 +20,7 @@ private let plan: [Exercise] = [
     Exercise(kind: .tmpfs, firstSeed: 6500, sequences: 3, length: 2000, mapAfter: nil, options: ["--modes", ways]),
     Exercise(kind: .tmpfs, firstSeed: 8000, sequences: 8, length: 2000, options: ["--modes", changes], ownMount: true),
     Exercise(
-        kind: .tmpfs, firstSeed: 8100, sequences: 3, length: 2000, mapAfter: nil, options: ["--modes", changes],
+        kind: .tmpfs, firstSeed: 8100, sequences: 3, length: 2000, mapAfter: 24, options: ["--modes", changes],
         ownMount: true),
     Exercise(
         kind: .tmpfsHuge, firstSeed: 8200, sequences: 3, length: 500, options: ["--huge", "--modes", changes],

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("What windows take of a process is bounded, and given back")
 struct BudgetTests {
-    @Test("10,000 files used at once and closed leave at most 64 mappings and 4 MiB", arguments: [0, nil])
+    @Test("10,000 files used at once and closed leave at most 64 mappings and 4 MiB", arguments: [0, 24])
     func manyFiles(mapAfter: Int?) throws {
         try expectSameAsNative(
             "many-files", "opened-used-and-closed", on: .tmpfs, serving: ["pread"], mebibytes: 256,

@@ -36,7 +36,9 @@ struct EndToEndTests {
         func shimctl(_ arguments: [String]) throws -> Run {
             try ShimctlTests.shimctl(
                 arguments,
-                environment: ["PMEMSHIM_LIBRARY": Shim.library, "PMEMSHIM_RUNTIME_DIR": runtime.path])
+                environment: [
+                    "PMEMSHIM_LIBRARY": Shim.library, "PMEMSHIM_RUNTIME_DIR": runtime.path, "PMEMSHIM_MAP_AFTER": "24",
+                ])
         }
 
         func read(_ count: Int, _ command: String...) throws -> Run {

@@ -17,7 +17,7 @@ struct HeatTests {
             for i in range(1000): os.pread(fd, 4096, (4 << 20) + i % 512 * 4096)
             """
         let run = try run(
-            "/usr/bin/python3", ["-c", script, file], preload: true, mounts: [mount.item], mapAfter: nil,
+            "/usr/bin/python3", ["-c", script, file], preload: true, mounts: [mount.item], mapAfter: 24,
             runtimeDirectory: runtime.path)
         #expect(run.ending == .exited(0), "\(run.stderr)")
         #expect(run.counts.served("pread") > 500)

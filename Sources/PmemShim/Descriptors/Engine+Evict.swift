@@ -16,10 +16,7 @@ extension Engine {
             if word.has(DescriptorWord.known) {
                 descriptor.pointee.word.store(word.evicted.bits, ordering: .relaxed)
             }
-            if descriptor.pointee.unserved.calls.load(ordering: .relaxed) != 0 {
-                descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
-                descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
-            }
+            waited(descriptor)
             return
         }
         while !word.has(DescriptorWord.ours) {
@@ -28,8 +25,7 @@ extension Engine {
                 expected: word.bits, desired: (barred ? word.barred : word.evicted).bits,
                 ordering: .sequentiallyConsistent)
             if stored {
-                descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
-                descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
+                waited(descriptor)
                 return
             }
             word = DescriptorWord(seen)
@@ -85,7 +81,11 @@ extension Engine {
             if stored { break }
             word = DescriptorWord(seen)
         }
-        descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
+        if word.has(DescriptorWord.ours) {
+            served(descriptor, inode(word.inode))
+        } else {
+            waited(descriptor)
+        }
         return word
     }
 

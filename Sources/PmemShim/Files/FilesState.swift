@@ -7,6 +7,8 @@ struct FilesState: ~Copyable {
     let descriptorBound: Atomic<Int32>
     /// Slots of inodes handed out so far. Guarded by the engine lock; without it, an upper bound of those in use.
     let usedInodes: Atomic<UInt32>
+    /// Calls on files that were closed without a look, and might have been worth one, before the first window.
+    let lostCalls: Atomic<UInt32>
     /// Index + 1 of the first free slot. Guarded by the engine lock.
     var freeInode: UInt16
 }

@@ -166,7 +166,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
     }
 
     @inline(__always)
-    private func heatCounter(_ offset: Int64, _ geometry: Geometry) -> UnsafeMutablePointer<Atomic<UInt8>> {
+    func heatCounter(_ offset: Int64, _ geometry: Geometry) -> UnsafeMutablePointer<Atomic<UInt8>> {
         // 64 is the distance of `heat` from the start; InodeTests proves it.
         let bytes = UnsafeMutableRawPointer(self).advanced(by: InodeLayout.heat)
             .assumingMemoryBound(to: Atomic<UInt8>.self)

@@ -2,11 +2,38 @@ import Synchronization
 
 /// Calls on a number that were not served, as far as they decide what happens next.
 struct UnservedCalls: ~Copyable {
-    /// Data calls seen while unknown.
+    /// See ``CallsWord``.
     let calls: Atomic<UInt32>
     /// Calls passed on because of the guess, for the backing off of ``Engine/relearnOffset(_:_:_:counted:)``.
     /// While unknown: see ``UnknownWrites``.
     let misses: Atomic<UInt32>
+}
+
+/// In the lower 24 bits a count, in the upper 8 the number's ``Patience``. What is counted: while the number is
+/// unknown, data calls on it; while it is ours, where the count of all served calls stood when it was looked at.
+///
+/// Threads may lose counts to each other, and one may put back the patience that another has just changed: both are
+/// hints.
+struct CallsWord {
+    var bits: UInt32
+
+    static let most: UInt32 = 0xff_ffff
+
+    @inline(__always)
+    init(_ bits: UInt32) { self.bits = bits }
+
+    init(count: UInt64, _ patience: Patience) {
+        bits = UInt32(truncatingIfNeeded: count) & CallsWord.most | UInt32(patience.bits) << 24
+    }
+
+    @inline(__always)
+    var count: UInt32 { bits & CallsWord.most }
+    @inline(__always)
+    var patience: Patience { Patience(bits: UInt8(truncatingIfNeeded: bits >> 24)) }
+    /// One call more; it does not run over into the patience.
+    @inline(__always)
+    var next: CallsWord { count == CallsWord.most ? self : CallsWord(bits &+ 1) }
+    var withoutCount: CallsWord { CallsWord(bits & ~CallsWord.most) }
 }
 
 /// write() on a number nothing is known of, counted in ``UnservedCalls/misses`` until it is.

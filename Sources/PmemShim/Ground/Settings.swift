@@ -9,8 +9,9 @@ struct Settings {
     /// - Returns: whether the shim serves; not where PMEMSHIM_DISABLE is set.
     static func read(_ environment: UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> Bool {
         let settings = current
-        settings.pointee.map_after = PS_MAP_AFTER_DEFAULT.rawValue
-        defer { settings.pointee.classify_after = settings.pointee.map_after / 3 }
+        settings.pointee.map_after = PS_MAP_AFTER_LEAST.rawValue
+        settings.pointee.classify_after = UInt32(1) << UInt32(Patience.usual)
+        settings.pointee.by_price = 1
         settings.pointee.used = 1  // offset 0 means "not set"
         guard var entry = environment else { return true }
         var enabled = true
@@ -62,6 +63,8 @@ struct Settings {
             calls <= UInt64(PS_MAP_AFTER_MOST.rawValue)
         {
             current.pointee.map_after = UInt32(calls)
+            current.pointee.classify_after = UInt32(calls) / 3
+            current.pointee.by_price = 0
         } else if value[0] != 0 {
             bad("PMEMSHIM_MAP_AFTER is not a number from 0 to 1000000: the default is used")
         }
@@ -80,6 +83,10 @@ struct Settings {
         guard current.pointee.bad == 0 else { return }
         current.pointee.bad = keep(note.utf8Start)
     }
+
+    /// Whether what steps cost decides when they are made (``Price``), and not PMEMSHIM_MAP_AFTER.
+    @inline(__always)
+    static var isByPrice: Bool { current.pointee.by_price != 0 }
 
     /// There is a file on DAX: from now on the program's own mappings are of interest.
     static func noteDAX() { current.pointee.may_have_dax = 1 }

@@ -85,6 +85,17 @@ extension CurrentThread {
         add(at: mount &* CounterLayout.stride &+ CounterLayout.passedWritten, UInt64(bitPattern: bytes))
     }
 
+    /// Data calls of this thread that were served, as far as they are counted where it counts now.
+    func servedCalls(_ mount: Int) -> UInt64 {
+        guard let counters = UnsafeMutableRawPointer(bitPattern: counters & ~1) else { return 0 }
+        var sum: UInt64 = 0
+        for family in Int(PS_FAMILY_READ.rawValue)...Int(PS_FAMILY_PWRITEV.rawValue) {
+            let at = mount &* CounterLayout.stride &+ family &* CounterLayout.outcomes &* 8
+            sum &+= (counters + at).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .relaxed)
+        }
+        return sum
+    }
+
     func countFault(_ mount: Int) { add(at: mount &* CounterLayout.stride &+ CounterLayout.faults, 1) }
 }
 

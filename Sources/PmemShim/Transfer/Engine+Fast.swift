@@ -104,7 +104,7 @@ extension Engine {
     @inline(__always)
     static func fastPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Bool {
         let length = WriteLength(count)
-        guard length.isOneStore || (length.isPastCaches && count <= mostInOneCall), ps_single_threaded(),
+        guard length.isOneStore || (length.isLong && count <= mostInOneCall), ps_single_threaded(),
             isUserRange(UInt(bitPattern: buffer), count),
             let range = fastRange(fd, offset, count, rights: DescriptorWord.writes, writes: true)
         else { return false }
@@ -115,8 +115,12 @@ extension Engine {
             if length.isOneStore {
                 copied = CopyResult(ps_store_whole(window, buffer, count) | ps_probe(range.probe))
             } else {
+                let isCached = WriteLength.staysCached(range.inode)
                 copied = CopyResult(ps_probe_rest(buffer, count))
-                    .then(CopyResult(ps_copy_through(window, buffer, count) | ps_probe(range.probe)))
+                    .then(
+                        CopyResult(
+                            (isCached ? ps_copy(window, buffer, count) : ps_copy_through(window, buffer, count))
+                                | ps_probe(range.probe)))
             }
         }
         let stayed = range.call.leave()

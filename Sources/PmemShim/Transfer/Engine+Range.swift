@@ -10,10 +10,10 @@ extension Engine {
         var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         if !word.has(DescriptorWord.ours) {
             guard !word.has(DescriptorWord.known) else { return nil }
-            let calls = descriptor.pointee.unserved.calls.load(ordering: .relaxed)
-            if calls != 0, calls < Settings.current.pointee.classify_after {
+            let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
+            if calls.count != 0, calls.count < calls.patience.calls(usual: Settings.current.pointee.classify_after) {
                 guard family == PS_FAMILY_WRITE else {
-                    descriptor.pointee.unserved.calls.store(calls &+ 1, ordering: .relaxed)
+                    descriptor.pointee.unserved.calls.store(calls.next.bits, ordering: .relaxed)
                     return nil
                 }
                 // Most of what is only ever written in order is new, and nothing of it is served: it has to come this
@@ -21,7 +21,7 @@ extension Engine {
                 let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ 1
                 descriptor.pointee.unserved.misses.store(writes, ordering: .relaxed)
                 if writes & (UnknownWrites.perCall &- 1) == 0 {
-                    descriptor.pointee.unserved.calls.store(calls &+ 1, ordering: .relaxed)
+                    descriptor.pointee.unserved.calls.store(calls.next.bits, ordering: .relaxed)
                 }
                 return nil
             }
@@ -61,25 +61,28 @@ extension Engine {
     private func countUnknown(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ family: ps_family) -> Bool
     {
         raiseBound(fd)
-        let calls = descriptor.pointee.unserved.calls.load(ordering: .relaxed) &+ 1
-        descriptor.pointee.unserved.calls.store(calls, ordering: .relaxed)
-        let wanted = Settings.current.pointee.classify_after
+        let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed)).next
+        descriptor.pointee.unserved.calls.store(calls.bits, ordering: .relaxed)
+        let wanted = callsBeforeLook(calls.patience)
         // A filter of system calls may kill for the look at the stack.
-        guard calls > wanted, ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else { return false }
+        guard calls.count > wanted, ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else {
+            return false
+        }
         let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed)
-        descriptor.pointee.unserved.calls.store(0, ordering: .relaxed)
+        descriptor.pointee.unserved.calls.store(calls.withoutCount.bits, ordering: .relaxed)
         descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
         classify(fd)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours) else { return false }
         // The calls before this one were this file's, too.
-        if wanted > 0, let thread = currentThread() {
-            let geometry = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed))
-            let others = wanted &- min(wanted, writes / UnknownWrites.perCall)
-            thread.add(geometry.statistics, family, PS_OUTCOME_COLD, UInt64(others))
-            thread.add(geometry.statistics, PS_FAMILY_WRITE, PS_OUTCOME_COLD, UInt64(writes))
-            inode(word.inode).pointee.calls.wrappingAdd(wanted, ordering: .relaxed)
-        }
+        guard wanted > 0, let thread = currentThread() else { return true }
+        let inode = inode(word.inode)
+        let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+        let others = wanted &- min(wanted, writes / UnknownWrites.perCall)
+        thread.add(geometry.statistics, family, PS_OUTCOME_COLD, UInt64(others))
+        thread.add(geometry.statistics, PS_FAMILY_WRITE, PS_OUTCOME_COLD, UInt64(writes))
+        inode.pointee.calls.wrappingAdd(wanted, ordering: .relaxed)
+        if Settings.isByPrice { learnPatience(descriptor, calls, inode, thread) }
         return true
     }
 

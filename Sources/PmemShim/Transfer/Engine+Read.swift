@@ -128,7 +128,9 @@ extension Engine {
         }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: false)
-            guard mayMap, countTowardsMapping(target), mapWindow(target.fd, wantsWrite: false) else {
+            guard mayMap, countTowardsMapping(target), isHotEnough(target, offset),
+                mapWindow(target.fd, wantsWrite: false)
+            else {
                 return PS_OUTCOME_COLD
             }
             sampleMapped(target, offset, writes: false)
@@ -166,5 +168,13 @@ extension Engine {
         let calls = target.inode.pointee.calls.wrappingAdd(1, ordering: .relaxed).newValue
         guard !target.inode.has(InodeFlag.refused) else { return calls & 1_023 == 0 }
         return calls > Settings.current.pointee.map_after
+    }
+
+    /// Whether a window would serve a call there: until then there is no need of one.
+    func isHotEnough(_ target: Target, _ offset: Int64) -> Bool {
+        guard Settings.isByPrice else { return true }
+        let geometry = Geometry(bits: target.inode.pointee.geometry.load(ordering: .relaxed))
+        let wanted = target.inode.has(InodeFlag.sparse) ? geometry.warmest : geometry.threshold
+        return target.inode.heat(offset, geometry) >= wanted
     }
 }

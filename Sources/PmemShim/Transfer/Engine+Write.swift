@@ -50,7 +50,9 @@ extension Engine {
         } else {
             let touched = prefault(target, offset, range.start, buffer.count)
             // Not by `then`: a closure has a frame of its own.
-            let copied = touched.hasFaulted ? touched : buffer.copyIn(to: range.start)
+            let staysCached = WriteLength.staysCached(target.inode)
+            let copied =
+                touched.hasFaulted ? touched : buffer.copyIn(to: range.start, staysCached: staysCached)
             isWritten = !copied.then(probing: range.probe).hasFaulted
         }
         stripes.release(self, target.inode)
@@ -157,7 +159,9 @@ extension Engine {
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, writes: true)
-            guard countTowardsMapping(target), mayMap, mapWindow(target.fd, wantsWrite: true) else {
+            guard countTowardsMapping(target), mayMap, isHotEnough(target, offset),
+                mapWindow(target.fd, wantsWrite: true)
+            else {
                 return PS_OUTCOME_COLD
             }
             sampleMapped(target, offset, writes: true)

@@ -1,4 +1,5 @@
 import CShimSys
+import Synchronization
 
 /// What the length of an overwrite means: whether it may be served, and how it is then stored.
 ///
@@ -8,10 +9,14 @@ import CShimSys
 struct WriteLength {
     /// From this length on an overwrite is copied (bytes).
     static let leastCopied = 512
-    /// From this length on the copy goes past the caches, by non-temporal stores (bytes). Measured by
-    /// `scripts/bench micro`: below it the line is likelier to be read or written again soon, and the fence costs more
-    /// than the store saves.
-    static let leastPastCaches = 1_024
+    /// From this length on the copy goes past the caches, by non-temporal stores (bytes), unless ``staysCached(_:)``
+    /// says otherwise. Measured by `scripts/bench micro`: below it the line is likelier to be read or written again
+    /// soon, and the fence costs more than the store saves.
+    static let leastLong = 1_024
+    /// A file up to this size lies in the caches of the machines that databases run on, while it is in use (bytes). A
+    /// store past them costs more there, and throws out what the program, or LMDB's own mapping of the file, reads next
+    /// (docs/decisions.md#small-files-are-overwritten-in-the-caches).
+    static let mostCached: Int64 = 8 << 20
 
     /// Bytes.
     let count: Int
@@ -25,7 +30,11 @@ struct WriteLength {
     @inline(__always)
     var isOneStore: Bool { ps_stores_whole(count) != 0 }
     @inline(__always)
-    var isPastCaches: Bool { count >= WriteLength.leastPastCaches }
+    var isLong: Bool { count >= WriteLength.leastLong }
+    @inline(__always)  // a load from a line that the call has in hand, and a comparison
+    static func staysCached(_ inode: UnsafeMutablePointer<Inode>) -> Bool {
+        inode.pointee.size.load(ordering: .relaxed) <= mostCached
+    }
     /// By one of the two ways. What is not is left to the kernel.
     @inline(__always)
     var isServed: Bool { isCopied || isOneStore }

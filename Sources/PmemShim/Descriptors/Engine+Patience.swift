@@ -1,0 +1,64 @@
+import CShimSys
+import Synchronization
+
+// What becomes of a descriptor number is decided by what became of it before: see ``Patience``.
+extension Engine {
+    /// Data calls on an unknown number that are left to the kernel before it is looked at.
+    func callsBeforeLook(_ patience: Patience) -> UInt32 {
+        let calls = patience.calls(usual: Settings.current.pointee.classify_after)
+        guard Settings.isByPrice, root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return calls }
+        // Files that are opened again and again lose as much together as one that stays.
+        let lost = files.pointee.lostCalls.load(ordering: .relaxed)
+        return max(calls, lost < Price.firstCalls ? Price.firstCalls &- lost : 0)
+    }
+
+    /// The number has just been found to be ours, after `calls`.
+    func learnPatience(
+        _ descriptor: UnsafeMutablePointer<Descriptor>, _ calls: CallsWord, _ inode: UnsafeMutablePointer<Inode>,
+        _ thread: CurrentThread
+    ) {
+        let statistics = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
+        // What has always paid will pay again: the file is as good as hot.
+        inode.credit(calls.patience.isEager ? UInt32.max : calls.count)
+        let patience = calls.patience.afterLook(calls: calls.count, pages: pages(inode))
+        let word = CallsWord(count: thread.servedCalls(statistics), patience)
+        descriptor.pointee.unserved.calls.store(word.bits, ordering: .relaxed)
+    }
+
+    /// A number is forgotten that was not looked at.
+    @inline(__always)  // of each close
+    func waited(_ descriptor: UnsafeMutablePointer<Descriptor>) {
+        let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
+        guard calls.count != 0 else { return }
+        if calls.count >= UInt32(1) << UInt32(Patience.usual) {
+            files.pointee.lostCalls.wrappingAdd(calls.count, ordering: .relaxed)
+        }
+        let word = CallsWord(count: 0, calls.patience.afterWaiting())
+        descriptor.pointee.unserved.calls.store(word.bits, ordering: .relaxed)
+        descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
+    }
+
+    /// A number of ours is forgotten, which meant `inode`.
+    ///
+    /// Served calls are counted by thread and mount, not by file, so that nothing is shared on their way. What this
+    /// thread has had served since the look is therefore the most that the file can have had, as long as there are no
+    /// other threads; and just what it had, where it has the only window.
+    func served(_ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>) {
+        let seen = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
+        var patience = seen.patience
+        if Settings.isByPrice, let thread = countingThread() {
+            let statistics = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
+            let calls = CallsWord(UInt32(truncatingIfNeeded: thread.servedCalls(statistics)) &- seen.bits).count
+            let isBound = ps_single_threaded()
+            let isExact = isBound && windows.pointee.windows.load(ordering: .relaxed) <= 1
+            patience = patience.afterServing(
+                calls: isBound ? UInt64(calls) : nil, isExact: isExact, pages: pages(inode))
+        }
+        descriptor.pointee.unserved.calls.store(CallsWord(count: 0, patience).bits, ordering: .relaxed)
+    }
+
+    /// Of 4 KiB, that the file has.
+    private func pages(_ inode: UnsafeMutablePointer<Inode>) -> UInt64 {
+        UInt64(max(inode.pointee.size.load(ordering: .relaxed), 0)) >> 12 &+ 1
+    }
+}

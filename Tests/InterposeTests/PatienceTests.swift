@@ -1,0 +1,49 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// When a file is looked at and mapped where nobody has said when: by what it costs, and by what the files before it at
+/// the same number have gained (Price.swift, of which PriceTests tries the arithmetic).
+@Suite("A file is served once its calls have lost what serving it costs")
+struct PatienceTests {
+    private func served(calls: Int, files: Int, inChildren: Bool = false) throws -> UInt64 {
+        let mount = try ScratchMount(.tmpfs)
+        let bytes = (0..<256).flatMap { [UInt8](repeating: UInt8($0), count: 4_096) }
+        try Data(bytes).write(to: URL(fileURLWithPath: mount.path("file")))
+        let run = try run(
+            Programs.path("lives"),
+            [mount.path("file"), String(calls), String(files)] + (inChildren ? ["children"] : []),
+            preload: true, mounts: [mount.item], mapAfter: nil)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        return UInt64(run.counts.served("pread"))
+    }
+
+    @Test("a file that is read on and on is served after 1,024 calls")
+    func once() throws {
+        #expect(try served(calls: 1_000, files: 1) == 0)
+        let count = try served(calls: 5_000, files: 1)
+        #expect(count > 3_900 && count < 4_000)
+    }
+
+    @Test("files that are closed after a few calls are never served", arguments: [8, 64, 255])
+    func brief(calls: Int) throws {
+        #expect(try served(calls: calls, files: 300) == 0)
+    }
+
+    @Test("files that are closed after many calls are served nearly from the start, once one has shown it")
+    func worthIt() throws {
+        let count = try served(calls: 2_000, files: 50)
+        #expect(count > 90_000 && count < 100_000)
+    }
+
+    @Test("files that do not pay for themselves cease to be served")
+    func notWorthIt() throws {
+        #expect(try served(calls: 280, files: 300) < 5_000)
+    }
+
+    @Test("children that live for some calls are not served, and those that live longer are")
+    func children() throws {
+        #expect(try served(calls: 256, files: 20, inChildren: true) == 0)
+        #expect(try served(calls: 5_000, files: 4, inChildren: true) > 4 * 3_900)
+    }
+}
