@@ -79,20 +79,39 @@ static inline int ps_fresh(int fd)
     return fd;
 }
 
-// Bytes of a file that a call may have made holes of.
-struct ps_range {
-    int64_t from, to;
+// What a call that changes a file's size or holes is asked for, bytes.
+struct ps_resize {
+    int64_t from, to; // it may have made holes of these
+    // Once it is done the file has `size` bytes, or, not `is_exact`, at least that many, and from `start` on no hole.
+    // -1: only the kernel knows.
+    int64_t start, size;
+    bool is_exact;
 };
-static inline struct ps_range ps_emptied_by_truncate(int64_t length) { return (struct ps_range){length, INT64_MAX}; }
-static inline struct ps_range ps_emptied_by_fallocate(int mode, int64_t offset, int64_t length)
+static inline struct ps_resize ps_truncation(int64_t length)
+{
+    return (struct ps_resize){length, INT64_MAX, 0, length, true};
+}
+static inline struct ps_resize ps_allocation(int mode, int64_t offset, int64_t length)
 {
     int64_t end;
-    if ((mode & ~FALLOC_FL_KEEP_SIZE) == 0)
-        return (struct ps_range){0, 0};
-    // All but punching may move what lies behind.
-    if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) || __builtin_add_overflow(offset, length, &end))
+    if (__builtin_add_overflow(offset, length, &end))
         end = INT64_MAX;
-    return (struct ps_range){offset, end};
+    if (mode == 0)
+        return (struct ps_resize){0, 0, offset, end, false};
+    if (mode == FALLOC_FL_KEEP_SIZE)
+        return (struct ps_resize){0, 0, 0, 0, false};
+    // All but punching may move what lies behind.
+    if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+        end = INT64_MAX;
+    return (struct ps_resize){offset, end, 0, -1, false};
+}
+// After such a call. `is_done`: it has done what it was asked for; else nobody knows: a fallocate that fails may have
+// done part of its work.
+static inline void ps_resized(int fd, bool is_done, struct ps_resize resize)
+{
+    ps_engine_count(fd, PS_FAMILY_RESIZE);
+    if (!is_done || resize.size < 0 || !ps_engine_resized_to(fd, resize.start, resize.size, resize.is_exact))
+        ps_engine_emptied(fd, resize.from, resize.to);
 }
 
 // The same for calls that put numbers where the caller said. Another thread may have taken that memory away since: then

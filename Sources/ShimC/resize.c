@@ -4,19 +4,17 @@
 
 #include <unistd.h>
 
-// Whatever the call answered: a fallocate that fails may have done part of its work.
-static inline int resized(int fd, int result, struct ps_range emptied)
+static inline int resized(int fd, int result, struct ps_resize resize)
 {
     int saved = errno;
-    ps_engine_count(fd, PS_FAMILY_RESIZE);
-    ps_engine_emptied(fd, emptied.from, emptied.to);
+    ps_resized(fd, result == 0, resize);
     errno = saved;
     return result;
 }
 
-PS_ENTRY int ftruncate(int fd, off_t length) 
+PS_ENTRY int ftruncate(int fd, off_t length)
 {
-    return resized(fd, NEXT(ftruncate)(fd, length), ps_emptied_by_truncate(length));
+    return resized(fd, NEXT(ftruncate)(fd, length), ps_truncation(length));
 }
 PS_ALIAS(ftruncate64, ftruncate);
 
@@ -33,12 +31,12 @@ PS_ALIAS(truncate64, truncate);
 
 PS_ENTRY int fallocate(int fd, int mode, off_t offset, off_t length)
 {
-    return resized(fd, NEXT(fallocate)(fd, mode, offset, length), ps_emptied_by_fallocate(mode, offset, length));
+    return resized(fd, NEXT(fallocate)(fd, mode, offset, length), ps_allocation(mode, offset, length));
 }
 PS_ALIAS(fallocate64, fallocate);
 
 PS_ENTRY int posix_fallocate(int fd, off_t offset, off_t length)
 {
-    return resized(fd, NEXT(posix_fallocate)(fd, offset, length), ps_emptied_by_fallocate(0, offset, length));
+    return resized(fd, NEXT(posix_fallocate)(fd, offset, length), ps_allocation(0, offset, length));
 }
 PS_ALIAS(posix_fallocate64, posix_fallocate);

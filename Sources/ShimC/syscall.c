@@ -79,16 +79,9 @@ PS_CALL(recvmmsg) { return PASS_ON_AND(ps_received_many(result, (const struct mm
 
 // ---- sizes and holes -------------------------------------------------------------------------------------------
 
-// Whatever the call answered: a fallocate that fails may have done part of its work.
-static void resized(int fd, struct ps_range emptied)
-{
-    ps_engine_count(fd, PS_FAMILY_RESIZE);
-    ps_engine_emptied(fd, emptied.from, emptied.to);
-}
+PS_CALL(ftruncate) { return PASS_ON_AND(ps_resized((int)a, result == 0, ps_truncation(b))); }
 
-PS_CALL(ftruncate) { return PASS_ON_AND(resized((int)a, ps_emptied_by_truncate(b))); }
-
-PS_CALL(fallocate) { return PASS_ON_AND(resized((int)a, ps_emptied_by_fallocate((int)b, c, d))); }
+PS_CALL(fallocate) { return PASS_ON_AND(ps_resized((int)a, result == 0, ps_allocation((int)b, c, d))); }
 
 PS_CALL(truncate)
 {

@@ -50,8 +50,8 @@ StaleEntryTests/libraries               the same
 StaleEntryTests/byDefault               the same, in one of its cases
 SignalStormTests/blocked                the runtime starts threads with signals of its own choice blocked
 ThreadTests/writersDoNotMix             copies take longer here than a writer waits for another (10 ms)
-BadPointerTests                         the runtime looks at what pointers lead to before the kernel does, and ends the process
-FaultLimitTests/inheritedFilters        the runtime's own calls are refused by them
+BadPointerTests                         the runtime looks at bad pointers before the kernel does, and ends the process
+FaultLimitTests/inherited               the runtime's own calls are refused by them
 FaultLimitTests/mappingsExhausted       the runtime ends a process when no mapping is left for its own heap
 END
 }

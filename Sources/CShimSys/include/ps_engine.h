@@ -103,6 +103,10 @@ void ps_engine_resized(int fd)
 // The same of ftruncate, fallocate and kin, which may have made holes in [from, to), bytes.
 void ps_engine_emptied(int fd, int64_t from, int64_t to)
     PS_NAMED("engineEmptied(fd:from:to:)");
+// After a call on `fd` has resized the file as it was asked to: to `size` bytes, or, not `is_exact`, at least to that
+// many, without a hole from `start` on. False: that says too little, and ps_engine_emptied must follow.
+bool ps_engine_resized_to(int fd, int64_t start, int64_t size, bool is_exact)
+    PS_NAMED("engineResizedTo(fd:start:size:isExact:)");
 // The same by path (truncate): forgets what is known of the inode's size, if it is a known one.
 void ps_engine_resized_path(const char *_Nullable path)
     PS_NAMED("engineResizedPath(path:)");

@@ -8,23 +8,16 @@ extension Engine {
         let size = inode.pointee.size.load(ordering: .relaxed)
         guard end > size else { return }
         if !isWrite {
-            // Somebody else made the file longer, perhaps with holes. Asked at the first such read and then now and
-            // then: whoever follows a growing file with small reads does not pay for each.
-            if inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue & 7 == 1 { noteResize(of: fd) }
+            // Somebody else made the file longer, perhaps with holes, or we did. Asked at the first such read and then
+            // now and then: whoever follows a growing file with small reads does not pay for each, nor whoever cuts and
+            // extends it.
+            if inode.isTimeToLearnSize() { noteResize(of: fd) }
         } else if start > size {
             // The write has left a hole, unless another process had filled it.
             noteResize(of: fd)
         } else {
             inode.raiseSize(to: end)
         }
-    }
-
-    /// Learns size and holes of the file behind `fd` again. Without the engine lock.
-    @inline(never)
-    func noteResize(of fd: Int32, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0) {
-        var facts = ps_file_facts()
-        guard ps_sys_facts_of_descriptor(fd, &facts) == 0 else { return }
-        noteResize(facts, emptiedFrom: emptiedFrom, emptiedTo: emptiedTo, fd: fd)
     }
 
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has
@@ -51,34 +44,5 @@ extension Engine {
             return nil
         }
         return offset
-    }
-
-    /// Something of ours changed the size or the holes of the file with those facts, through whatever descriptor.
-    ///
-    /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes. Without the engine lock.
-    func noteResize(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0, fd: Int32? = nil) {
-        var changed: UnsafeMutablePointer<Inode>?
-        if emptiedFrom < emptiedTo { emptiedUnknown(facts, from: emptiedFrom, to: emptiedTo) }
-        if let lock = EngineLock(self) {
-            if let index = findInode(lock.held, device: facts.device, number: facts.inode) {
-                let inode = inode(index)
-                // Before the size is learnt, which bounds what is to be forgotten.
-                if emptiedFrom < emptiedTo { changed = inode }
-            }
-            lock.unlock()
-        }
-        if let changed { noteHoles(changed, from: emptiedFrom, to: emptiedTo) }
-        guard let lock = EngineLock(self) else { return }
-        if let index = findInode(lock.held, device: facts.device, number: facts.inode) {
-            inode(index).noteKernelChange()
-            inode(index).forgetReady()
-            refreshSize(lock.held, inode(index), facts, fd: fd)
-            if inode(index).has(InodeFlag.sparse) {
-                // What was proved of its regions was proved before.
-                inode(index).distrust()
-                inode(index).updateLimits()
-            }
-        }
-        lock.unlock()
     }
 }

@@ -43,7 +43,7 @@ struct Inode: ~Copyable {
     /// Index + 1 of the next slot in the same chain, or in the free list; 0: the last.
     var next: UInt16
     private let mountWord: Atomic<UInt8>
-    /// DAX only: asked whether a region is ready.
+    /// On DAX: asked whether a region is ready. Elsewhere: see `cutWait`.
     let looks: Atomic<UInt8>
     private let deviceWord: Atomic<UInt64>
     private let numberWord: Atomic<UInt64>
@@ -54,6 +54,7 @@ struct Inode: ~Copyable {
     /// DAX only: regions (as in `heat`) without holes or space that is only preallocated.
     let ready: Atomic<UInt64>
     /// DAX only: see ``SyncCost``.
+    /// Elsewhere: ``lastCut``.
     let syncCost: Atomic<UInt64>
     private let identityWord: Atomic<UInt64>
     /// With ``InodeFlag/sparse``: the start of the last page (step) that is known to be allocated, bytes. The end probe

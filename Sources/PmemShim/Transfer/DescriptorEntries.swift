@@ -40,6 +40,12 @@ public func engineEmptied(fd: Int32, from: Int64, to: Int64) {
     engine.noteResize(of: fd, emptiedFrom: from, emptiedTo: to)
 }
 
+@c(ps_engine_resized_to) @implementation
+public func engineResizedTo(fd: Int32, start: Int64, size: Int64, isExact: Bool) -> Bool {
+    guard let engine = Engine.current else { return true }
+    return engine.noteResized(fd, from: start, to: size, isExact: isExact)
+}
+
 @c(ps_engine_resized_path) @implementation
 public func engineResizedPath(path: UnsafePointer<CChar>?) {
     guard let path, let engine = Engine.current, engine.files.pointee.usedInodes.load(ordering: .relaxed) > 0 else {

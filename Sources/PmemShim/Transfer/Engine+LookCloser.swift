@@ -14,7 +14,8 @@ extension Engine {
         let inode = target.inode
         guard inode.has(InodeFlag.sparse) else { return true }
         let turn = inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue
-        if turn & 63 == 0 {
+        let wait = target.word.has(DescriptorWord.durable) ? 0 : inode.cutWait
+        if turn & (64 << wait &- 1) == 0 {
             relearn(target)
             guard inode.has(InodeFlag.sparse) else { return true }
         }
@@ -22,7 +23,7 @@ extension Engine {
         guard isWarm(target, offset) else { return false }
         // Where everything is to be served at once (tests), everything is looked at at once.
         let isEager = Settings.current.pointee.map_after == 0
-        guard isEager || turn & 31 == 1 else { return false }
+        guard isEager || turn & (32 << wait &- 1) == 1 else { return false }
         let end = offset &+ Int64(count)
         var at = offset
         // The longest file ends where the numbers do.
@@ -30,7 +31,7 @@ extension Engine {
             look(target, at)
             at = (at | Allocation.lookMask) &+ 1
         }
-        if isEager || turn & 1_023 == 1 { proveRegion(target, offset) }
+        if isEager || turn & (1_024 << wait &- 1) == 1 { proveRegion(target, offset) }
         let limit =
             writes
             ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)

@@ -173,6 +173,11 @@ extension Engine {
     /// Whether a window would serve a call there: until then there is no need of one.
     func isHotEnough(_ target: Target, _ offset: Int64) -> Bool {
         guard Settings.isByPrice else { return true }
+        if target.inode.pointee.lastCut != 0, !target.word.has(DescriptorWord.durable),
+            target.inode.cutWait == UnsafeMutablePointer<Inode>.mostCuts
+        {
+            return target.inode.isTimeToLearnSize()
+        }
         let geometry = Geometry(bits: target.inode.pointee.geometry.load(ordering: .relaxed))
         let wanted = target.inode.has(InodeFlag.sparse) ? geometry.warmest : geometry.threshold
         return target.inode.heat(offset, geometry) >= wanted
