@@ -2,6 +2,12 @@ import CShimSys
 import Synchronization
 
 extension Inode {
+    /// Not on DAX: where the furthest write began that was passed on, bytes.
+    var frontier: Int64 {
+        get { synced.size.load(ordering: .relaxed) }
+        nonmutating set { synced.size.store(newValue, ordering: .relaxed) }
+    }
+
     /// Not on DAX: ``ps_sys_coarse_now()`` when this process cut the file last; 0: never.
     var lastCut: Int64 {
         get { Int64(bitPattern: syncCost.load(ordering: .relaxed)) }
@@ -44,6 +50,15 @@ extension UnsafeMutablePointer where Pointee == Inode {
         // What was proved of its regions was proved before.
         if has(InodeFlag.sparse) { distrust() }
         updateLimits()
+    }
+
+    /// Whether nothing so far behind has been written before. What is written once, in order, is not written again
+    /// soon: a window would cost a fault for each page, and where space is only preallocated the clearing of it, twice
+    /// as much as the kernel's write.
+    func isFirstPass(_ offset: Int64) -> Bool {
+        guard offset > pointee.frontier else { return false }
+        pointee.frontier = offset
+        return true
     }
 
     /// Counts calls that were passed on before the file was known, where they can only have been in one region.

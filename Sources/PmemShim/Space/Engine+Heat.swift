@@ -9,6 +9,7 @@ extension Engine {
     /// A call in the region of `offset` that could have been served, had the region been hot.
     @inline(__always)
     func warm(_ target: Target, _ offset: Int64, writes: Bool) {
+        if writes, !target.word.has(DescriptorWord.durable), target.inode.isFirstPass(offset) { return }
         target.inode.warm(offset, target.thread)
         let turn = target.thread.record.pointee.own.turn.load(ordering: .relaxed)
         if turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: writes, turn: turn) }
