@@ -236,6 +236,12 @@ ps_guard_begin:
     jmp     3b
     END ps_copy_through
 
+    FUNCTION ps_copy_either
+    testb   %cl, %cl
+    jz      ps_copy_through
+    jmp     ps_copy
+    END ps_copy_either
+
     FUNCTION ps_probe
     movzbl  (%rdi), %eax
     RETURN_0

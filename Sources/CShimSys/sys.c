@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -97,4 +98,12 @@ bool ps_sys_barrier_all_threads(void)
     // Not yet registered in this process image (registration is inherited by fork, not by exec).
     return ps_sys_call3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0
         && ps_sys_call3(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+uint64_t ps_sys_memory(void)
+{
+    struct sysinfo information;
+    if (ps_sys_call1(SYS_sysinfo, (long)&information) != 0)
+        return 0;
+    return (uint64_t)information.totalram * information.mem_unit;
 }

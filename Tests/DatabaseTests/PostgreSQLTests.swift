@@ -9,7 +9,7 @@ import Testing
     static let scenarios = ["deterministic", "tour", "turns"]
     static let concurrentScenarios = ["concurrent", "beside"]
 
-    @Test("a server under the shim leaves the same contents as one without it", arguments: scenarios, [0, nil])
+    @Test("a server under the shim leaves the same contents as one without it", arguments: scenarios, [0, 24])
     func sameContents(scenario: String, mapAfter: Int?) throws {
         let native = try run(scenario, preload: false, mapAfter: nil).run
         let (served, counts) = try run(scenario, preload: true, mapAfter: mapAfter)
@@ -18,12 +18,12 @@ import Testing
         #expect(served.ending == native.ending)
         #expect(served.stdout == native.stdout)
         #expect(served.stderr == native.stderr)
-        expectServed(counts)
+        expectServed(counts, mapAfter: mapAfter)
     }
 
     @Test(
         "clients at once, crashes and copies beside a server under the shim leave totals that agree",
-        arguments: concurrentScenarios, [0, nil])
+        arguments: concurrentScenarios, [0, 24])
     func totals(scenario: String, mapAfter: Int?) throws {
         let (served, counts) = try run(scenario, preload: true, mapAfter: mapAfter)
 
@@ -36,7 +36,7 @@ import Testing
         #expect(served.lines.dropLast().map(String.init) == expected + clean)
         #expect(served.stderr == "")
         #expect(served.ending == .exited(0))
-        expectServed(counts)
+        expectServed(counts, mapAfter: mapAfter)
     }
 
     /// Random bytes, and words that count but lie, every 10 ms in what all processes of the server share.
@@ -49,7 +49,7 @@ import Testing
         let scribbled = served.stderr.split(separator: " ")
         #expect(scribbled.count == 3 && Int(scribbled[1]) ?? 0 > 10, "\(served.stderr)")
         #expect(served.ending == .exited(0))
-        expectServed(counts)
+        expectServed(counts, mapAfter: mapAfter)
     }
 
     /// The short form of `scripts/crash postgres`, which also takes copies meanwhile.
@@ -70,10 +70,11 @@ import Testing
         #expect(pwrite.count > 2 && Int(pwrite[2].filter { $0 != "," }) ?? 0 > 500, "\(killed.stdout)")
     }
 
-    /// Few buffers and relations larger than they are: data files are read and written by calls all the time.
-    private func expectServed(_ counts: ServedCounts) {
+    /// Few buffers and relations larger than they are: data files are read and written by calls all the time. But each
+    /// process of a server writes little, and in order, which is not worth a window unless all is to be served at once.
+    private func expectServed(_ counts: ServedCounts, mapAfter: Int?) {
         #expect(counts.servedReads > 100)
-        #expect(counts.servedWrites > 100)
+        #expect(counts.servedWrites > (mapAfter == 0 ? 100 : 0))
         #expect(counts.notes == [])
     }
 

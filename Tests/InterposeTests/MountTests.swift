@@ -167,7 +167,7 @@ struct SettingTests {
             ("PMEMSHIM_MAP_AFTER", "many"), ("PMEMSHIM_MAP_AFTER", "-1"),
             ("PMEMSHIM_MAP_AFTER", "99999999999999999999999"), ("PMEMSHIM_MOUNTS", "relative/directory:DIR"),
             ("PMEMSHIM_MOUNTS", "pagecache:DIR"), ("PMEMSHIM_MOUNTS", "DIR:pagecash"),
-            ("PMEMSHIM_DISABLE", "perhaps"),
+            ("PMEMSHIM_DISABLE", "perhaps"), ("PMEMSHIM_MEMORY", "plenty"),
         ])
     func badValues(name: String, value: String) throws {
         let files = try ServedFiles(.tmpfs, "file")

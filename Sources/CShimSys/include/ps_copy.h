@@ -7,6 +7,7 @@
 #ifndef PS_COPY_H
 #define PS_COPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ int ps_copy_probed(void *_Nullable destination, const void *_Nullable source, si
 // The same as ps_copy with non-temporal stores and a closing sfence: when it has returned, another CPU that sees a
 // later store sees these bytes, and on persistent memory the 64-byte lines it wrote whole have left the caches.
 int ps_copy_through(void *_Nullable destination, const void *_Nullable source, size_t count);
+// ps_copy where `stays_cached`, else ps_copy_through. One call for the caller, whose frame two would make larger.
+int ps_copy_either(void *_Nullable destination, const void *_Nullable source, size_t count, bool stays_cached);
 // Loads one byte: 0: it is there; 1: it faulted.
 int ps_probe(uintptr_t address);
 

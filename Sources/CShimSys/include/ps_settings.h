@@ -11,6 +11,8 @@ struct ps_settings {
     uint32_t map_after; // data calls on a file before it is mapped
     uint32_t classify_after; // data calls on a descriptor before it is looked at
     uint32_t by_price; // 1: neither was asked for; each number has a patience of its own
+    uint64_t memory;     // the most that windows may weigh, bytes
+    uint32_t has_memory; // 1: it was asked for
     uint32_t paranoid;  // 1: look at a descriptor before each call that is served
     uint32_t exclusive; // 1: on DAX nobody else changes what this process syncs
     uint32_t may_have_dax; // 1: some file may be on DAX; atomic

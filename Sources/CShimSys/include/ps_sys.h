@@ -92,6 +92,8 @@ long ps_sys_directory(const char *_Nonnull path, char *_Nonnull buffer, size_t c
 // statfs f_type of the file system `fd` is on.
 long ps_sys_file_system(int fd, int64_t *_Nonnull magic);
 
+// Memory of the machine, bytes (sysinfo(2)); 0: the kernel does not say.
+uint64_t ps_sys_memory(void);
 long ps_sys_open(const char *_Nonnull path, int flags, unsigned mode);
 long ps_sys_close(int fd);
 long ps_sys_read(int fd, void *_Nonnull buffer, size_t count);

@@ -9,6 +9,9 @@ struct FilesState: ~Copyable {
     let usedInodes: Atomic<UInt32>
     /// Calls on files that were closed without a look, and might have been worth one, before the first window.
     let lostCalls: Atomic<UInt32>
+    /// What windows weigh, and the most they may (``Weight``), pages of 4 KiB. The most is 0 until there is a window.
+    let weight: Atomic<UInt32>
+    let mostWeight: Atomic<UInt32>
     /// Index + 1 of the first free slot. Guarded by the engine lock.
     var freeInode: UInt16
 }

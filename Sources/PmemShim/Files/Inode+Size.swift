@@ -52,6 +52,17 @@ extension UnsafeMutablePointer where Pointee == Inode {
         updateLimits()
     }
 
+    /// Counts a served call in a region that is hot, until it is full.
+    @inline(__always)  // the deepest of what a served write calls
+    func warmFurther(_ offset: Int64, _ target: Target) {
+        let turn = target.thread.record.pointee.own.turn.load(ordering: .relaxed) &+ 1
+        target.thread.record.pointee.own.turn.store(turn, ordering: .relaxed)
+        guard turn & ((UInt32(1) << target.geometry.sampleShift) &- 1) == 0 else { return }
+        let counter = heatCounter(offset, target.geometry)
+        let heat = counter.pointee.load(ordering: .relaxed)
+        if heat < Heat.full, !has(InodeFlag.sparse) { counter.pointee.store(heat &+ 1, ordering: .relaxed) }
+    }
+
     /// Whether nothing so far behind has been written before. What is written once, in order, is not written again
     /// soon: a window would cost a fault for each page, and where space is only preallocated the clearing of it, twice
     /// as much as the kernel's write.
@@ -68,7 +79,9 @@ extension UnsafeMutablePointer where Pointee == Inode {
         let counter = heatCounter(0, geometry)
         let most = has(InodeFlag.sparse) ? geometry.warmest : geometry.threshold
         let credited = min(UInt32(most), calls >> geometry.sampleShift)
-        guard credited > UInt32(counter.pointee.load(ordering: .relaxed)) else { return }
+        guard credited > UInt32(counter.pointee.load(ordering: .relaxed)),
+            credited < UInt32(most) || mayBecomeHot(geometry)
+        else { return }
         counter.pointee.store(UInt8(truncatingIfNeeded: credited), ordering: .relaxed)
     }
 }

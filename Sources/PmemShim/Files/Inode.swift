@@ -34,7 +34,7 @@ struct Inode: ~Copyable {
 
     /// ``ps_sys_coarse_now()`` before the last write of ours that went through the kernel, ns.
     let lastTick: Atomic<Int64>
-    /// Data calls on the inode while it had no window.
+    /// Without a window: data calls. With one: what it weighs (``Weight``).
     let calls: Atomic<UInt32>
     // Guarded by the engine lock.
     var references: Int32
@@ -198,6 +198,8 @@ extension UnsafeMutablePointer where Pointee == Inode {
         let heat = counter.pointee.load(ordering: .relaxed)
         let most = has(InodeFlag.sparse) ? geometry.warmest : Heat.full
         guard heat < most else { return }
+        let wanted = has(InodeFlag.sparse) ? geometry.warmest : geometry.threshold
+        if heat &+ 1 == wanted, !mayBecomeHot(geometry) { return }
         counter.pointee.store(heat &+ 1, ordering: .relaxed)
         if heat &+ 1 == geometry.threshold { settleHeat(geometry) }
     }

@@ -29,6 +29,8 @@ struct Settings {
                 if flag(value, otherwise: true, "PMEMSHIM_DISABLE is neither 0 nor 1: taken as 1") { enabled = false }
             case .mapAfter:
                 readMapAfter(value)
+            case .memory:
+                readMemory(value)
             case .paranoid:
                 if flag(value, otherwise: true, "PMEMSHIM_PARANOID is neither 0 nor 1: taken as 1") {
                     settings.pointee.paranoid = 1
@@ -67,6 +69,15 @@ struct Settings {
             current.pointee.by_price = 0
         } else if value[0] != 0 {
             bad("PMEMSHIM_MAP_AFTER is not a number from 0 to 1000000: the default is used")
+        }
+    }
+
+    private static func readMemory(_ value: UnsafePointer<UInt8>) {
+        if let bytes = ByteCount.parse(UnsafeBufferPointer(start: value, count: length(value))) {
+            current.pointee.memory = bytes
+            current.pointee.has_memory = 1
+        } else if value[0] != 0 {
+            bad("PMEMSHIM_MEMORY is not a number of bytes (as 65536, 64K, 8M, 1G): the default is used")
         }
     }
 

@@ -7,7 +7,7 @@ import Synchronization
 // the file's times.
 extension Engine {
     /// A call in the region of `offset` that could have been served, had the region been hot.
-    @inline(__always)
+    @inline(never)  // of a call that is passed on; and what it takes would be in the frames of served ones
     func warm(_ target: Target, _ offset: Int64, writes: Bool) {
         if writes, !target.word.has(DescriptorWord.durable), target.inode.isFirstPass(offset) { return }
         target.inode.warm(offset, target.thread)

@@ -186,10 +186,13 @@ extension Engine {
         // A refusal holds for a while: asking costs ten system calls, and a hint is not worth them each time.
         let now = ps_sys_coarse_now()
         guard now &- space.pointee.growthRefused.load(ordering: .relaxed) > Growth.rest else { return false }
-        guard allocateGroup(key, place.page) else {
+        // It is charged to the memory cgroup of whoever takes it, as page tables are (``Weight``).
+        let most = files.pointee.mostWeight.load(ordering: .relaxed)
+        guard space.pointee.grown.load(ordering: .relaxed) < most, allocateGroup(key, place.page) else {
             space.pointee.growthRefused.store(now, ordering: .relaxed)
             return false
         }
+        space.pointee.grown.wrappingAdd(Growth.pagesOfGroup, ordering: .relaxed)
         place.array.notePresent(place.page)
         return true
     }
@@ -234,6 +237,8 @@ extension Engine {
 private enum Growth {
     /// Bytes of a group's descriptors.
     static let bytes = Int(PS_DEVICE_GROUP_PAGES) &* Int(PS_DEVICE_DESCRIPTOR)
+    /// Of 4 KiB.
+    static let pagesOfGroup = UInt32(bytes >> 12)
     /// How long a refusal holds, ns.
     static let rest: Int64 = 1_000_000_000
 }

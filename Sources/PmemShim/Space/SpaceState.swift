@@ -5,6 +5,8 @@ import Synchronization
 struct SpaceState: ~Copyable {
     /// Page arrays mapped so far.
     let sections: Atomic<UInt32>
+    /// Pages of 4 KiB that this process has given to page arrays: as many at most as windows may weigh.
+    let grown: Atomic<UInt32>
     /// When memory for page arrays was refused last: CLOCK_REALTIME_COARSE, ns.
     let growthRefused: Atomic<Int64>
     /// Places of page arrays that are in use, one bit for each. Guarded by the engine lock.

@@ -117,10 +117,7 @@ extension Engine {
             } else {
                 let isCached = WriteLength.staysCached(range.inode)
                 copied = CopyResult(ps_probe_rest(buffer, count))
-                    .then(
-                        CopyResult(
-                            (isCached ? ps_copy(window, buffer, count) : ps_copy_through(window, buffer, count))
-                                | ps_probe(range.probe)))
+                    .then(CopyResult(ps_copy_either(window, buffer, count, isCached) | ps_probe(range.probe)))
             }
         }
         let stayed = range.call.leave()

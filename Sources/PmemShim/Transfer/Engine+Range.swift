@@ -81,7 +81,9 @@ extension Engine {
         let others = wanted &- min(wanted, writes / UnknownWrites.perCall)
         thread.add(geometry.statistics, family, PS_OUTCOME_COLD, UInt64(others))
         thread.add(geometry.statistics, PS_FAMILY_WRITE, PS_OUTCOME_COLD, UInt64(writes))
-        inode.pointee.calls.wrappingAdd(wanted, ordering: .relaxed)
+        if inode.pointee.base.load(ordering: .relaxed) == 0 {
+            inode.pointee.calls.wrappingAdd(wanted, ordering: .relaxed)
+        }
         if Settings.isByPrice { learnPatience(descriptor, calls, inode, thread) }
         return true
     }

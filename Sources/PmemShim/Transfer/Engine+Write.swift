@@ -50,9 +50,7 @@ extension Engine {
         } else {
             let touched = prefault(target, offset, range.start, buffer.count)
             // Not by `then`: a closure has a frame of its own.
-            let staysCached = WriteLength.staysCached(target.inode)
-            let copied =
-                touched.hasFaulted ? touched : buffer.copyIn(to: range.start, staysCached: staysCached)
+            let copied = touched.hasFaulted ? touched : buffer.copyIn(to: range.start)
             isWritten = !copied.then(probing: range.probe).hasFaulted
         }
         stripes.release(self, target.inode)
@@ -76,7 +74,7 @@ extension Engine {
 
     @inline(never)
     private func prefaultAll(_ target: Target, _ offset: Int64, _ start: UInt, _ count: Int) -> CopyResult {
-        target.inode.warm(offset, target.thread)
+        target.inode.warmFurther(offset, target)
         var at = start
         let end = start &+ UInt(bitPattern: count)
         while at < end {

@@ -10,8 +10,7 @@ protocol TransferBuffer {
     /// Window to application.
     func copyOut(of window: UInt) -> CopyResult
     /// Application to window. Nothing was stored if it has faulted and that was the buffer's fault.
-    /// - Parameter staysCached: see ``WriteLength/staysCached(_:)``.
-    func copyIn(to window: UInt, staysCached: Bool) -> CopyResult
+    func copyIn(to window: UInt) -> CopyResult
     /// Application to window, durable when it has returned.
     func copyInDurably(to window: UInt) -> CopyResult
     /// Whether the caller's arguments lie in memory that a copy may have changed: then only what was read of them
@@ -36,11 +35,10 @@ func isUserRange(_ address: UInt, _ count: Int) -> Bool {
 ///
 /// A part of a vector may be of any length; what is short as a whole must be stored whole.
 @inline(__always)
-private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int, staysCached: Bool) -> CopyResult {
+private func store(_ target: UInt, _ source: UnsafeRawPointer?, _ count: Int) -> CopyResult {
     let window = UnsafeMutableRawPointer(bitPattern: target)
     return CopyResult(
-        WriteLength(count).isLong && !staysCached
-            ? ps_copy_through(window, source, count) : ps_copy(window, source, count))
+        WriteLength(count).isLong ? ps_copy_through(window, source, count) : ps_copy(window, source, count))
 }
 
 struct PlainRead: TransferBuffer {
@@ -53,7 +51,7 @@ struct PlainRead: TransferBuffer {
     func copyOut(of window: UInt) -> CopyResult {
         CopyResult(ps_copy(buffer, UnsafeRawPointer(bitPattern: window), count))
     }
-    func copyIn(to window: UInt, staysCached: Bool) -> CopyResult { .faulted }
+    func copyIn(to window: UInt) -> CopyResult { .faulted }
     func copyInDurably(to window: UInt) -> CopyResult { .faulted }
     func kernelRead(_ fd: Int32, at offset: Int64) -> Int { ps_sys_pread(fd, buffer, count, offset) }
     func kernelWrite(_ fd: Int32, at offset: Int64) -> Int { Failure.invalid }
@@ -68,12 +66,12 @@ struct PlainWrite: TransferBuffer {
 
     func copyOut(of window: UInt) -> CopyResult { .faulted }
     @inline(__always)
-    func copyIn(to window: UInt, staysCached: Bool) -> CopyResult {
+    func copyIn(to window: UInt) -> CopyResult {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return .faulted }
         guard WriteLength(count).isCopied else {
             return CopyResult(ps_store_whole(UnsafeMutableRawPointer(bitPattern: window), buffer, count))
         }
-        return CopyResult(ps_probe_rest(buffer, count)).then(store(window, buffer, count, staysCached: staysCached))
+        return CopyResult(ps_probe_rest(buffer, count)).then(store(window, buffer, count))
     }
     func copyInDurably(to window: UInt) -> CopyResult {
         guard isUserRange(UInt(bitPattern: buffer), count) else { return .faulted }
@@ -173,13 +171,12 @@ struct Vector: TransferBuffer {
     }
 
     @inline(__always)  // 80 bytes of stack less
-    func copyIn(to window: UInt, staysCached: Bool) -> CopyResult {
+    func copyIn(to window: UInt) -> CopyResult {
         guard isThere() else { return .faulted }
         var to = window
         for index in 0..<entryCount {
             let length = Int(bitPattern: entries[index &* 2 &+ 1])
-            let part = UnsafeRawPointer(bitPattern: entries[index &* 2])
-            if store(to, part, length, staysCached: staysCached).hasFaulted { return .faulted }
+            if store(to, UnsafeRawPointer(bitPattern: entries[index &* 2]), length).hasFaulted { return .faulted }
             to &+= UInt(bitPattern: length)
         }
         return .done

@@ -65,15 +65,15 @@ extension Engine {
         guard windows.pointee.windows.load(ordering: .relaxed) < Engine.mostWindows, needed > 0,
             needed <= (Engine.mostMapped &- windows.pointee.mapped) / 2
         else {
-            inode.set(InodeFlag.refused)
-            log(held, fd, "passed on", "this process has as many windows as it may have")
-            return .refused
+            return refused(held, fd, inode, "this process has as many windows as it may have")
+        }
+        guard let weight = takeWeight(held, inode, facts) else {
+            return refused(held, fd, inode, "the windows of this process take as much memory as they may")
         }
         attachStatistics(held)
         guard prepareSignals(), let window = mapped(held, needed, writable: writable, fd, inode) else {
-            inode.set(InodeFlag.refused)
-            log(held, fd, "passed on", "mmap refused")
-            return .refused
+            giveWeight(weight)
+            return refused(held, fd, inode, "mmap refused")
         }
         inode.clear(InodeFlag.refused | InodeFlag.writable)
         if writable { inode.set(InodeFlag.writable) }
@@ -88,6 +88,7 @@ extension Engine {
         // The regions may be others now.
         if inode.has(InodeFlag.sparse) { inode.distrust() }
         inode.pointee.source = fd
+        inode.pointee.calls.store(weight, ordering: .relaxed)
         // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
         // `length` that is not 0 has found a window.
         inode.pointee.probeBase.store(window.probeBase, ordering: .relaxed)
@@ -97,6 +98,14 @@ extension Engine {
         refreshSize(held, inode, facts, fd: fd)
         log(held, fd, "served", "")
         return .mapped
+    }
+
+    private func refused(
+        _ held: LockHeld, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>, _ why: StaticString
+    ) -> MapOutcome {
+        inode.set(InodeFlag.refused)
+        log(held, fd, "passed on", why)
+        return .refused
     }
 
     /// Room to grow without a new mapping: twice the size, but at least 64 MiB and at most 4 GiB more.
@@ -189,34 +198,6 @@ extension Engine {
         return base
     }
 
-    /// Maps `fd` over [address, address + bytes), on DAX with MAP_SYNC where the device can promise that.
-    private func mapFile(
-        _ held: LockHeld, _ address: UInt, _ bytes: Int, _ writable: Bool, _ fd: Int32,
-        _ inode: UnsafeMutablePointer<Inode>
-    ) -> Bool {
-        if mount(inode.pointee.mount).pointee.backing == PS_BACKING_DAX {
-            if mayMapSynchronously(held, fd, inode.pointee.mount) {
-                guard ps_sys_map_file_sync(address, bytes, writable, fd) > 0 else { return false }
-                inode.set(InodeFlag.synchronous)
-                return true
-            }
-            inode.clear(InodeFlag.synchronous)
-            inode.noteKernelChange()
-        }
-        return ps_sys_map_file(address, bytes, writable, fd) > 0
-    }
-
-    /// Asked once per mount, somewhere else: over a reservation a refusal would leave a gap, which another thread's
-    /// mapping may fall into before we try again.
-    private func mayMapSynchronously(_ held: LockHeld, _ fd: Int32, _ index: UInt32) -> Bool {
-        let mount = mount(index)
-        if mount.pointee.synchronous == 0 {
-            mount.pointee.synchronous = ps_sys_maps_synchronously(fd) ? 1 : 2
-            if mount.pointee.synchronous == 2 { log(held, fd, "syncs by the kernel", "MAP_SYNC refused") }
-        }
-        return mount.pointee.synchronous == 1
-    }
-
     /// Signals first: from the first window on a copy may fault. False: another thread is installing the handler.
     func prepareSignals() -> Bool {
         guard root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return true }
@@ -237,6 +218,7 @@ extension Engine {
         inode.pointee.base.store(0, ordering: .sequentiallyConsistent)
         inode.pointee.source = -1
         inode.clear(InodeFlag.writable)
+        giveWeight(inode.pointee.calls.exchange(0, ordering: .relaxed))
         let span = length &+ Int64(inode.pointee.probeBase.load(ordering: .relaxed) &- base)
         count(held, inode, bytes: span, mapped: false)
         retire(held, base, span, covers: !besidesClaims)

@@ -1,6 +1,7 @@
 import CShimSys
 import FoundationEssentials
 import Glibc
+import PmemShim
 import SystemPackage
 
 /// The `PMEMSHIM_*` variables a program is started with: inherited ones and those that options of `run` set, all
@@ -39,6 +40,7 @@ struct ShimEnvironment {
         case .disable: isDisabled = try Self.flag(value, of: setting)
         case .paranoid, .exclusive: _ = try Self.flag(value, of: setting)
         case .mapAfter: try Self.checkMapAfter(value)
+        case .memory: try Self.checkMemory(value)
         case .runtimeDirectory: try Self.checkRuntimeDirectory(value)
         case .library: break  // `ShimLibrary` looks at it.
         }
@@ -108,6 +110,14 @@ extension ShimEnvironment {
         else {
             throw Complaint(
                 .usage, "PMEMSHIM_MAP_AFTER: \"\(value.printable)\" is not a number of calls from 0 to \(most)")
+        }
+    }
+
+    private static func checkMemory(_ value: String) throws {
+        guard Array(value.utf8).withUnsafeBufferPointer({ ByteCount.parse($0) }) != nil else {
+            throw Complaint(
+                .usage,
+                "PMEMSHIM_MEMORY: \"\(value.printable)\" is not a number of bytes (as 65536, 64K, 8M or 1G)")
         }
     }
 
