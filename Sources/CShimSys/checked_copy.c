@@ -13,6 +13,7 @@
 int ps_copy_unchecked(void *destination, const void *source, size_t count);
 int ps_copy_probed_unchecked(void *destination, const void *source, size_t count, uintptr_t probe);
 int ps_copy_through_unchecked(void *destination, const void *source, size_t count);
+int ps_copy_either_unchecked(void *destination, const void *source, size_t count, bool stays_cached);
 
 // The sanitizer's own entries for an access of any length: they return, or report and end the process.
 void __asan_loadN(uintptr_t address, size_t count);
@@ -59,6 +60,12 @@ int ps_copy_through(void *destination, const void *source, size_t count)
 {
     check(destination, source, count);
     return ps_copy_through_unchecked(destination, source, count);
+}
+
+int ps_copy_either(void *destination, const void *source, size_t count, bool stays_cached)
+{
+    check(destination, source, count);
+    return ps_copy_either_unchecked(destination, source, count, stays_cached);
 }
 
 #else

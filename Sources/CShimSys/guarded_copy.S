@@ -4,6 +4,7 @@
 #define ps_copy ps_copy_unchecked
 #define ps_copy_probed ps_copy_probed_unchecked
 #define ps_copy_through ps_copy_through_unchecked
+#define ps_copy_either ps_copy_either_unchecked
 #endif
 
 // ---- macros: each stands for the instructions in it, and nothing else -------------------------------------------

@@ -40,6 +40,17 @@ struct SparseFileTests {
         try expectSameAsNative("sparse-files", "punching", on: kind, serving: ["pread", "pwrite"], mebibytes: 256)
     }
 
+    @Test(
+        "a hole where another process had written, left by a cut that its own process does not see the whole of")
+    func cutAndExtended() throws {
+        try expectSameAsNative("sparse-files", "cut-and-extended", on: .tmpfs, serving: ["pread"])
+    }
+
+    @Test("holes that a file gets by growing stay holes", arguments: ["grown-behind-a-hole", "grown-by-a-hole"])
+    func grown(testCase: String) throws {
+        try expectSameAsNative("sparse-files", testCase, on: .tmpfs, serving: ["pread"])
+    }
+
     @Test("what one process has written into holes once is served in the next, without another page")
     func inEveryProcess() throws {
         let mount = try ScratchMount(.tmpfs, mebibytes: 2_048)

@@ -187,6 +187,110 @@ static void use(void)
     close(fd);
 }
 
-PROGRAM({"reading-holes", reading_holes}, {"reading-around-data", reading_around_data},
+// Reads every page three times, the last first, so that what is known of it is used, and says what the file takes.
+static void read_pages(int fd, int pages)
+{
+    for (int round = 0; round < 3; round++)
+        for (int page = pages - 1; page >= 0; page--)
+            if (pread(fd, buffer, PAGE, page * (long)PAGE) != PAGE)
+                die("pread");
+    say("  %d pages read, %ld blocks", pages, blocks(fd));
+}
+
+static void write_page(int fd, int page)
+{
+    memset(buffer, 7, PAGE);
+    if (pwrite(fd, buffer, PAGE, page * (long)PAGE) != PAGE)
+        die("pwrite");
+}
+
+// A child writes pages behind the end that this process knows, and reads them back, as what it has in use too.
+static void write_in_child(int first, int count)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open("cut", O_RDWR);
+        for (int round = 0; round < 4; round++)
+            for (int page = first; page < first + count; page++)
+                write_page(fd, page);
+        read_pages(fd, 256);
+        exit(0);
+    }
+    waitpid(child, NULL, 0);
+}
+
+// Cut and made longer by turns, each time leaving a hole where another process had written. A page far behind is
+// written then, so that this process learns the new end, and the pages before it lie where they can be served.
+static void cut_and_extended(void)
+{
+    int fd = sparse_file("cut", 256 * PAGE);
+    for (int page = 0; page < 4; page++)
+        write_page(fd, page);
+    read_pages(fd, 256);
+    for (int turn = 0; turn < 6; turn++) {
+        CALL(ftruncate(fd, PAGE + 511));
+        CALL(ftruncate(fd, 256 * PAGE));
+        write_in_child(20, 8);
+        // More than this process knows of and less than there is, or just what it knows.
+        CALL(ftruncate(fd, turn % 2 == 0 ? (20 + turn) * PAGE : PAGE + 511));
+        CALL(ftruncate(fd, 256 * PAGE));
+        for (int round = 0; round < 4; round++)
+            write_page(fd, 200 + turn);
+        // Nothing beside them first, which would have the kernel asked about all of them.
+        for (int page = 20; page < 28; page++)
+            if (pread(fd, buffer, PAGE, page * (long)PAGE) != PAGE)
+                die("pread");
+        read_pages(fd, 256);
+    }
+    close(fd);
+}
+
+// The last page is a hole, all before it are not, and the file grows behind it.
+static void grown_behind_a_hole(void)
+{
+    for (int way = 0; way < 2; way++) {
+        int fd = sparse_file("grown", 16 * PAGE);
+        for (int page = 0; page < 15; page++)
+            write_page(fd, page);
+        read_pages(fd, 15);
+        if (way == 0)
+            for (int page = 16; page < 20; page++)
+                write_page(fd, page);
+        else
+            CALL(fallocate(fd, 0, 16 * PAGE, 4 * PAGE));
+        read_pages(fd, 15);
+        read_pages(fd, 20);
+        close(fd);
+    }
+}
+
+// Two regions of 2 MiB: the first is a hole but for a page, the second is whole, until it is made longer by a hole.
+static void grown_by_a_hole(void)
+{
+    const int first = 512, beyond = first + 128;
+    int fd = sparse_file("grown", beyond * PAGE);
+    write_page(fd, 0);
+    for (int page = first; page < beyond; page++)
+        write_page(fd, page);
+    for (int round = 0; round < 3; round++)
+        for (int page = beyond - 1; page >= first; page--)
+            if (pread(fd, buffer, PAGE, page * (long)PAGE) != PAGE)
+                die("pread");
+    CALL(ftruncate(fd, (beyond + 256) * PAGE));
+    // The holes before are looked at, and with them the size.
+    read_pages(fd, 300);
+    write_page(fd, beyond + 200);
+    for (int round = 0; round < 3; round++)
+        for (int page = beyond; page < beyond + 190; page++)
+            if (pread(fd, buffer, PAGE, page * (long)PAGE) != PAGE)
+                die("pread");
+    say("  %ld blocks", blocks(fd));
+    read_pages(fd, beyond + 256);
+    close(fd);
+}
+
+PROGRAM({"cut-and-extended", cut_and_extended}, {"grown-behind-a-hole", grown_behind_a_hole},
+        {"grown-by-a-hole", grown_by_a_hole},
+        {"reading-holes", reading_holes}, {"reading-around-data", reading_around_data},
         {"writing-into-holes", writing_into_holes}, {"preallocated", preallocated}, {"punching", punching},
         {"write-once", write_once}, {"use", use})

@@ -16,7 +16,7 @@ extension Engine {
             if word.has(DescriptorWord.known) {
                 descriptor.pointee.word.store(word.evicted.bits, ordering: .relaxed)
             }
-            waited(descriptor)
+            noteWaited(descriptor)
             return
         }
         while !word.has(DescriptorWord.ours) {
@@ -25,7 +25,7 @@ extension Engine {
                 expected: word.bits, desired: (barred ? word.barred : word.evicted).bits,
                 ordering: .sequentiallyConsistent)
             if stored {
-                waited(descriptor)
+                noteWaited(descriptor)
                 return
             }
             word = DescriptorWord(seen)
@@ -82,9 +82,9 @@ extension Engine {
             word = DescriptorWord(seen)
         }
         if word.has(DescriptorWord.ours) {
-            served(descriptor, inode(word.inode))
+            noteServed(descriptor, inode(word.inode))
         } else {
-            waited(descriptor)
+            noteWaited(descriptor)
         }
         return word
     }

@@ -27,7 +27,7 @@ extension Engine {
 
     /// A number is forgotten that was not looked at.
     @inline(__always)  // of each close
-    func waited(_ descriptor: UnsafeMutablePointer<Descriptor>) {
+    func noteWaited(_ descriptor: UnsafeMutablePointer<Descriptor>) {
         let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
         guard calls.count != 0 else { return }
         if calls.count >= UInt32(1) << UInt32(Patience.usual) {
@@ -43,7 +43,7 @@ extension Engine {
     /// Served calls are counted by thread and mount, not by file, so that nothing is shared on their way. What this
     /// thread has had served since the look is therefore the most that the file can have had, as long as there are no
     /// other threads; and just what it had, where it has the only window.
-    func served(_ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>) {
+    func noteServed(_ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>) {
         let seen = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
         var patience = seen.patience
         if Settings.isByPrice, let thread = countingThread() {

@@ -17,18 +17,23 @@ extension Engine {
         // On DAX space that is only preallocated counts as a hole, and has to be asked for.
         guard !word.has(DescriptorWord.durable) else { return false }
         inode.noteKernelChange()
+        guard isExact else { return noteAllocated(inode, from: start, to: size) }
         let known = inode.pointee.size.load(ordering: .relaxed)
-        // What only grows keeps its window and all before its old end.
-        if isExact, size < known || (size > known && inode.cutWait > 0) {
-            inode.noteCut()
-            if size < known {
-                noteHoles(inode, from: size, to: Int64.max)
-                inode.cut(to: size)
-            }
-            if inode.cutWait == UnsafeMutablePointer<Inode>.mostCuts { dropWindow(of: inode) }
-        } else if !isExact, start <= known {
-            inode.raiseSize(to: size)
-        }
+        // Whatever end was known: the file may have been longer, and other processes have told of its pages.
+        noteHoles(ofFile: inode.pointee.identity, from: size, to: Int64.max)
+        // What that does not reach: arrays of an attached device, and pages far behind.
+        let isAttached = mount(inode.pointee.mount).pointee.attached.count != 0
+        noteHoles(inode, from: isAttached ? size : size &+ Allocation.reach, to: Int64.max)
+        if size < known || (size > known && inode.cutWait > 0) { inode.noteCut() }
+        if size < known { inode.cut(to: size) }
+        if inode.cutWait == UnsafeMutablePointer<Inode>.mostCuts { dropWindow(of: inode) }
+        return true
+    }
+
+    /// Space has been allocated, and the file has at least `size` bytes. Of a file with holes that says too little.
+    private func noteAllocated(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to size: Int64) -> Bool {
+        guard size == 0 || !inode.has(InodeFlag.sparse) else { return false }
+        if start <= inode.pointee.size.load(ordering: .relaxed) { inode.raiseSize(to: size) }
         return true
     }
 
@@ -56,7 +61,7 @@ extension Engine {
     /// `emptiedFrom`, `emptiedTo`: where holes may have come, bytes. Without the engine lock.
     func noteResize(_ facts: ps_file_facts, emptiedFrom: Int64 = 0, emptiedTo: Int64 = 0, fd: Int32? = nil) {
         let isEmptied = emptiedFrom < emptiedTo
-        if isEmptied { emptiedUnknown(facts, from: emptiedFrom, to: emptiedTo) }
+        if isEmptied { noteHoles(ofFile: PageKey.identity(facts), from: emptiedFrom, to: emptiedTo) }
         // Most files that are cut are journals, which nobody has in use.
         guard mayBeKnown(device: facts.device, number: facts.inode) else { return }
         if isEmptied, let changed = inodeInUse(facts) {

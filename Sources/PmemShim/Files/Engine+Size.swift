@@ -22,14 +22,16 @@ extension Engine {
     ) {
         let backing = mount(inode.pointee.mount).pointee.backing
         var isSparse = hasHoles(facts, memory: backing == PS_BACKING_MEMORY)
-        inode.pointee.size.store(facts.size, ordering: .relaxed)
+        let known = inode.pointee.size.exchange(facts.size, ordering: .relaxed)
         inode.clear(InodeFlag.unverified)
         if backing == PS_BACKING_DAX, !isSparse {
             if let fd { isSparse = !ps_sys_is_written(fd, 0, facts.size) } else { inode.set(InodeFlag.unverified) }
         }
         if inode.has(InodeFlag.bad) || isSparse {
-            // Fewer blocks than before: what was known to be allocated may be gone.
-            if !inode.has(InodeFlag.sparse) || facts.blocks < inode.pointee.blocks { inode.distrust() }
+            // Fewer blocks than before: what was known to be allocated may be gone. A new end: the region of the old
+            // one was proved up to that.
+            let isOther = facts.blocks < inode.pointee.blocks || facts.size > known
+            if !inode.has(InodeFlag.sparse) || isOther { inode.distrust() }
         } else if inode.has(InodeFlag.sparse) {
             inode.clear(InodeFlag.sparse)
             inode.setGeometry(geometry(inode, size: facts.size))

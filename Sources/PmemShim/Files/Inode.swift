@@ -149,7 +149,7 @@ enum InodeFlag {
     /// DAX only: most of the file lies in groups of 2 MiB that one page can map.
     static let inGroups: UInt32 = 4096
     /// Pages of it have been told to be allocated: whoever makes holes in it, also once it has no slot any more, must
-    /// find its page arrays (``Engine/emptiedUnknown(_:from:to:)``).
+    /// find its page arrays (``Engine/noteHoles(ofFile:from:to:)``).
     static let hinted: UInt32 = 8192
 }
 

@@ -191,25 +191,19 @@ extension Engine {
         raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
     }
 
-    /// Notes holes in [start, end) of a file that may have no slot any more, or not yet: what the process has mapped of
-    /// the first 8 GiB behind `start` is looked for by the file's identity.
-    func emptiedUnknown(_ facts: ps_file_facts, from start: Int64, to end: Int64) {
+    /// Notes holes in [start, end) of a file that may have no slot any more, or not yet, or of which more has been told
+    /// than this process knows the size of: what the process has mapped within ``Allocation/reach`` behind `start` is
+    /// looked for by the file's identity (``PageKey/identity(_:)``).
+    func noteHoles(ofFile identity: UInt64, from start: Int64, to end: Int64) {
         guard start >= 0, start < end, space.pointee.sections.load(ordering: .relaxed) > 0 else { return }
-        let identity = PageKey.identity(facts)
         let first = UInt64(start) >> 27
-        for section in first..<min(first &+ 64, (UInt64(end) >> 27) &+ 1) {
+        for section in first..<min(first &+ UInt64(Allocation.reach >> 27), (UInt64(end) >> 27) &+ 1) {
             let key = PageKey.section(identity, section)
             guard let base = findSection(key), base != 0, let array = array(base, PageKey.tag(key), isSparse: true)
             else { continue }
-            var page: UInt64 = section == first ? UInt64(start) >> 12 & UInt64(PS_DEVICE_SECTION_PAGES &- 1) : 0
-            while page < array.pageCount, (section << 15 &+ page) << 12 < UInt64(end) {
-                guard array.isGroupReady(of: page) else {
-                    page = (page | UInt64(PS_DEVICE_GROUP_PAGES &- 1)) &+ 1
-                    continue
-                }
-                array.remove(.allocated, of: page)
-                page &+= 1
-            }
+            let page = section == first ? UInt64(start) >> 12 & UInt64(PS_DEVICE_SECTION_PAGES &- 1) : 0
+            // Up to the page that `end` lies in, if that is in this section: a hint less is no harm.
+            array.remove(.allocated, from: page, to: UInt64(end) >> 12 &+ 1 &- section << 15)
         }
     }
 
@@ -248,6 +242,8 @@ enum Allocation {
     static let longestRegion: Int64 = 64 << 20
     /// Pages, groups and sections that are gone through for one call that makes holes.
     static let mostEmptied = 1 << 20
+    /// Bytes behind a new end in which page arrays are looked for by the file's identity.
+    static let reach: Int64 = 8 << 30
     static let lookMask: Int64 = (64 << 12) &- 1
     static let groupMask: Int64 = (2 << 20) &- 1
     static let sectionMask: Int64 = (128 << 20) &- 1

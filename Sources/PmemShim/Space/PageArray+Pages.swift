@@ -36,6 +36,26 @@ extension PageArray {
         }
     }
 
+    /// Clears flags of every page from `first` up to and without `end`. One load for each that has none of them, and
+    /// two for a group of which nothing was ever said.
+    package func remove(_ flags: PageFlags, from first: UInt64, to end: UInt64) {
+        let end = min(end, pageCount)
+        var page = first
+        while page < end {
+            let beyond = min((page | (groupPages &- 1)) &+ 1, end)
+            if isGroupReady(of: page) {
+                while page < beyond {
+                    // Of whatever generation: `remove` looks closer.
+                    if UInt32(truncatingIfNeeded: load(word(page, .page))) & flags.rawValue != 0 {
+                        remove(flags, of: page)
+                    }
+                    page &+= 1
+                }
+            }
+            page = beyond
+        }
+    }
+
     /// Which page of which file lies on this one.
     package struct Owner: Equatable, Sendable {
         package var inode: UInt64
