@@ -24,18 +24,17 @@ struct cachestat {
 // every call that wants to know.
 static bool has_no_cachestat;
 
-// How many of the pages have memory or swap of the file's; negative: the kernel does not tell.
-static int64_t allocated(int fd, uint64_t first, uint64_t count)
+// How many of the pages have memory of the file's (`cached`) or are in swap (`evicted`); otherwise -errno: the kernel
+// does not tell.
+static long statistics_of_cache(int fd, uint64_t first, uint64_t count, struct cachestat *found)
 {
     if (__atomic_load_n(&has_no_cachestat, __ATOMIC_RELAXED))
         return -ENOSYS;
     struct cachestat_range range = {first << 12, count << 12};
-    struct cachestat found;
-    long r = ps_sys_call4(SYS_cachestat, fd, (long)&range, (long)&found, 0);
+    long r = ps_sys_call4(SYS_cachestat, fd, (long)&range, (long)found, 0);
     if (r == -ENOSYS)
         __atomic_store_n(&has_no_cachestat, true, __ATOMIC_RELAXED);
-    // On tmpfs what is evicted has gone to swap, and stays the file's.
-    return r < 0 ? r : (int64_t)(found.cached + found.evicted);
+    return r;
 }
 
 // mincore(2) says of each page that it is there, to whoever might not know it.
@@ -45,16 +44,11 @@ static bool is_told_the_truth(uintptr_t beyond)
     return ps_sys_call3(SYS_mincore, (long)beyond, 4096, (long)&there) == 0 && (there & 1) == 0;
 }
 
-uint64_t ps_sys_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, unsigned count)
+static uint64_t first_bits(unsigned count) { return count == 64 ? ~0ull : (1ull << count) - 1; }
+
+// Pages that are in memory and hold what has been written, as mincore says; 0 where it does not tell.
+static uint64_t written_pages(uintptr_t window, uintptr_t beyond, uint64_t first, unsigned count)
 {
-    if (count == 0 || count > 64)
-        return 0;
-    uint64_t all = count == 64 ? ~0ull : (1ull << count) - 1;
-    int64_t some = allocated(fd, first, count);
-    if (some == 0)
-        return 0;
-    if (some >= (int64_t)count)
-        return all;
     unsigned char there[64];
     if (!is_told_the_truth(beyond)
         || ps_sys_call3(SYS_mincore, (long)(window + (first << 12)), (long)count << 12, (long)there) != 0)
@@ -65,20 +59,48 @@ uint64_t ps_sys_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_
     return bits;
 }
 
-bool ps_sys_all_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, uint64_t count)
+uint64_t ps_sys_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, unsigned count,
+                             bool written_only)
 {
-    int64_t some = allocated(fd, first, count);
-    if (some >= 0)
-        return (uint64_t)some >= count;
+    if (count == 0 || count > 64)
+        return 0;
+    struct cachestat found = {0};
+    if (statistics_of_cache(fd, first, count, &found) == 0) {
+        // On tmpfs what is evicted has gone to swap, and stays the file's.
+        if (found.cached + found.evicted == 0)
+            return 0;
+        if (!written_only && found.cached + found.evicted >= count)
+            return first_bits(count);
+    }
+    return written_pages(window, beyond, first, count);
+}
+
+bool ps_sys_all_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, uint64_t count,
+                             bool written_only)
+{
+    struct cachestat found = {0};
+    if (statistics_of_cache(fd, first, count, &found) == 0) {
+        bool all = found.cached + found.evicted >= count;
+        if (!written_only || !all)
+            return all;
+    }
     while (count > 0) {
         unsigned part = count < 64 ? (unsigned)count : 64;
-        uint64_t all = part == 64 ? ~0ull : (1ull << part) - 1;
-        if (ps_sys_memory_pages(fd, window, beyond, first, part) != all)
+        if (ps_sys_memory_pages(fd, window, beyond, first, part, written_only) != first_bits(part))
             return false;
         first += part;
         count -= part;
     }
     return true;
+}
+
+bool ps_sys_some_memory_unwritten(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, unsigned count)
+{
+    struct cachestat found = {0};
+    if (count == 0 || count > 64 || !is_told_the_truth(beyond)
+        || statistics_of_cache(fd, first, count, &found) != 0 || found.evicted > 0 || found.cached < count)
+        return false;
+    return written_pages(window, beyond, first, count) != first_bits(count);
 }
 
 // Some 800 bytes, and so not on the application's stack. Without room for them nothing is known.

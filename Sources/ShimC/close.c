@@ -80,10 +80,7 @@ PS_ENTRY int dup3(int old, int new, int flags)
 // Duplicates share the flags, and so do other processes' (whose caches these flags change behind: docs/limitations.md).
 bool ps_changes_flags(int fd, int command, long argument)
 {
-    if (command != F_SETFL)
-        return false;
-    long before = ps_sys_status_flags(fd);
-    return before >= 0 && ((before ^ argument) & (O_APPEND | O_DIRECT | O_NOATIME)) != 0;
+    return command == F_SETFL && ps_engine_changes_flags(fd, (int)argument);
 }
 
 PS_ENTRY int fcntl(int fd, int command, ...)

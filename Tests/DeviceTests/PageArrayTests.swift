@@ -143,6 +143,32 @@ struct PageArrayTests {
         #expect(PageArray(base: base, byteCount: 640, pageCount: 10, tag: 0) == nil)
     }
 
+    @Test("what is forgotten of a range is that its pages are allocated, and no more", arguments: [1, 2, 3, 4])
+    func forgetting(seed: UInt64) throws {
+        let memory = Memory(seed: seed)
+        let array = try memory.array(tag: 11)
+        var random = SplitMix(state: seed)
+        var allocated: Set<UInt64> = []
+        for round in 0..<60 {
+            for _ in 0..<30 {
+                let page = random.next() % 66_000
+                array.insert(round % 3 == 0 ? [.allocated, .bad] : .allocated, of: page)
+                allocated.insert(page)
+            }
+            let first = random.next() % 66_000
+            // Now and then to the end of a block, a group, the section, the array.
+            let ends = [first + random.next() % 2_000, (first | 31) + 1, (first | 511) + 1, (first | 32_767) + 1, .max]
+            let end = ends[Int(random.next() % 5)]
+            array.forgetAllocated(from: first, to: end)
+            let wrong = allocated.filter { ($0 < first || $0 >= end) != array.flags(of: $0).contains(.allocated) }
+            #expect(wrong == [], "round \(round): \(first) to \(end)")
+            allocated = allocated.filter { $0 < first || $0 >= end }
+        }
+        array.insert([.allocated, .bad], of: 40_000)
+        array.forgetAllocated(from: 0, to: .max)
+        #expect(array.flags(of: 40_000) == [.ready, .bad])
+    }
+
     @Test("memory that is scribbled over meanwhile costs hints, and nothing else", arguments: [1, 2, 3])
     func scribbled(seed: UInt64) throws {
         let memory = Memory(seed: seed)

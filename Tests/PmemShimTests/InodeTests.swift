@@ -113,6 +113,35 @@ struct InodeTests {
         }
     }
 
+    @Test func onceMostCallsAreInVainOneOf64IsLookedAt() {
+        withInode { inode in
+            for _ in 0..<63 {
+                inode.noteVain()
+                #expect(!inode.isVain())
+            }
+            inode.noteVain()
+            #expect((0..<6_400).count { _ in !inode.isVain() } == 100)
+            for _ in 0..<1_000 { inode.noteVain() }
+            #expect((0..<6_400).count { _ in !inode.isVain() } == 100)
+        }
+    }
+
+    @Test func whatIsFoundMakesAFileWorthALookAgain() {
+        withInode { inode in
+            for _ in 0..<1_000 { inode.noteVain() }
+            for _ in 0..<32 { inode.noteWorth() }
+            #expect(inode.isVain())
+            inode.noteWorth()
+            #expect(!inode.isVain())
+            for _ in 0..<1_000 { inode.noteVain() }
+            inode.noteFound()
+            #expect(!inode.isVain())
+            #expect(inode.vainWait == 1)
+            for _ in 0..<100 { inode.noteWorth() }
+            #expect(inode.vainWait == 0)
+        }
+    }
+
     @Test func aReadOnlyWindowServesNoWrites() {
         withInode { inode in
             mapped(inode, size: 1 << 20, length: 1 << 21)

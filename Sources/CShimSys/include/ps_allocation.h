@@ -7,15 +7,20 @@
 #include <stdint.h>
 
 // Pages [first, first + count) of a file on tmpfs that hold something, one bit each; `count` at most 64. Of a page that
-// is swapped out, or was preallocated and has never been written, it may say that it holds nothing. 0 as well where the
-// kernel does not tell this process.
+// is swapped out, or was preallocated and has never been written, it may say that it holds nothing; with `written_only`
+// it does say so. 0 as well where the kernel does not tell this process.
 //
 // `window`: where page 0 of the file is mapped; pages `first`... must lie in the mapping. `beyond`: address of a page
 // in the same mapping that lies past the end of the file: a kernel that will not tell claims that even this page is
 // there.
-uint64_t ps_sys_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, unsigned count);
+uint64_t ps_sys_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, unsigned count,
+                             bool written_only);
 // Whether all of them are there, of any number.
-bool ps_sys_all_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, uint64_t count);
+bool ps_sys_all_memory_pages(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, uint64_t count,
+                             bool written_only);
+// Whether some of them, at most 64, are known to be preallocated and never written: there is memory for them, and what
+// is in it is nobody's yet.
+bool ps_sys_some_memory_unwritten(int fd, uintptr_t window, uintptr_t beyond, uint64_t first, unsigned count);
 
 // Where on its block device a file system keeps a part of a file (FS_IOC_FIEMAP, without the flag that forces
 // writeback).

@@ -63,17 +63,22 @@ _Static_assert(offsetof(struct ps_superblock, crc32c) == 4092, "superblock");
 // attach clears all by raising one number, and nobody ever has to clear what another may already be using.
 struct ps_page_descriptor {
     uint64_t page;        // enum ps_page_flag
-    uint64_t group;       // PS_LAYER_READY, in the first descriptor of a group
-    uint64_t section;     // PS_LAYER_READY, in the first descriptor of a section
+    uint64_t group;       // enum ps_layer_flag, in the first descriptor of a group
+    uint64_t section;     // enum ps_layer_flag, in the first descriptor of a section
     uint64_t owner_inode; // valid with PS_PAGE_OWNED
     uint64_t owner_index; // of the page within the inode, in device pages; valid with PS_PAGE_OWNED
     uint64_t reads;       // sampled; the count is in the low half, saturating; generation as in a word
     uint64_t writes;      // the same
-    uint64_t reserved;    // 0 when written; ignored when read
+    // In the second descriptor of a section: a bit for each group with a PS_LAYER_TOLD_FIRST, of whatever generation.
+    // Elsewhere 0 when written, and ignored when read.
+    uint64_t told;
 };
 
 enum ps_layer_flag {
-    PS_LAYER_READY = 1u // all below of this generation has been put into its initial state
+    PS_LAYER_READY = 1u, // all below of this generation has been put into its initial state
+    // Of a group: PS_PAGE_ALLOCATED has been set of one of its first 32 pages since it was last cleared of all those;
+    // the bit to the left: of the next 32, and so on.
+    PS_LAYER_TOLD_FIRST = 1u << 16
 };
 
 enum ps_page_flag {

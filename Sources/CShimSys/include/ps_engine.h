@@ -92,6 +92,9 @@ void ps_engine_bar(int fd)
 // The same as ps_engine_evict for first...last, both included (last may be ~0u).
 void ps_engine_evict_range(unsigned first, unsigned last)
     PS_NAMED("engineEvictRange(first:last:)");
+// Before fcntl(fd, F_SETFL, flags): whether it may change O_APPEND, O_DIRECT or O_NOATIME of what is ours.
+bool ps_engine_changes_flags(int fd, int flags)
+    PS_NAMED("engineChangesFlags(fd:flags:)");
 // Forget every descriptor (F_SETFL that changes O_APPEND, O_DIRECT or O_NOATIME: dup'ed descriptors share the flags).
 void ps_engine_evict_all(void)
     PS_NAMED("engineEvictAll()");

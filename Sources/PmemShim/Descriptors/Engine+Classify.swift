@@ -74,6 +74,8 @@ extension Engine {
         }
         var rights = DescriptorWord.ours
         if Settings.current.pointee.paranoid != 0 { rights |= DescriptorWord.suspect }
+        if flags & Int(OpenFlag.direct) != 0 { rights |= DescriptorWord.direct }
+        if flags & Int(OpenFlag.noAccessTime) != 0 { rights |= DescriptorWord.untimed }
         let access = flags & Int(OpenFlag.accessMode)
         let pageCache = backing == PS_BACKING_PAGECACHE
         let memory = backing == PS_BACKING_MEMORY

@@ -11,13 +11,20 @@ extension Engine {
             // Somebody else made the file longer, perhaps with holes, or we did. Asked at the first such read and then
             // now and then: whoever follows a growing file with small reads does not pay for each, nor whoever cuts and
             // extends it.
-            if inode.isTimeToLearnSize() { noteResize(of: fd) }
+            if isTimeToLearnSize(inode) { noteResize(of: fd) }
         } else if start > size {
             // The write has left a hole, unless another process had filled it.
             noteResize(of: fd)
         } else {
             inode.raiseSize(to: end)
         }
+    }
+
+    /// ``UnsafeMutablePointer/isTimeToLearnSize()``; where it is not, one more call has been looked at in vain.
+    func isTimeToLearnSize(_ inode: UnsafeMutablePointer<Inode>) -> Bool {
+        if inode.isTimeToLearnSize() { return true }
+        if Settings.isByPrice { inode.noteVain() }
+        return false
     }
 
     /// The guess led beyond the known end of the file: either the file grows there, which is usual, or the program has

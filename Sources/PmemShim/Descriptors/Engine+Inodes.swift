@@ -24,9 +24,8 @@ extension Engine {
         inode.pointee.identity = PageKey.identity(facts)
         inode.pointee.top.store(0, ordering: .relaxed)
         inode.pointee.blocks = 0
-        inode.pointee.lowestSection.store(Int32.max, ordering: .relaxed)
-        inode.pointee.highestSection.store(-1, ordering: .relaxed)
         inode.pointee.mount = mount
+        noteMappedSections(held, inode)
         self.mount(mount).pointee.files &+= 1
         let geometry = Geometry.forFile(
             size: facts.size, mount: self.mount(mount).pointee, eager: Settings.current.pointee.map_after == 0)

@@ -20,10 +20,7 @@ extension Engine {
         guard isExact else { return noteAllocated(inode, from: start, to: size) }
         let known = inode.pointee.size.load(ordering: .relaxed)
         // Whatever end was known: the file may have been longer, and other processes have told of its pages.
-        noteHoles(ofFile: inode.pointee.identity, from: size, to: Int64.max)
-        // What that does not reach: arrays of an attached device, and pages far behind.
-        let isAttached = mount(inode.pointee.mount).pointee.attached.count != 0
-        noteHoles(inode, from: isAttached ? size : size &+ Allocation.reach, to: Int64.max)
+        noteHoles(inode, from: size, to: Int64.max)
         if size < known || (size > known && inode.cutWait > 0) { inode.noteCut() }
         if size < known { inode.cut(to: size) }
         if inode.cutWait == UnsafeMutablePointer<Inode>.mostCuts { dropWindow(of: inode) }
@@ -40,12 +37,14 @@ extension Engine {
     /// The file is cut so often that its window costs the kernel more, at each cut, than calls have been served of it
     /// in between. It comes again when it would be looked at (``UnsafeMutablePointer/isTimeToLearnSize()``).
     private func dropWindow(of inode: UnsafeMutablePointer<Inode>) {
-        guard Settings.isByPrice, inode.pointee.base.load(ordering: .relaxed) != 0, let lock = EngineLock(self) else {
-            return
+        guard Settings.isByPrice else { return }
+        if inode.pointee.base.load(ordering: .relaxed) != 0, let lock = EngineLock(self) {
+            // Calls of other threads that have claimed a range must find their file to the end.
+            retireWindow(lock.held, inode, besidesClaims: true)
+            lock.unlock()
         }
-        // Calls of other threads that have claimed a range must find their file to the end.
-        retireWindow(lock.held, inode, besidesClaims: true)
-        lock.unlock()
+        // Until they have ended the kernel goes through it as before.
+        dropLingering()
     }
 
     /// Learns size and holes of the file behind `fd` again. Without the engine lock.

@@ -40,6 +40,9 @@ struct DescriptorWord: Equatable {
     /// DAX: O_DSYNC, or O_SYNC with ``wholly`` besides: a write returns as if a sync had come after it.
     static let syncs: UInt64 = 1 << 25
     static let wholly: UInt64 = 1 << 26
+    /// The description has O_DIRECT, and O_NOATIME.
+    static let direct: UInt64 = 1 << 27
+    static let untimed: UInt64 = 1 << 28
     /// What hangs on whether writes are synchronous.
     static let synchrony: UInt64 = writes | syncs | wholly
 
@@ -58,6 +61,9 @@ struct DescriptorWord: Equatable {
 
     @inline(__always)
     var inode: UInt32 { UInt32(truncatingIfNeeded: bits & 0xffff) &- Arena.firstInode }
+
+    /// It is known to be none of ours, and not only ``barred``.
+    var isForeign: Bool { has(DescriptorWord.known, without: DescriptorWord.ours) && bits & 0xffff != 0 }
 
     /// The slot of that inode, as a distance from the table of descriptors, in bytes: see ``Arena/firstInode``.
     @inline(__always)

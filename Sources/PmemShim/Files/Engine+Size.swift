@@ -21,7 +21,7 @@ extension Engine {
         _ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, _ facts: ps_file_facts, fd: Int32?
     ) {
         let backing = mount(inode.pointee.mount).pointee.backing
-        var isSparse = hasHoles(facts, memory: backing == PS_BACKING_MEMORY)
+        var isSparse = hasHoles(facts, memory: backing == PS_BACKING_MEMORY) || inode.has(InodeFlag.unwritten)
         let known = inode.pointee.size.exchange(facts.size, ordering: .relaxed)
         inode.clear(InodeFlag.unverified)
         if backing == PS_BACKING_DAX, !isSparse {

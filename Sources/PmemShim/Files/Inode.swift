@@ -151,6 +151,8 @@ enum InodeFlag {
     /// Pages of it have been told to be allocated: whoever makes holes in it, also once it has no slot any more, must
     /// find its page arrays (``Engine/noteHoles(ofFile:from:to:)``).
     static let hinted: UInt32 = 8192
+    /// tmpfs only: pages of it have been found that are preallocated, and have never been written. They count as holes.
+    static let unwritten: UInt32 = 16384
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {

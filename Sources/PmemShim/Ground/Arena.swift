@@ -47,7 +47,7 @@ enum Arena {
     static let saidOffset = scratchOffset + scratchLength
     static let stripesOffset = saidOffset + said * 8
     static let sectionsOffset = stripesOffset + stripes * 8
-    static let extentsOffset = sectionsOffset + sections * 24
+    static let extentsOffset = sectionsOffset + sections * 32
     static let shownOffset = extentsOffset + extents * 32
     static let stackOffset = (shownOffset + Int(PS_STATS_MOUNTS) * shownSize + 4_095) & ~4_095
     /// Of the slow steps (``SlowStep``), bytes. They take 1.6 KiB; figures of a signal's frame need not be added.

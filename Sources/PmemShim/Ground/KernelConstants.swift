@@ -19,6 +19,7 @@ enum OpenFlag {
     static var directory: Int32 { Int32(PS_O_DIRECTORY.rawValue) }
     static var noControllingTerminal: Int32 { Int32(PS_O_NOCTTY.rawValue) }
     static var noFollow: Int32 { Int32(PS_O_NOFOLLOW.rawValue) }
+    static var noAccessTime: Int32 { Int32(PS_O_NOATIME.rawValue) }
     static var nonBlocking: Int32 { Int32(PS_O_NONBLOCK.rawValue) }
     static var path: Int32 { Int32(PS_O_PATH.rawValue) }
 }

@@ -30,6 +30,7 @@ extension Engine {
             guard flags.contains(.allocated), !flags.contains(.bad) else { return false }
             at &+= 4_096
         }
+        target.inode.noteWorth()
         return true
     }
 
@@ -94,7 +95,8 @@ extension Engine {
         let end = Int64(bitPattern: first &+ UInt64(count)) << 12
         guard base != 0, end > 0, end < length else { return 0 }
         guard isMemory(inode) else { return ps_sys_extent_pages(fd, first, count) }
-        return ps_sys_memory_pages(fd, base, base &+ UInt(length) &- 4_096, first, count)
+        return ps_sys_memory_pages(
+            fd, base, base &+ UInt(length) &- 4_096, first, count, inode.has(InodeFlag.unwritten))
     }
 
     /// Makes the region of `offset` hot if all of its pages are allocated.
@@ -118,10 +120,33 @@ extension Engine {
         let count = UInt64((end &- start) >> 12)
         let isWhole =
             isMemory(inode)
-            ? ps_sys_all_memory_pages(target.fd, base, base &+ UInt(length) &- 4_096, first, count)
+            ? ps_sys_all_memory_pages(
+                target.fd, base, base &+ UInt(length) &- 4_096, first, count, inode.has(InodeFlag.unwritten))
             : ps_sys_all_extent_pages(target.fd, first, count)
         guard isWhole, !hasBadPages(inode, start, end) else { return }
         inode.regionIsWhole(offset, geometry)
+    }
+
+    /// A file on tmpfs without holes has got its window for a call at `offset`. Space that is only preallocated can be
+    /// read and written through it, but the first touch of each page fills it with zeros, which costs four times the
+    /// kernel's read, from a page of zeros, and twice its write. Where the call is among such pages the file is taken
+    /// for one with holes. Without the engine lock.
+    func lookForUnwritten(_ target: Target, _ offset: Int64) {
+        let inode = target.inode
+        let base = inode.pointee.base.load(ordering: .acquiring)
+        let length = inode.pointee.length.load(ordering: .acquiring)
+        let first = offset >> 12 & ~63
+        let beyond = min(first &+ 64, inode.pointee.size.load(ordering: .relaxed) >> 12)
+        guard Settings.isByPrice, isMemory(inode), !inode.has(InodeFlag.sparse), base != 0, first >= 0,
+            first < beyond, beyond << 12 < length,
+            ps_sys_some_memory_unwritten(
+                target.fd, base, base &+ UInt(length) &- 4_096, UInt64(first), UInt32(beyond &- first)),
+            let lock = EngineLock(self)
+        else { return }
+        inode.set(InodeFlag.unwritten)
+        inode.distrust()
+        inode.updateLimits()
+        lock.unlock()
     }
 
     private func isMemory(_ inode: UnsafeMutablePointer<Inode>) -> Bool {
@@ -191,47 +216,6 @@ extension Engine {
         raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
     }
 
-    /// Notes holes in [start, end) of a file that may have no slot any more, or not yet, or of which more has been told
-    /// than this process knows the size of: what the process has mapped within ``Allocation/reach`` behind `start` is
-    /// looked for by the file's identity (``PageKey/identity(_:)``).
-    func noteHoles(ofFile identity: UInt64, from start: Int64, to end: Int64) {
-        guard start >= 0, start < end, space.pointee.sections.load(ordering: .relaxed) > 0 else { return }
-        let first = UInt64(start) >> 27
-        for section in first..<min(first &+ UInt64(Allocation.reach >> 27), (UInt64(end) >> 27) &+ 1) {
-            let key = PageKey.section(identity, section)
-            guard let base = findSection(key), base != 0, let array = array(base, PageKey.tag(key), isSparse: true)
-            else { continue }
-            let page = section == first ? UInt64(start) >> 12 & UInt64(PS_DEVICE_SECTION_PAGES &- 1) : 0
-            // Up to the page that `end` lies in, if that is in this section: a hint less is no harm.
-            array.remove(.allocated, from: page, to: UInt64(end) >> 12 &+ 1 &- section << 15)
-        }
-    }
-
-    /// Holes may have come into [start, end): nothing there is known to be allocated.
-    func noteHoles(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) {
-        // What had been in those blocks is another's now, and says so itself.
-        if mount(inode.pointee.mount).pointee.attached.count != 0 { forgetExtents() }
-        let lowest = Int64(inode.pointee.lowestSection.load(ordering: .relaxed))
-        let highest = Int64(inode.pointee.highestSection.load(ordering: .relaxed))
-        guard start >= 0, start < end, lowest <= highest else { return }
-        // Only what was ever mapped; and not for ever, should that lie at both ends of the longest file there can be.
-        var at = max(start & ~4_095, lowest << 27)
-        let end = min(end, inode.pointee.size.load(ordering: .relaxed), ((highest &+ 1) << 27) &- 1)
-        var rounds = 0
-        while at >= 0, at < end, rounds < Allocation.mostEmptied {
-            rounds &+= 1
-            guard let place = knownPlace(inode, at) else {
-                at = (at | Allocation.sectionMask) &+ 1
-                continue
-            }
-            guard place.array.isGroupReady(of: place.page) else {
-                at = (at | Allocation.groupMask) &+ 1
-                continue
-            }
-            place.remove(.allocated)
-            at &+= 4_096
-        }
-    }
 }
 
 /// Sizes in bytes, of pages of 4 KiB.
@@ -240,10 +224,6 @@ enum Allocation {
     static let longest = 1 << 20
     /// Longest region that is looked at as a whole: 64 MiB take a millisecond.
     static let longestRegion: Int64 = 64 << 20
-    /// Pages, groups and sections that are gone through for one call that makes holes.
-    static let mostEmptied = 1 << 20
-    /// Bytes behind a new end in which page arrays are looked for by the file's identity.
-    static let reach: Int64 = 8 << 30
     static let lookMask: Int64 = (64 << 12) &- 1
     static let groupMask: Int64 = (2 << 20) &- 1
     static let sectionMask: Int64 = (128 << 20) &- 1

@@ -15,6 +15,8 @@ struct MappedSection: ~Copyable {
     let base: Atomic<UInt>
     /// Of the file it is part of (``Inode/identity``).
     let identity: Atomic<UInt64>
+    /// Which of the file's sections; of an attached device's: which of those.
+    let section: Atomic<UInt64>
 
     /// Places looked at for one key.
     static let probes = 8
@@ -125,7 +127,7 @@ extension Engine {
     }
 
     /// True: the section is the first that is used through this slot, or lies outside those that were.
-    private func note(_ section: UInt64, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
+    func note(_ section: UInt64, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
         let section = Int32(clamping: section)
         // Stored only where they change: other threads read them.
         let isLower = section < inode.pointee.lowestSection.load(ordering: .relaxed)
@@ -160,6 +162,7 @@ extension Engine {
         if base == 0 { givePlace(held, place) }
         entry.pointee.base.store(base, ordering: .relaxed)
         entry.pointee.identity.store(inode.pointee.identity, ordering: .relaxed)
+        entry.pointee.section.store(section, ordering: .relaxed)
         entry.pointee.key.store(key, ordering: .releasing)
         return base
     }

@@ -25,6 +25,7 @@ extension PageArray {
     package func insert(_ flags: PageFlags, of page: UInt64) {
         guard prepare(page) != nil else { return }
         change(word(page, .page)) { PageFlags.believed($0) | flags.rawValue | PageFlags.ready.rawValue }
+        if flags.contains(.allocated) { noteTold(of: page) }
     }
 
     /// Clears flags. Nothing happens to a page that is in its initial state.
@@ -33,26 +34,6 @@ extension PageArray {
         change(word(page, .page)) {
             let before = PageFlags.believed($0)
             return before & ~flags.rawValue | before & PageFlags.ready.rawValue
-        }
-    }
-
-    /// Clears flags of every page from `first` up to and without `end`. One load for each that has none of them, and
-    /// two for a group of which nothing was ever said.
-    package func remove(_ flags: PageFlags, from first: UInt64, to end: UInt64) {
-        let end = min(end, pageCount)
-        var page = first
-        while page < end {
-            let beyond = min((page | (groupPages &- 1)) &+ 1, end)
-            if isGroupReady(of: page) {
-                while page < beyond {
-                    // Of whatever generation: `remove` looks closer.
-                    if UInt32(truncatingIfNeeded: load(word(page, .page))) & flags.rawValue != 0 {
-                        remove(flags, of: page)
-                    }
-                    page &+= 1
-                }
-            }
-            page = beyond
         }
     }
 

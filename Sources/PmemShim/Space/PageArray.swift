@@ -135,7 +135,10 @@ package struct PageArray: @unchecked Sendable {
         case ownerIndex = 32
         case reads = 40
         case writes = 48
+        /// In the first descriptor of a section of a sparse array; in the second of any: ``told``.
         case present = 56
+
+        static let told = Field.present
     }
 
     /// - Parameter page: below ``pageCount``; the callers have looked.

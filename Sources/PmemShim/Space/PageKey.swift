@@ -10,7 +10,9 @@ package enum PageKey {
     }
 
     /// One section of what has that identity. Never 0.
-    static func section(_ identity: UInt64, _ section: UInt64) -> UInt64 { nonzero(mixed(identity ^ mixed(section))) }
+    static func section(_ identity: UInt64, _ section: UInt64) -> UInt64 {
+        nonzero(mixed(identity ^ mixed(section) ^ meaning))
+    }
 
     /// The tag under which words count in an array that was found by `key`. Never 0.
     package static func tag(_ key: UInt64) -> UInt32 {
@@ -20,6 +22,9 @@ package enum PageKey {
 
     /// Where the search for `key` begins; the places looked at follow one another, all below PS_PAGES_SLOTS.
     static func place(_ key: UInt64) -> Int { Int(key % UInt64(PS_PAGES_SLOTS &- PS_PAGES_PROBES &+ 1)) }
+
+    /// Another number for each change of what words say, so that libraries of before and after it share nothing.
+    private static let meaning: UInt64 = 2
 
     private static func nonzero(_ hash: UInt64) -> UInt64 { hash == 0 ? 1 : hash }
 

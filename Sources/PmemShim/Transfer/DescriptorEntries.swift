@@ -18,6 +18,14 @@ public func engineEvictRange(first: UInt32, last: UInt32) {
     Engine.current?.evictRange(first, last)
 }
 
+@c(ps_engine_changes_flags) @implementation
+public func engineChangesFlags(fd: Int32, flags: Int32) -> Bool {
+    guard let engine = Engine.current, engine.files.pointee.usedInodes.load(ordering: .relaxed) > 0 else {
+        return false
+    }
+    return engine.changesFlags(fd, flags)
+}
+
 @c(ps_engine_evict_all) @implementation
 public func engineEvictAll() {
     Engine.current?.evictAll()
@@ -130,7 +138,7 @@ enum Layouts {
             && Arena.sections &* Int(PS_DEVICE_ARRAY_SIZE) == Int(PS_ROOT_REGIONS) &* Int(PS_ROOT_REGION_SIZE)
             && MemoryLayout<Descriptor>.stride == 32
             && MemoryLayout<Inode>.stride == 256 && MemoryLayout<ThreadRecord>.stride == 64
-            && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 24
+            && MemoryLayout<RetiredRange>.stride == 16 && MemoryLayout<MappedSection>.stride == 32
             && MemoryLayout<RememberedExtent>.stride == 32
             && MemoryLayout<Mount>.size <= 64
             && MemoryLayout<ServedTree>.size <= 64

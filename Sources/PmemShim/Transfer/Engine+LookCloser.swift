@@ -14,16 +14,19 @@ extension Engine {
         let inode = target.inode
         guard inode.has(InodeFlag.sparse) else { return true }
         let turn = inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue
-        let wait = target.word.has(DescriptorWord.durable) ? 0 : inode.cutWait
-        if turn & (64 << wait &- 1) == 0 {
+        let wait = target.word.has(DescriptorWord.durable) ? 0 : max(inode.cutWait, inode.vainWait)
+        // Not at the first: the file has just been learnt.
+        if turn & (64 << wait &- 1) == 1, turn != 1 {
             relearn(target)
             guard inode.has(InodeFlag.sparse) else { return true }
         }
         warm(target, offset, writes: writes)
-        guard isWarm(target, offset) else { return false }
         // Where everything is to be served at once (tests), everything is looked at at once.
         let isEager = Settings.current.pointee.map_after == 0
-        guard isEager || turn & (32 << wait &- 1) == 1 else { return false }
+        guard isWarm(target, offset), isEager || turn & (32 << wait &- 1) == 1 else {
+            if Settings.isByPrice { inode.noteVain() }
+            return false
+        }
         let end = offset &+ Int64(count)
         var at = offset
         // The longest file ends where the numbers do.
@@ -35,7 +38,9 @@ extension Engine {
         let limit =
             writes
             ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)
-        return isServable(target, offset, count, limit: limit)
+        let isFound = isServable(target, offset, count, limit: limit)
+        if isFound { inode.noteFound() } else if Settings.isByPrice { inode.noteVain() }
+        return isFound
     }
 
     /// The first call that a window of this process serves: of so many windows one is told of, and all where everything

@@ -8,7 +8,9 @@ extension Engine {
     static func generalPread(
         _ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64
     ) -> Int64 {
-        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return passOnResult }
+        guard let engine = Engine.current, !engine.isVain(fd), let target = engine.target(fd, PS_FAMILY_PREAD) else {
+            return passOnResult
+        }
         guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
         return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
     }
@@ -133,6 +135,7 @@ extension Engine {
             else {
                 return PS_OUTCOME_COLD
             }
+            lookForUnwritten(target, offset)
             sampleMapped(target, offset, writes: false)
             return nil
         }
@@ -176,7 +179,7 @@ extension Engine {
         if target.inode.pointee.lastCut != 0, !target.word.has(DescriptorWord.durable),
             target.inode.cutWait == UnsafeMutablePointer<Inode>.mostCuts
         {
-            return target.inode.isTimeToLearnSize()
+            return isTimeToLearnSize(target.inode)
         }
         let geometry = Geometry(bits: target.inode.pointee.geometry.load(ordering: .relaxed))
         let wanted = target.inode.has(InodeFlag.sparse) ? geometry.warmest : geometry.threshold

@@ -162,6 +162,7 @@ extension Engine {
             else {
                 return PS_OUTCOME_COLD
             }
+            lookForUnwritten(target, offset)
             sampleMapped(target, offset, writes: true)
             return nil
         }
