@@ -2,19 +2,20 @@
 
 #include <cpuid.h>
 
-// Read by guarded_copy.S. One byte, written once by the constructor.
+// Read by guarded_copy.S. One byte, written once, before the first window.
 uint8_t ps_wide_vectors;
 // The same: 0 clflush, which every x86-64 has, 1 clflushopt, 2 clwb, 3 nothing.
 uint8_t ps_flush_kind;
 // See ps_stores_whole.
 uint64_t ps_whole_lengths;
 
-void ps_flush_nothing(void) { ps_flush_kind = 3; }
+enum { NOTHING_TO_FLUSH = 3 };
+void ps_flush_nothing(void) { ps_flush_kind = NOTHING_TO_FLUSH; }
 
 void ps_copy_prepare(void)
 {
     unsigned a, b, c, d;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+    if (ps_flush_kind != NOTHING_TO_FLUSH && __get_cpuid_count(7, 0, &a, &b, &c, &d))
         ps_flush_kind = b & bit_CLWB ? 2 : b & bit_CLFLUSHOPT ? 1 : 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
         return;

@@ -64,6 +64,8 @@ struct ps_thread {
     uintptr_t record;
     // Set by the engine when it passes a data call on: what it wants to hear of the kernel's answer.
     uint32_t pending; // enum ps_pending
+    // How many calls of this thread had been served when a read last passed on for the sake of the file's times.
+    uint32_t served;
     // The bytes that were asked for; meaningful with PS_PENDING_SHORT.
     int64_t pending_count;
     // Where the call starts, or -1.

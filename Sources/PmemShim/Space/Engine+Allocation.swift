@@ -34,6 +34,13 @@ extension Engine {
         return true
     }
 
+    /// Whether the pages that [start, end) touches, at most two, are known to be allocated already.
+    func isTold(_ inode: UnsafeMutablePointer<Inode>, from start: Int64, to end: Int64) -> Bool {
+        guard start >= 0, start < end, end &- start <= 4_096 else { return false }
+        guard let first = knownPlace(inode, start), let last = knownPlace(inode, end &- 1) else { return false }
+        return first.flags.contains(.allocated) && last.flags.contains(.allocated)
+    }
+
     func isWarm(_ target: Target, _ offset: Int64) -> Bool {
         let geometry = Geometry(bits: target.inode.pointee.geometry.load(ordering: .relaxed))
         return target.inode.heat(offset, geometry) >= geometry.warmest

@@ -15,6 +15,15 @@ extension Engine {
         if turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: writes, turn: turn) }
     }
 
+    /// A read that passes on for the sake of the file's times, as each does that follows a write of the kernel's: it
+    /// counts as a call of a cold region does.
+    func sampleTick(_ target: Target, _ offset: Int64) {
+        let turn = target.thread.record.pointee.own.turn.load(ordering: .relaxed) &+ 1
+        target.thread.record.pointee.own.turn.store(turn, ordering: .relaxed)
+        let isEager = Settings.current.pointee.map_after == 0
+        if isEager || turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: false, turn: turn) }
+    }
+
     /// Counts one call on the page that holds `offset`.
     ///
     /// A group's descriptors take 32 KiB, and to map them 20 us: that is not paid for each file that is used a little,
@@ -36,7 +45,8 @@ extension Engine {
 
 /// When a sample may take memory.
 private enum HeatMemory {
-    static let rarity: UInt32 = 4
+    /// One sample in so many: it costs 20 to 50 us, which as many calls have to have lost.
+    static var rarity: UInt32 { Settings.isByPrice ? 32 : 4 }
 
     static func isDue(_ turn: UInt32) -> Bool {
         turn & (PS_PAGES_SAMPLE &* rarity &- 1) == 1 || Settings.current.pointee.map_after == 0

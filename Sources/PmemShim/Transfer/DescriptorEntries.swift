@@ -91,7 +91,6 @@ public func engineStart(environment: UnsafePointer<UnsafeMutablePointer<CChar>?>
     guard ps_root() == nil, Settings.read(environment), Layouts.hold else { return }
     // Under a limit of address space nothing is served; then nothing is to be taken of it either.
     guard !ps_sys_address_space_limited() else { return }
-    ps_copy_prepare()
     ps_frames_prepare()
     guard let arena = ps_sys_arena(Arena.length) else { return }
     ps_set_root(arena, Arena.descriptorsOffset, UInt32(Arena.descriptors))

@@ -32,7 +32,9 @@ extension Engine {
 
     @inline(never)
     static func generalPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
-        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE) else { return passOnResult }
+        guard let engine = Engine.current, !engine.isVainWrite(fd, PS_FAMILY_PWRITE),
+            let target = engine.target(fd, PS_FAMILY_PWRITE)
+        else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
         if target.word.has(DescriptorWord.durable), ps_single_threaded(), target.inode.has(InodeFlag.aloof) {
             let outcome = WriteLength(count).isServed ? PS_OUTCOME_COLD : PS_OUTCOME_SMALL
@@ -43,7 +45,9 @@ extension Engine {
 
     @inline(never)
     static func generalWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int64 {
-        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE) else { return passOnResult }
+        guard let engine = Engine.current, !engine.isVainWrite(fd, PS_FAMILY_WRITE),
+            let target = engine.target(fd, PS_FAMILY_WRITE)
+        else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
         return engine.implicitWrite(target, PlainWrite(buffer: buffer, count: count))
     }

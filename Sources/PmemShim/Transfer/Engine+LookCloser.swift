@@ -43,12 +43,15 @@ extension Engine {
         return isFound
     }
 
-    /// The first call that a window of this process serves: of so many windows one is told of, and all where everything
-    /// is to be done at once (tests).
+    /// The first call that a window serves: one of so many is told of, as of the calls before it, and all where
+    /// everything is to be done at once (tests).
     @inline(never)
     func sampleMapped(_ target: Target, _ offset: Int64, writes: Bool) {
-        let number = windows.pointee.windows.load(ordering: .relaxed)
-        guard Settings.current.pointee.map_after == 0 || number & (PS_PAGES_SAMPLE &- 1) == 1 else { return }
-        sample(target, offset, writes: writes)
+        let turn =
+            Settings.isByPrice
+            ? target.thread.record.pointee.own.turn.load(ordering: .relaxed)
+            : windows.pointee.windows.load(ordering: .relaxed)
+        guard Settings.current.pointee.map_after == 0 || turn & (PS_PAGES_SAMPLE &- 1) == 1 else { return }
+        sample(target, offset, writes: writes, turn: turn)
     }
 }

@@ -128,7 +128,10 @@ extension Engine {
         noteGrowth(inode, fd, from: end &- result, to: end, isWrite: !family.isRead)
         guard !family.isRead, inode.has(InodeFlag.sparse) else { return }
         // Where it began is only presumed: what was not written must not be taken for allocated.
-        if family.isImplicit, ps_sys_seek_by(fd, 0) != Int(end) { return }
+        if family.isImplicit {
+            guard !inode.isMostlyVain, !isTold(inode, from: end &- result, to: end), ps_sys_seek_by(fd, 0) == Int(end)
+            else { return }
+        }
         noteWritten(inode, fd, from: end &- result, to: end)
     }
 

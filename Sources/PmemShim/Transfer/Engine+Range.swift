@@ -2,18 +2,6 @@ import CShimSys
 import Synchronization
 
 extension Engine {
-    /// Whether a read of `fd` is one of those that pass on unlooked at (``UnsafeMutablePointer/isVain()``). The kernel
-    /// does all of it, and what is believed of the file and its offset stays a hint that is older.
-    @inline(__always)
-    func isVain(_ fd: Int32) -> Bool {
-        guard let descriptor = descriptor(fd) else { return false }
-        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        guard word.hasUnsuspected(DescriptorWord.ours), !word.has(DescriptorWord.durable), inode(word.inode).isVain()
-        else { return false }
-        ps_thread_current().pointee.pending = PS_PENDING_NOTHING.rawValue
-        return true
-    }
-
     /// What `fd` is: a target, if it is ours and the calling thread has a record. Otherwise the call passes on.
     @inline(__always)
     func target(_ fd: Int32, _ family: ps_family) -> Target? {

@@ -8,7 +8,9 @@ extension Engine {
     static func generalPread(
         _ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64
     ) -> Int64 {
-        guard let engine = Engine.current, !engine.isVain(fd), let target = engine.target(fd, PS_FAMILY_PREAD) else {
+        guard let engine = Engine.current, !engine.isVainRead(fd, PS_FAMILY_PREAD),
+            let target = engine.target(fd, PS_FAMILY_PREAD)
+        else {
             return passOnResult
         }
         guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
@@ -143,7 +145,8 @@ extension Engine {
             // relatime: the kernel moves atime at the first read after a write.
             inode.clear(InodeFlag.timesDue)
             inode.updateLimits()
-            sample(target, offset, writes: false)
+            sampleTick(target, offset)
+            noteTick(target)
             return PS_OUTCOME_TICK
         }
         if inode.has(InodeFlag.unverified) {
@@ -163,6 +166,17 @@ extension Engine {
         }
         // Limits were changed under us, or the word was: the next call finds them.
         return PS_OUTCOME_COLD
+    }
+
+    /// Which file had the calls that were served since is not known (``noteServed(_:_:)``): a file that is read in vain
+    /// beside one that is not goes on being looked at.
+    private func noteTick(_ target: Target) {
+        guard Settings.isByPrice, !target.word.has(DescriptorWord.durable) else { return }
+        let state = ps_thread_current()
+        let served = UInt32(truncatingIfNeeded: target.thread.servedCalls(target.geometry.statistics))
+        let since = served &- state.pointee.served
+        state.pointee.served = served
+        target.inode.noteTick(served: since, isImplicit: target.family.isImplicit)
     }
 
     /// Counts a call on a file without a window. True: it has seen enough of them for one to pay; refusals make that
