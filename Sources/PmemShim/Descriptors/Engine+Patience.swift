@@ -3,13 +3,17 @@ import Synchronization
 
 // What becomes of a descriptor number is decided by what became of it before: see ``Patience``.
 extension Engine {
-    /// Data calls on an unknown number that are left to the kernel before it is looked at.
-    func callsBeforeLook(_ patience: Patience) -> UInt32 {
-        let calls = patience.calls(usual: Settings.current.pointee.classify_after)
-        guard Settings.isByPrice, root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return calls }
-        // Files that are opened again and again lose as much together as one that stays.
-        let lost = files.pointee.lostCalls.load(ordering: .relaxed)
-        return max(calls, lost < Price.firstCalls ? Price.firstCalls &- lost : 0)
+    /// Whether the calls on an unknown number, with the one that is going on, are so many that it is to be looked at.
+    ///
+    /// Before the first window of the process that hangs on the calls of all its numbers together: files that are
+    /// opened again and again, or are many, lose as much as one that stays.
+    func isTimeToLook(_ calls: CallsWord) -> Bool {
+        guard calls.count > calls.patience.calls(usual: Settings.current.pointee.classify_after) else { return false }
+        guard Settings.isByPrice, root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return true }
+        if calls.count & (CallsWord.together &- 1) == 1 {
+            files.pointee.lostCalls.wrappingAdd(CallsWord.together, ordering: .relaxed)
+        }
+        return files.pointee.lostCalls.load(ordering: .relaxed) >= Price.firstCalls
     }
 
     /// The number has just been found to be ours, after `calls`.
@@ -30,8 +34,9 @@ extension Engine {
     func noteWaited(_ descriptor: UnsafeMutablePointer<Descriptor>) {
         let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
         guard calls.count != 0 else { return }
-        if calls.count >= UInt32(1) << UInt32(Patience.usual) {
-            files.pointee.lostCalls.wrappingAdd(calls.count, ordering: .relaxed)
+        if calls.count >= CallsWord.together {
+            let rest = calls.count & (CallsWord.together &- 1)
+            files.pointee.lostCalls.wrappingAdd(rest, ordering: .relaxed)
         }
         let word = CallsWord(count: 0, calls.patience.afterWaiting())
         descriptor.pointee.unserved.calls.store(word.bits, ordering: .relaxed)

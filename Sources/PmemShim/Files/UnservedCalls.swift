@@ -1,3 +1,4 @@
+import CShimSys
 import Synchronization
 
 /// Calls on a number that were not served, as far as they decide what happens next.
@@ -18,6 +19,8 @@ struct CallsWord {
     var bits: UInt32
 
     static let most: UInt32 = 0xff_ffff
+    /// Calls on a number that is known to be worth a look, and has to wait for others, are counted so many at a time.
+    static let together: UInt32 = 256
 
     @inline(__always)
     init(_ bits: UInt32) { self.bits = bits }
@@ -30,6 +33,13 @@ struct CallsWord {
     var count: UInt32 { bits & CallsWord.most }
     @inline(__always)
     var patience: Patience { Patience(bits: UInt8(truncatingIfNeeded: bits >> 24)) }
+    /// Not the first call, nor one at which it is to be decided whether to look.
+    @inline(__always)
+    var isWaiting: Bool {
+        let usual = patience.calls(usual: Settings.current.pointee.classify_after)
+        guard count >= usual else { return count != 0 }
+        return count > usual && count & (CallsWord.together &- 1) != 0 && Settings.isByPrice
+    }
     /// One call more; it does not run over into the patience.
     @inline(__always)
     var next: CallsWord { count == CallsWord.most ? self : CallsWord(bits &+ 1) }

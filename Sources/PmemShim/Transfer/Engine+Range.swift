@@ -11,7 +11,7 @@ extension Engine {
         if !word.has(DescriptorWord.ours) {
             guard !word.has(DescriptorWord.known) else { return nil }
             let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
-            if calls.count != 0, calls.count < calls.patience.calls(usual: Settings.current.pointee.classify_after) {
+            if calls.isWaiting {
                 guard family == PS_FAMILY_WRITE else {
                     descriptor.pointee.unserved.calls.store(calls.next.bits, ordering: .relaxed)
                     return nil
@@ -63,9 +63,8 @@ extension Engine {
         raiseBound(fd)
         let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed)).next
         descriptor.pointee.unserved.calls.store(calls.bits, ordering: .relaxed)
-        let wanted = callsBeforeLook(calls.patience)
         // A filter of system calls may kill for the look at the stack.
-        guard calls.count > wanted, ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else {
+        guard isTimeToLook(calls), ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else {
             return false
         }
         let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed)
@@ -75,14 +74,15 @@ extension Engine {
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours) else { return false }
         // The calls before this one were this file's, too.
-        guard wanted > 0, let thread = currentThread() else { return true }
+        let before = calls.count &- 1
+        guard before > 0, let thread = currentThread() else { return true }
         let inode = inode(word.inode)
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
-        let others = wanted &- min(wanted, writes / UnknownWrites.perCall)
+        let others = before &- min(before, writes / UnknownWrites.perCall)
         thread.add(geometry.statistics, family, PS_OUTCOME_COLD, UInt64(others))
         thread.add(geometry.statistics, PS_FAMILY_WRITE, PS_OUTCOME_COLD, UInt64(writes))
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
-            inode.pointee.calls.wrappingAdd(wanted, ordering: .relaxed)
+            inode.pointee.calls.wrappingAdd(before, ordering: .relaxed)
         }
         if Settings.isByPrice { learnPatience(descriptor, calls, inode, thread) }
         return true
