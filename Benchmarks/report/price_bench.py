@@ -9,6 +9,9 @@ import time
 from micro import interval
 
 
+DRIVERS = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "price")
+
+
 class Bench:
     def __init__(self, options):
         self.options = options
@@ -28,7 +31,7 @@ class Bench:
         self.serial += 1
         directory = os.path.join(self.options.scratch, f"d{self.serial}")
         os.mkdir(directory)
-        places = {"d": directory, "p": self.options.programs}
+        places = {"d": directory, "p": self.options.programs, "b": DRIVERS}
         try:
             if row.prepare:
                 subprocess.run(row.prepare.format(**places), shell=True, check=True, env=self.environment(False))

@@ -89,6 +89,42 @@ inside_page_cache() {
     return "$status"
 }
 
+# inside_cgroup: in a memory cgroup (version 2) of 6 MiB a program reads a file of 768 MiB at random, natively and under
+# the shim, with page tables and page arrays for all of it that would take 14. WeightTests has version 1.
+inside_cgroup() {
+    local group=/run/cgroup2/small mount=/run/cgroup-file status=0 side kibibytes served
+    mkdir -p /run/cgroup2 "$mount"
+    mount -t cgroup2 none /run/cgroup2
+    mount --bind /run/cgroup2 /sys/fs/cgroup
+    mount -t tmpfs -o size=800M none "$mount"
+    echo +memory > /run/cgroup2/cgroup.subtree_control
+    mkdir "$group"
+    echo 6M > "$group/memory.max"
+    python3 - "$mount/file" 768 <<'FILE'
+import sys
+with open(sys.argv[1], "wb") as file:
+    for number in range(int(sys.argv[2]) << 8):
+        file.write(number.to_bytes(8, "little") + bytes(4088))
+FILE
+    mkdir -m 700 /run/cgroup.statistics
+    for side in native shim; do
+        local -a environment=()
+        if [[ $side == shim ]]; then
+            environment=(LD_PRELOAD="$PMEMSHIM_LIBRARY" PMEMSHIM_MOUNTS="$mount"
+                PMEMSHIM_RUNTIME_DIR=/run/cgroup.statistics)
+        fi
+        kibibytes=$(sh -c 'echo $$ > "$0/cgroup.procs" && exec "$@"' "$group" \
+            env "${environment[@]}" "$PMEMSHIM_PROGRAMS/weight" "$mount/file" 150000) || status=1
+        printf '    %-60s %4s KiB\n' "$side: page tables after 150,000 reads in a cgroup of 6 MiB" "${kibibytes:-none}"
+    done
+    served=$("$PMEMSHIM_PROGRAMS/read-stats" /run/cgroup.statistics/stats |
+        awk '$1 == "bytes" { print int($2 / 1048576) }')
+    printf '    %-60s %4s MiB\n' "served by the shim" "$served"
+    ((served > 10)) || status=1
+    umount "$mount" /sys/fs/cgroup
+    return "$status"
+}
+
 # inside_device [EXT4 OR XFS]...: shimctl's device on persistent memory, by the device mapper: DAX is kept, the page
 # arrays are device-side. Comes last: what is mounted there goes.
 inside_device() {
