@@ -4,9 +4,9 @@ NEVER_SLOWER = 1.03
 
 
 class Row:
-    """A pattern. `command`: a program with its arguments; {d} is a fresh directory on the mount that is served, {p} that
-    of our programs, and {b} that of our scripts. It prints CPU and wall time, or (`whole`) is measured from outside,
-    exec and exit included.
+    """A pattern. `command`: a program with its arguments; {d} is a fresh directory on the mount that is served, {p} our
+    programs, {b} our scripts. It prints CPU and wall time, or (`whole`) is measured from outside, exec and exit
+    included.
     """
 
     def __init__(self, name, title, command, bound=NEVER_SLOWER, whole=False, prepare=None):
@@ -65,7 +65,8 @@ def rows():
     yield pattern("read-and-closed", "a file of 1 GiB is read all over, at random, and closed",
                   "--files 1 --size 1073741824 --calls 1048576 --rounds 1 --close")
     yield Row("pgbench-fill", "PostgreSQL, filling a database (pgbench -i)", "{b}/pgbench fill", 1.0)
-    yield Row("pgbench-connect", "PostgreSQL, a connection for each transaction (pgbench -C)", "{b}/pgbench connect", 1.0)
+    yield Row("pgbench-connect", "PostgreSQL, a connection for each transaction (pgbench -C)", "{b}/pgbench connect",
+              1.0)
     for mode in ("map", "write"):
         yield Row(f"lmdb-{mode}-fill", f"LMDB, filling, {'MDB_WRITEMAP' if mode == 'map' else 'by writes'}",
                   f"{{p}}/price-lmdb {{d}} {mode} fill 100000", 1.0)

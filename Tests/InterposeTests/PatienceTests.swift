@@ -6,14 +6,14 @@ import Testing
 /// the same number have gained (Price.swift, of which PriceTests tries the arithmetic).
 @Suite("A file is served once its calls have lost what serving it costs")
 struct PatienceTests {
-    private func served(calls: Int, files: Int, inChildren: Bool = false) throws -> UInt64 {
+    private func served(calls: Int, files: Int, inChildren: Bool = false, first: String = "") throws -> UInt64 {
         let mount = try ScratchMount(.tmpfs)
         let bytes = (0..<256).flatMap { [UInt8](repeating: UInt8($0), count: 4_096) }
         try Data(bytes).write(to: URL(fileURLWithPath: mount.path("file")))
         let run = try run(
             Programs.path("lives"),
             [mount.path("file"), String(calls), String(files)] + (inChildren ? ["children"] : []),
-            preload: true, mounts: [mount.item], mapAfter: nil)
+            environment: ["PMEMSHIM_FIRST_AFTER": first], preload: true, mounts: [mount.item], mapAfter: nil)
         #expect(run.ending == .exited(0), "\(run.stderr)")
         return UInt64(run.counts.served("pread"))
     }
@@ -23,6 +23,25 @@ struct PatienceTests {
         #expect(try served(calls: 8_000, files: 1) == 0)
         let count = try served(calls: 12_000, files: 1)
         #expect(count > 3_700 && count < 3_900)
+    }
+
+    @Test("where the first file of a process is to be looked at earlier, it is")
+    func sooner() throws {
+        #expect(try served(calls: 1_000, files: 1, first: "0") > 600)
+        #expect(try served(calls: 3_000, files: 1, first: "2048") > 800)
+        #expect(try served(calls: 2_000, files: 1, first: "2048") == 0)
+    }
+
+    @Test("a file that is read and overwritten by turns is served once it is hot")
+    func turns() throws {
+        let mount = try ScratchMount(.tmpfs)
+        try Data(repeating: 7, count: 5 << 20).write(to: URL(fileURLWithPath: mount.path("file")))
+        let run = try run(
+            Programs.path("read-files"), ["3000", mount.path("file")], preload: true, mounts: [mount.item],
+            mapAfter: nil)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        #expect(run.counts.served("pwrite") > 2_000)
+        #expect(run.counts.served("pread") > 2_000)
     }
 
     @Test("files that are closed after a few calls are never served", arguments: [8, 64, 255])

@@ -112,6 +112,9 @@ struct RunValueTests {
         Bad(
             testDescription: "map after, too many", environment: ["PMEMSHIM_MAP_AFTER": "1000001"],
             names: ["MAP_AFTER", "1000001"]),
+        Bad(
+            testDescription: "first after", environment: ["PMEMSHIM_FIRST_AFTER": "many"],
+            names: ["FIRST_AFTER", "\"many\""]),
         Bad(testDescription: "memory", environment: ["PMEMSHIM_MEMORY": "8MB"], names: ["MEMORY", "\"8MB\""]),
         Bad(
             testDescription: "unknown variable", environment: ["PMEMSHIM_MOUNT": "/dev/shm"], names: ["PMEMSHIM_MOUNT "]

@@ -10,7 +10,8 @@ import Foundation
 /// - Parameters:
 ///   - preload: with the shim; then ``Run/counts`` tells what was served.
 ///   - mounts: items for `PMEMSHIM_MOUNTS` (``ScratchMount/item``).
-///   - mapAfter: `PMEMSHIM_MAP_AFTER`; 0, what differential tests want, serves a file from its first data call on.
+///   - mapAfter: `PMEMSHIM_MAP_AFTER`; 0, what differential tests want, serves a file from its first data call on. By
+///     price, nil, the first file of a process is looked at like every other, so that short programs are served too.
 ///   - runtimeDirectory: for the statistics; by default a private one, gone after the run.
 ///   - user: run as this user and group id, without supplementary groups; needs root.
 public func run(
@@ -32,7 +33,11 @@ public func run(
     if preload {
         shimVariables["LD_PRELOAD"] = try Shim.preload
         if !mounts.isEmpty { shimVariables["PMEMSHIM_MOUNTS"] = mounts.joined(separator: ":") }
-        if let mapAfter { shimVariables["PMEMSHIM_MAP_AFTER"] = String(mapAfter) }
+        if let mapAfter {
+            shimVariables["PMEMSHIM_MAP_AFTER"] = String(mapAfter)
+        } else {
+            shimVariables["PMEMSHIM_FIRST_AFTER"] = "0"
+        }
         if let runtime { shimVariables["PMEMSHIM_RUNTIME_DIR"] = runtime }
         shimVariables.merge(environment.filter { $0.key.hasPrefix("PMEMSHIM_") || $0.key == "LD_PRELOAD" }) { $1 }
     }

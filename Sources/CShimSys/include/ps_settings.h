@@ -11,6 +11,7 @@ struct ps_settings {
     uint32_t map_after; // data calls on a file before it is mapped
     uint32_t classify_after; // data calls on a descriptor before it is looked at
     uint32_t by_price; // 1: neither was asked for; each number has a patience of its own
+    uint32_t first_after; // data calls of the process before the first look, by price
     uint64_t memory;     // the most that windows may weigh, bytes
     uint32_t has_memory; // 1: it was asked for
     uint32_t paranoid;  // 1: look at a descriptor before each call that is served

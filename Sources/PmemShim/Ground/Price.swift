@@ -1,3 +1,5 @@
+import CShimSys
+
 /// What the steps around a served call cost, and what a served call saves: nanoseconds of CPU time.
 ///
 /// Measured by `scripts/bench price-steps` (docs/benchmarks.md). Only what they are to each other matters, which is
@@ -18,9 +20,10 @@ enum Price {
     /// Pages that one fault for reading brings into a window.
     static let pagesOfFault: UInt64 = 16
 
-    /// Calls after which the first look of a process is worth it. Its price is that of 1,600 served calls; a process
-    /// that ends right after it has lost about a tenth, and none that goes on has lost more than 2 ms by the wait.
-    static let firstCalls: UInt32 = 8_192
+    /// Calls of a process after which its first look is worth it (PMEMSHIM_FIRST_AFTER). The price is that of 1,600
+    /// served calls; after 8,192, the default, a process that ends right after it has lost about a tenth, and none that
+    /// goes on has lost more than 2 ms by the wait.
+    static var firstCalls: UInt32 { Settings.current.pointee.first_after }
 
     /// Everything that a file of so many pages (4 KiB) has cost by the time it is closed, if so many `calls` are
     /// served.

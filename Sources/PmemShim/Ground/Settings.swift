@@ -12,6 +12,7 @@ struct Settings {
         settings.pointee.map_after = PS_MAP_AFTER_LEAST.rawValue
         settings.pointee.classify_after = UInt32(1) << UInt32(Patience.usual)
         settings.pointee.by_price = 1
+        settings.pointee.first_after = PS_FIRST_AFTER_USUAL.rawValue
         settings.pointee.used = 1  // offset 0 means "not set"
         guard var entry = environment else { return true }
         var enabled = true
@@ -29,6 +30,8 @@ struct Settings {
                 if flag(value, otherwise: true, "PMEMSHIM_DISABLE is neither 0 nor 1: taken as 1") { enabled = false }
             case .mapAfter:
                 readMapAfter(value)
+            case .firstAfter:
+                readFirstAfter(value)
             case .memory:
                 readMemory(value)
             case .paranoid:
@@ -61,15 +64,28 @@ struct Settings {
     }
 
     private static func readMapAfter(_ value: UnsafePointer<UInt8>) {
-        if let calls = decimal(UnsafeBufferPointer(start: value, count: length(value))),
-            calls <= UInt64(PS_MAP_AFTER_MOST.rawValue)
-        {
-            current.pointee.map_after = UInt32(calls)
-            current.pointee.classify_after = UInt32(calls) / 3
+        if let calls = calls(value) {
+            current.pointee.map_after = calls
+            current.pointee.classify_after = calls / 3
             current.pointee.by_price = 0
         } else if value[0] != 0 {
             bad("PMEMSHIM_MAP_AFTER is not a number from 0 to 1000000: the default is used")
         }
+    }
+
+    private static func readFirstAfter(_ value: UnsafePointer<UInt8>) {
+        if let calls = calls(value) {
+            current.pointee.first_after = calls
+        } else if value[0] != 0 {
+            bad("PMEMSHIM_FIRST_AFTER is not a number from 0 to 1000000: the default is used")
+        }
+    }
+
+    private static func calls(_ value: UnsafePointer<UInt8>) -> UInt32? {
+        guard let calls = decimal(UnsafeBufferPointer(start: value, count: length(value))),
+            calls <= UInt64(PS_MAP_AFTER_MOST.rawValue)
+        else { return nil }
+        return UInt32(calls)
     }
 
     private static func readMemory(_ value: UnsafePointer<UInt8>) {

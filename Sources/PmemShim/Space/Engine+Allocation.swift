@@ -142,8 +142,8 @@ extension Engine {
         let inode = target.inode
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)
-        let first = offset >> 12 & ~63
-        let beyond = min(first &+ 64, inode.pointee.size.load(ordering: .relaxed) >> 12)
+        let first = offset >> 12 & ~15
+        let beyond = min(first &+ 16, inode.pointee.size.load(ordering: .relaxed) >> 12)
         guard Settings.isByPrice, isMemory(inode), !inode.has(InodeFlag.sparse), base != 0, first >= 0,
             first < beyond, beyond << 12 < length,
             ps_sys_some_memory_unwritten(

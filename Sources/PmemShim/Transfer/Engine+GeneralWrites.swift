@@ -32,7 +32,7 @@ extension Engine {
 
     @inline(never)
     static func generalPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
-        guard let engine = Engine.current, !engine.isVainWrite(fd, PS_FAMILY_PWRITE),
+        guard let engine = Engine.current, !engine.isVainWrite(fd, count, PS_FAMILY_PWRITE),
             let target = engine.target(fd, PS_FAMILY_PWRITE)
         else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
@@ -45,7 +45,7 @@ extension Engine {
 
     @inline(never)
     static func generalWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int64 {
-        guard let engine = Engine.current, !engine.isVainWrite(fd, PS_FAMILY_WRITE),
+        guard let engine = Engine.current, !engine.isVainWrite(fd, count, PS_FAMILY_WRITE),
             let target = engine.target(fd, PS_FAMILY_WRITE)
         else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }

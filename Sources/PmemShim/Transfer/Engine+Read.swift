@@ -146,7 +146,7 @@ extension Engine {
             inode.clear(InodeFlag.timesDue)
             inode.updateLimits()
             sampleTick(target, offset)
-            noteTick(target)
+            noteTick(target, offset)
             return PS_OUTCOME_TICK
         }
         if inode.has(InodeFlag.unverified) {
@@ -170,8 +170,12 @@ extension Engine {
 
     /// Which file had the calls that were served since is not known (``noteServed(_:_:)``): a file that is read in vain
     /// beside one that is not goes on being looked at.
-    private func noteTick(_ target: Target) {
-        guard Settings.isByPrice, !target.word.has(DescriptorWord.durable) else { return }
+    ///
+    /// In a region that is not hot it would not have been served anyhow, and may soon be.
+    private func noteTick(_ target: Target, _ offset: Int64) {
+        guard Settings.isByPrice, !target.word.has(DescriptorWord.durable),
+            target.inode.heat(offset, target.geometry) >= target.geometry.threshold
+        else { return }
         let state = ps_thread_current()
         let served = UInt32(truncatingIfNeeded: target.thread.servedCalls(target.geometry.statistics))
         let since = served &- state.pointee.served

@@ -14,11 +14,12 @@ extension Engine {
         return isVain(inode(word.inode), family)
     }
 
-    /// A write must be alone in its stripes where there are more threads, and reads must know that there was one. On
+    /// One that is too short to be served: others are served as soon as one of them has gone the whole way in a tick. A
+    /// write must be alone in its stripes where there are more threads, and reads must know that there was one. On
     /// tmpfs alone: elsewhere a write that fails tells that the file system has been shut down.
     @inline(__always)
-    func isVainWrite(_ fd: Int32, _ family: ps_family) -> Bool {
-        guard ps_single_threaded(), let descriptor = descriptor(fd) else { return false }
+    func isVainWrite(_ fd: Int32, _ count: Int, _ family: ps_family) -> Bool {
+        guard !WriteLength(count).isServed, ps_single_threaded(), let descriptor = descriptor(fd) else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours, without: DescriptorWord.suspect | DescriptorWord.durable) else {
             return false

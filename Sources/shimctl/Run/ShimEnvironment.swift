@@ -39,7 +39,7 @@ struct ShimEnvironment {
         case .mounts, .log: break  // They have options, and have been looked at together with these.
         case .disable: isDisabled = try Self.flag(value, of: setting)
         case .paranoid, .exclusive: _ = try Self.flag(value, of: setting)
-        case .mapAfter: try Self.checkMapAfter(value)
+        case .mapAfter, .firstAfter: try Self.checkCalls(value, of: setting)
         case .memory: try Self.checkMemory(value)
         case .runtimeDirectory: try Self.checkRuntimeDirectory(value)
         case .library: break  // `ShimLibrary` looks at it.
@@ -103,13 +103,13 @@ extension ShimEnvironment {
         return value == "1"
     }
 
-    private static func checkMapAfter(_ value: String) throws {
+    private static func checkCalls(_ value: String, of setting: ps_setting) throws {
         let most = PS_MAP_AFTER_MOST.rawValue
         guard value.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
             let calls = UInt32(value), calls <= most
         else {
             throw Complaint(
-                .usage, "PMEMSHIM_MAP_AFTER: \"\(value.printable)\" is not a number of calls from 0 to \(most)")
+                .usage, "\(setting.variable): \"\(value.printable)\" is not a number of calls from 0 to \(most)")
         }
     }
 
