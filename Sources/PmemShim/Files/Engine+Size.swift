@@ -34,6 +34,7 @@ extension Engine {
             if !inode.has(InodeFlag.sparse) || isOther { inode.distrust() }
         } else if inode.has(InodeFlag.sparse) {
             inode.clear(InodeFlag.sparse)
+            inode.forgetVain()
             inode.setGeometry(geometry(inode, size: facts.size))
         }
         // What is in use of a file without holes, on DAX, has all been written, and so will be what the kernel makes it

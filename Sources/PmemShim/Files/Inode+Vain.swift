@@ -41,6 +41,11 @@ extension UnsafeMutablePointer where Pointee == Inode {
         }
     }
 
+    /// What made looking vain is no more.
+    func forgetVain() {
+        pointee.sparseCalls.store(pointee.sparseCalls.load(ordering: .relaxed) & (Vain.one &- 1), ordering: .relaxed)
+    }
+
     var isMostlyVain: Bool { pointee.sparseCalls.load(ordering: .relaxed) >= Vain.many }
 
     /// Counts a call. True: it is one of the 63 that pass on.

@@ -23,7 +23,9 @@ extension Engine {
         warm(target, offset, writes: writes)
         // Where everything is to be served at once (tests), everything is looked at at once.
         let isEager = Settings.current.pointee.map_after == 0
-        guard isWarm(target, offset), isEager || turn & (32 << wait &- 1) == 1 else {
+        // What is cold may soon be served.
+        guard isWarm(target, offset) else { return false }
+        guard isEager || turn & (32 << wait &- 1) == 1 else {
             if Settings.isByPrice { inode.noteVain() }
             return false
         }
