@@ -12,7 +12,7 @@ uint64_t ps_whole_lengths;
 enum { NOTHING_TO_FLUSH = 3 };
 void ps_flush_nothing(void) { ps_flush_kind = NOTHING_TO_FLUSH; }
 
-void ps_copy_prepare(void)
+static void ask_processor(void)
 {
     unsigned a, b, c, d;
     if (ps_flush_kind != NOTHING_TO_FLUSH && __get_cpuid_count(7, 0, &a, &b, &c, &d))
@@ -30,4 +30,13 @@ void ps_copy_prepare(void)
     const unsigned masks = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_BMI2;
     if ((b & masks) == masks && (low & 0xe0) == 0xe0) // and masks, zmm, and the upper half of the registers
         ps_whole_lengths = UINT64_MAX;
+}
+
+// A forked child finds what its parent has asked.
+void ps_copy_prepare(void)
+{
+    static bool asked;
+    if (!asked)
+        ask_processor();
+    asked = true;
 }

@@ -44,6 +44,29 @@ struct PatienceTests {
         #expect(run.counts.served("pread") > 2_000)
     }
 
+    @Test("space that is only preallocated is read from the kernel, and served once it has been written")
+    func preallocated() throws {
+        func served(_ rounds: Int) throws -> Int {
+            let mount = try ScratchMount(.tmpfs)
+            let script = """
+                import os, sys
+                fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+                os.posix_fallocate(fd, 0, 1 << 20)
+                for i in range(4000): assert os.pread(fd, 4096, i * 37 % 256 << 12) == bytes(4096)
+                for page in range(256): os.pwrite(fd, bytes([page]) * 4096, page << 12)
+                for i in range(int(sys.argv[2])):
+                    assert os.pread(fd, 4096, i * 37 % 256 << 12) == bytes([i * 37 % 256]) * 4096
+                """
+            let run = try run(
+                "/usr/bin/python3", ["-c", script, mount.path("file"), String(rounds)], preload: true,
+                mounts: [mount.item], mapAfter: nil)
+            #expect(run.ending == .exited(0), "\(run.stderr)")
+            return Int(run.counts.served("pread"))
+        }
+        #expect(try served(0) == 0)
+        #expect(try served(20_000) > 10_000)
+    }
+
     @Test("files that are closed after a few calls are never served", arguments: [8, 64, 255])
     func brief(calls: Int) throws {
         #expect(try served(calls: calls, files: 300) == 0)

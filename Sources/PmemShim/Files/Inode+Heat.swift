@@ -30,6 +30,12 @@ extension UnsafeMutablePointer where Pointee == Inode {
         return true
     }
 
+    /// Of a file with holes: all of its regions have been found to be whole.
+    func isWhole(_ geometry: Geometry) -> Bool {
+        let last = (pointee.size.load(ordering: .relaxed) &- 1) >> geometry.regionShift
+        return last >= 0 && (0...min(last, 63)).allSatisfy { heat($0 << geometry.regionShift, geometry) == Heat.full }
+    }
+
     /// Counts calls that were passed on before the file was known, where they can only have been in one region.
     func credit(_ calls: UInt32) {
         let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))

@@ -48,13 +48,11 @@ extension UnsafeMutablePointer where Pointee == Inode {
 
     var isMostlyVain: Bool { pointee.sparseCalls.load(ordering: .relaxed) >= Vain.many }
 
-    /// Counts a call. True: it is one of the 63 that pass on.
-    @inline(__always)
+    /// Counts a call on a file of which most are in vain. True: it is one of the 63 that pass on.
     func isVain() -> Bool {
-        let calls = pointee.sparseCalls.load(ordering: .relaxed)
-        guard calls >= Vain.many else { return false }
-        pointee.sparseCalls.store(calls &+ 1, ordering: .relaxed)
-        return (calls &+ 1) & 63 != 0
+        let calls = pointee.sparseCalls.load(ordering: .relaxed) &+ 1
+        pointee.sparseCalls.store(calls, ordering: .relaxed)
+        return calls & 63 != 0
     }
 
     /// log2 of how much rarer than usual it is looked again, for what was in vain: from 0 to 4.

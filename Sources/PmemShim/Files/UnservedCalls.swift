@@ -19,7 +19,8 @@ struct CallsWord {
     var bits: UInt32
 
     static let most: UInt32 = 0xff_ffff
-    /// Calls on a number that is known to be worth a look, and has to wait for others, are counted so many at a time.
+    /// Calls on a number that would be looked at, were it not the first of the process, are counted for the process so
+    /// many at a time.
     static let together: UInt32 = 256
 
     @inline(__always)

@@ -132,6 +132,8 @@ extension Engine {
             : ps_sys_all_extent_pages(target.fd, first, count)
         guard isWhole, !hasBadPages(inode, start, end) else { return }
         inode.regionIsWhole(offset, geometry)
+        // Nothing is left that was only preallocated: the next look at size and blocks finds a file without holes.
+        if inode.has(InodeFlag.unwritten), inode.isWhole(geometry) { inode.clear(InodeFlag.unwritten) }
     }
 
     /// A file on tmpfs without holes has got its window for a call at `offset`. Space that is only preallocated can be

@@ -32,11 +32,7 @@ public func engineGeneralPread(fd: Int32, buffer: UnsafeMutableRawPointer?, coun
 
 @c(ps_engine_read) @implementation
 public func engineRead(fd: Int32, buffer: UnsafeMutableRawPointer?, count: Int) -> Int64 {
-    guard let engine = Engine.current, !engine.isVainRead(fd, PS_FAMILY_READ),
-        let target = engine.target(fd, PS_FAMILY_READ)
-    else {
-        return passOnResult
-    }
+    guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_READ) else { return passOnResult }
     guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
     return engine.implicitRead(target, PlainRead(buffer: buffer, count: count))
 }

@@ -32,8 +32,8 @@ extension Engine {
 
     @inline(never)
     static func generalPwrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int, _ offset: Int64) -> Int64 {
-        guard let engine = Engine.current, !engine.isVainWrite(fd, count, PS_FAMILY_PWRITE),
-            let target = engine.target(fd, PS_FAMILY_PWRITE)
+        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PWRITE),
+            !engine.isVainWrite(target, count)
         else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
         if target.word.has(DescriptorWord.durable), ps_single_threaded(), target.inode.has(InodeFlag.aloof) {
@@ -45,8 +45,8 @@ extension Engine {
 
     @inline(never)
     static func generalWrite(_ fd: Int32, _ buffer: UnsafeRawPointer?, _ count: Int) -> Int64 {
-        guard let engine = Engine.current, !engine.isVainWrite(fd, count, PS_FAMILY_WRITE),
-            let target = engine.target(fd, PS_FAMILY_WRITE)
+        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_WRITE),
+            !engine.isVainWrite(target, count)
         else { return passOnResult }
         guard target.thread.mayCopy else { return engine.leftToKernel(target, count) }
         return engine.implicitWrite(target, PlainWrite(buffer: buffer, count: count))

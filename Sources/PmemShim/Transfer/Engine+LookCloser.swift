@@ -14,7 +14,8 @@ extension Engine {
         let inode = target.inode
         guard inode.has(InodeFlag.sparse) else { return true }
         let turn = inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue
-        let wait = target.word.has(DescriptorWord.durable) ? 0 : max(inode.cutWait, inode.vainWait)
+        let isDurable = target.word.has(DescriptorWord.durable)
+        let wait = isDurable ? 0 : max(inode.cutWait, inode.vainWait)
         // Not at the first: the file has just been learnt.
         if turn & (64 << wait &- 1) == 1, turn != 1 {
             relearn(target)
@@ -26,7 +27,7 @@ extension Engine {
         // What is cold may soon be served.
         guard isWarm(target, offset) else { return false }
         guard isEager || turn & (32 << wait &- 1) == 1 else {
-            if Settings.isByPrice { inode.noteVain() }
+            if Settings.isByPrice, !isDurable { inode.noteVain() }
             return false
         }
         let end = offset &+ Int64(count)
@@ -41,7 +42,7 @@ extension Engine {
             writes
             ? inode.pointee.writeLimit.load(ordering: .relaxed) : inode.pointee.readLimit.load(ordering: .relaxed)
         let isFound = isServable(target, offset, count, limit: limit)
-        if isFound { inode.noteFound() } else if Settings.isByPrice { inode.noteVain() }
+        if isFound { inode.noteFound() } else if Settings.isByPrice, !isDurable { inode.noteVain() }
         return isFound
     }
 

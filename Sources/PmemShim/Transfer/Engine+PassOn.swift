@@ -129,8 +129,7 @@ extension Engine {
         guard !family.isRead, inode.has(InodeFlag.sparse) else { return }
         // Where it began is only presumed: what was not written must not be taken for allocated.
         if family.isImplicit {
-            guard !inode.isMostlyVain, !isTold(inode, from: end &- result, to: end), ps_sys_seek_by(fd, 0) == Int(end)
-            else { return }
+            guard !isTold(inode, from: end &- result, to: end), ps_sys_seek_by(fd, 0) == Int(end) else { return }
         }
         noteWritten(inode, fd, from: end &- result, to: end)
     }

@@ -8,11 +8,7 @@ extension Engine {
     static func generalPread(
         _ fd: Int32, _ buffer: UnsafeMutableRawPointer?, _ count: Int, _ offset: Int64
     ) -> Int64 {
-        guard let engine = Engine.current, !engine.isVainRead(fd, PS_FAMILY_PREAD),
-            let target = engine.target(fd, PS_FAMILY_PREAD)
-        else {
-            return passOnResult
-        }
+        guard let engine = Engine.current, let target = engine.target(fd, PS_FAMILY_PREAD) else { return passOnResult }
         guard target.thread.mayCopy else { return engine.passOn(target, PS_OUTCOME_COLD, -1, count) }
         return engine.positionedRead(target, PlainRead(buffer: buffer, count: count), offset)
     }
@@ -23,8 +19,9 @@ extension Engine {
         var tries = 0
         while true {
             let limit = target.inode.pointee.readLimit.load(ordering: .relaxed)
-            if target.looksServable(offset, buffer.count, limit: limit)
-                || arePagesKnown(target, offset, buffer.count, limit: limit),
+            let looksServable = target.looksServable(offset, buffer.count, limit: limit)
+            if !looksServable, tries == 0, isVainRead(target) { return passOnResult }
+            if looksServable || arePagesKnown(target, offset, buffer.count, limit: limit),
                 target.word.has(DescriptorWord.reads)
             {
                 if let result = served(target, buffer, offset, limit) { return result }
@@ -74,7 +71,9 @@ extension Engine {
         let guess = target.descriptor.pointee.guess.load(ordering: .relaxed)
         let count = buffer.count
         let limit = target.inode.pointee.readLimit.load(ordering: .relaxed)
-        guard target.looksServable(guess, count, limit: limit) || arePagesKnown(target, guess, count, limit: limit),
+        let looksServable = target.looksServable(guess, count, limit: limit)
+        if !looksServable, isVainRead(target) { return passOnResult }
+        guard looksServable || arePagesKnown(target, guess, count, limit: limit),
             target.word.has(DescriptorWord.reads)
         else {
             let outcome = whyNotRead(target, guess, count, mayMap: true)
@@ -169,7 +168,8 @@ extension Engine {
     }
 
     /// Which file had the calls that were served since is not known (``noteServed(_:_:)``): a file that is read in vain
-    /// beside one that is not goes on being looked at.
+    /// beside one that is not goes on being looked at; and so do files of two mounts that are read by turns, since each
+    /// mount has its figures.
     ///
     /// In a region that is not hot it would not have been served anyhow, and may soon be.
     private func noteTick(_ target: Target, _ offset: Int64) {
