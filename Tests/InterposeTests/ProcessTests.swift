@@ -65,6 +65,16 @@ struct ProcessTests {
             serving: how == "while-writing" ? ["pwrite"] : ["pread"])
     }
 
+    @Test("a fork at each instruction of a served read: the child returns into it")
+    func forkedInReads() throws {
+        try expectSameAsNative("process-steps", "reads", on: .tmpfs, serving: ["pread", "preadv", "read", "readv"])
+    }
+
+    @Test("a fork at each instruction of a served write: the child returns into it")
+    func forkedInWrites() throws {
+        try expectSameAsNative("process-steps", "writes", on: .tmpfs, serving: ["pwrite", "pwritev", "write"])
+    }
+
     @Test("a child that closes, opens, fails to exec and execs in its parent's memory", arguments: Kind.served)
     func vforkedChildThatWorks(kind: Kind) throws {
         try expectSameAsNative("process-children", "vforked-child-that-works", on: kind, serving: ["pread"])

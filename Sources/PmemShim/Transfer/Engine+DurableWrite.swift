@@ -25,9 +25,10 @@ extension Engine {
                 copied = CopyResult(ps_store_durably(window, buffer, count) | ps_probe(range.probe))
             }
         }
+        let shard = range.shard
         let stayed = range.call.leave()
         guard !copied.hasFaulted, stayed else { return false }
-        range.served(PS_FAMILY_PWRITE, bytes: count, at: CounterLayout.servedWritten)
+        range.served(PS_FAMILY_PWRITE, in: shard, bytes: count, at: CounterLayout.servedWritten)
         return true
     }
 }

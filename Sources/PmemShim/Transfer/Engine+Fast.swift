@@ -69,10 +69,15 @@ extension Engine {
 }
 
 extension FastRange {
-    /// One more call of `family` and its bytes, which are counted at `offset` (``CounterLayout``).
+    /// Where the call will be counted (``ThreadRecord/ready``), to be asked before the call leaves. In a child that a
+    /// signal handler has forked the record is empty from then on: either the call does not leave well, or this is
+    /// what the parent had, and children inherit the memory that it names.
+    @inline(__always)  // one load on the hot path
+    var shard: UInt { thread.pointee.ready.load(ordering: .relaxed) }
+
+    /// One more call of `family` and its bytes, which are counted at `offset` (``CounterLayout``) of ``shard``.
     @inline(__always)
-    func served(_ family: ps_family, bytes: Int, at offset: Int) {
-        let shard = thread.pointee.ready.load(ordering: .relaxed)
+    func served(_ family: ps_family, in shard: UInt, bytes: Int, at offset: Int) {
         let counters = shard &+ UInt(inode.pointee.counters.load(ordering: .relaxed))
         let call = UInt(family.rawValue & 15) &* UInt(CounterLayout.outcomes &* 8)
         guard shard & 1 == 0 else {
@@ -95,8 +100,9 @@ extension Engine {
         }
         let source = UnsafeRawPointer(bitPattern: range.start)
         let isCopied = ps_copy_probed_in_place(buffer, source, count, range.probe) == 0
+        let shard = range.shard
         guard range.call.leave(), isCopied else { return false }
-        range.served(PS_FAMILY_PREAD, bytes: count, at: CounterLayout.servedRead)
+        range.served(PS_FAMILY_PREAD, in: shard, bytes: count, at: CounterLayout.servedRead)
         return true
     }
 
@@ -120,9 +126,10 @@ extension Engine {
                     .then(CopyResult(ps_copy_either(window, buffer, count, isCached) | ps_probe(range.probe)))
             }
         }
+        let shard = range.shard
         let stayed = range.call.leave()
         guard !copied.hasFaulted, stayed else { return false }
-        range.served(PS_FAMILY_PWRITE, bytes: count, at: CounterLayout.servedWritten)
+        range.served(PS_FAMILY_PWRITE, in: shard, bytes: count, at: CounterLayout.servedWritten)
         return true
     }
 }
