@@ -67,6 +67,11 @@ struct CoherentTimesTests {
         try expectSameAsNative("coherence-times", "bits-taken", on: kind, serving: ["pread", "pwrite"])
     }
 
+    @Test("files are stamped with the times of ticks, as long as nobody asks for their times", arguments: Kind.served)
+    func ticks(kind: Kind) throws {
+        try expectSameAsNative("coherence-times", "stamped-with-ticks", on: kind, serving: ["pread"])
+    }
+
     @Test("inotify: modified, attributes, opened, closed", arguments: Kind.served)
     func inotify(kind: Kind) throws {
         try expectSameAsNative("coherence-events", "watched-by-inotify", on: kind, serving: ["pread", "pwrite"])

@@ -96,6 +96,20 @@ struct PriceTests {
         #expect(!lives.patience.isEager)
     }
 
+    @Test func filesWhoseCallsAreLookedAtInVainAreLookedAtLater() {
+        var patience = Patience(bits: Patience.eager)
+        for shift in [9, 10, 11, 12, 12] as [UInt32] {
+            patience = patience.afterServing(calls: 10, isExact: true, pages: 16, wasVain: true)
+            #expect(patience.calls(usual: 0) == 1 << shift)
+            // Calls that would have paid are no reason to be eager again.
+            patience = patience.afterLook(calls: 1 << shift, pages: 16)
+            #expect(!patience.isEager)
+        }
+        for _ in 0..<100 { patience = patience.afterWaiting() }
+        #expect(patience.calls(usual: 0) == 1 << UInt32(Patience.doubting))
+        #expect(patience.afterServing(calls: 1_000, isExact: true, pages: 16).isEager)
+    }
+
     @Test func whatHasBecomeVeryPatientBecomesLessSo() {
         var patience = Patience(bits: Patience.longest)
         for _ in 0..<100 { patience = patience.afterWaiting() }

@@ -168,6 +168,35 @@ static void bits_taken(void)
     }
 }
 
+static bool is_before(struct timespec a, struct timespec b)
+{
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+// The kernel takes the time of the last tick, which is over, unless somebody has asked for the times of the file since
+// it was stamped in that tick. Then it takes the very time, which is dear.
+static void stamped_with_ticks(void)
+{
+    int exact = 0;
+    for (int i = 0; i < 200; i++) {
+        struct timespec now;
+        struct stat facts;
+        fd = open("ticks", O_RDWR | O_CREAT, 0600);
+        raw(SYS_pwrite64, fd, (long)bytes, sizeof bytes, 0, 0, 0);
+        pread(fd, bytes, sizeof bytes, 0);
+        pread(fd, bytes, sizeof bytes, 0);
+        clock_gettime(CLOCK_REALTIME, &now);
+        ftruncate(fd, 100000);
+        fstat(fd, &facts);
+        exact += !is_before(facts.st_ctim, now);
+        close(fd);
+        unlink("ticks");
+    }
+    fd = open_file("file", 1, O_RDWR); // so that something is served, too
+    read_it();
+    say("stamped with the very time: %s", exact < 50 ? "few" : "many");
+}
+
 PROGRAM({"made-by-make", made_by_make}, {"synchronised-by-rsync", synchronised_by_rsync},
         {"packed-by-tar", packed_by_tar}, {"touched", touched}, {"set-by-the-writer", set_by_the_writer},
-        {"bits-taken", bits_taken})
+        {"bits-taken", bits_taken}, {"stamped-with-ticks", stamped_with_ticks})

@@ -57,7 +57,8 @@ extension Engine {
             let isBound = ps_single_threaded()
             let isExact = isBound && windows.pointee.windows.load(ordering: .relaxed) <= 1
             patience = patience.afterServing(
-                calls: isBound ? UInt64(calls) : nil, isExact: isExact, pages: pages(inode))
+                calls: isBound ? UInt64(calls) : nil, isExact: isExact, pages: pages(inode),
+                wasVain: inode.isMostlyVain)
         }
         descriptor.pointee.unserved.calls.store(CallsWord(count: 0, patience).bits, ordering: .relaxed)
     }

@@ -11,8 +11,9 @@ extension StatisticsFile {
     func claim(_ me: Int32, _ identity: ProcessIdentity) -> Int? {
         let count = Int(PS_STATS_RECORDS)
         let size = count &* StatisticsFile.entrySize
-        let entries = scratch.assumingMemoryBound(to: ps_stats_entry.self)
-        guard ps_sys_pread(file.fd, scratch, size, Int64(PS_STATS_AT_DIRECTORY.rawValue)) == size else { return nil }
+        // Where nothing else of this file's is put.
+        let entries = (scratch + 40_960).assumingMemoryBound(to: ps_stats_entry.self)
+        guard ps_sys_pread(file.fd, entries, size, Int64(PS_STATS_AT_DIRECTORY.rawValue)) == size else { return nil }
         var used = 0
         var mine = -1
         var free = -1
@@ -32,9 +33,10 @@ extension StatisticsFile {
         for step in 0..<count {
             guard looked < StatisticsFile.looks || free < 0 else { break }
             let index = (start &+ step) & (count &- 1)
-            guard let entry = entry(index), entry.state == UInt32(PS_STATS_LIVE.rawValue) else { continue }
+            // As it was read above, with all others: what it says now is asked under its lock.
+            guard entries[index].state == UInt32(PS_STATS_LIVE.rawValue) else { continue }
             looked &+= 1
-            if hasEnded(entry.pid), let taken = take(index, 1, me, identity) { return taken }
+            if hasEnded(entries[index].pid), let taken = take(index, 1, me, identity) { return taken }
         }
         return free >= 0 ? take(free, count, me, identity) : nil
     }
