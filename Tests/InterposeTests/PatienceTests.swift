@@ -67,6 +67,28 @@ struct PatienceTests {
         #expect(try served(20_000) > 10_000)
     }
 
+    @Test("a file that is resized more than it is read is known after twelve times")
+    func resized() throws {
+        let mount = try ScratchMount(.tmpfs)
+        let script = """
+            import os, sys
+            fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+            os.pwrite(fd, bytes(1 << 20), 0)
+            for i in range(5000): os.pread(fd, 4096, i % 256 << 12)
+            for path in sys.argv[2:]:
+                other = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+                for i in range(1, 101): os.ftruncate(other, i * 4096)
+                assert os.fstat(other).st_size == 409600
+                os.close(other)
+            """
+        let run = try run(
+            "/usr/bin/python3", ["-c", script, mount.path("file"), mount.path("one"), mount.path("two")],
+            preload: true, mounts: [mount.item], mapAfter: nil)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        // Only those of numbers that are known are counted.
+        #expect(run.counts.passedOn("kernel", "resize") == 2 * 88, "\(run.counts.calls)")
+    }
+
     @Test("files that are closed after a few calls are never served", arguments: [8, 64, 255])
     func brief(calls: Int) throws {
         #expect(try served(calls: calls, files: 300) == 0)

@@ -29,11 +29,35 @@ extension Engine {
         descriptor.pointee.unserved.calls.store(word.bits, ordering: .relaxed)
     }
 
+    /// A call resizes the file at `fd`. Where nothing is known of the number but that this has happened often, it is
+    /// looked at. The calls on it have not shown yet whether they would have paid, nor will what is served: the next
+    /// file waits as if nothing were known.
+    func countUnknownResize(_ fd: Int32) {
+        guard Settings.isByPrice, root.pointee.windowsExisted.load(ordering: .relaxed) != 0,
+            let descriptor = descriptor(fd),
+            !DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.known)
+        else { return }
+        let counted = descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ UnknownResizes.one
+        let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
+        guard counted >= UnknownResizes.most, counted / UnknownResizes.one &* UnknownResizes.callsFor >= calls.count,
+            ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy()
+        else { return descriptor.pointee.unserved.misses.store(counted, ordering: .relaxed) }
+        descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
+        raiseBound(fd)
+        classify(fd)
+        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        guard word.has(DescriptorWord.ours), let thread = currentThread() else { return }
+        let statistics = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed)).statistics
+        let patience = calls.patience.isEager ? calls.patience : Patience(bits: 0)
+        descriptor.pointee.unserved.calls.store(
+            CallsWord(count: thread.servedCalls(statistics), patience).bits, ordering: .relaxed)
+    }
+
     /// A number is forgotten that was not looked at.
     @inline(__always)  // of each close
     func noteWaited(_ descriptor: UnsafeMutablePointer<Descriptor>) {
         let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
-        guard calls.count != 0 else { return }
+        guard calls.count != 0 || descriptor.pointee.unserved.misses.load(ordering: .relaxed) != 0 else { return }
         if calls.count >= CallsWord.together {
             let rest = calls.count & (CallsWord.together &- 1)
             files.pointee.lostCalls.wrappingAdd(rest, ordering: .relaxed)

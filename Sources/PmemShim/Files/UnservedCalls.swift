@@ -47,8 +47,18 @@ struct CallsWord {
     var withoutCount: CallsWord { CallsWord(bits & ~CallsWord.most) }
 }
 
-/// write() on a number nothing is known of, counted in ``UnservedCalls/misses`` until it is.
+/// write() on a number nothing is known of, counted in ``UnservedCalls/misses`` until it is, in the lower 24 bits.
 enum UnknownWrites {
     /// So many count as one call of another kind; a power of two.
     static let perCall: UInt32 = 256
+    static let mask: UInt32 = 0xff_ffff
+}
+
+/// Calls that resize the file at a number nothing is known of, in the upper 8 bits of ``UnservedCalls/misses``.
+enum UnknownResizes {
+    static let one: UInt32 = 1 << 24
+    /// Each costs a statx, so many of them as much as a look (``Price/look``), after which none does.
+    static let most: UInt32 = 12 << 24
+    /// But not where so many data calls come for each: then the calls are what matters.
+    static let callsFor: UInt32 = 8
 }

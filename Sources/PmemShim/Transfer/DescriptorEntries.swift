@@ -46,6 +46,7 @@ public func engineResized(fd: Int32) {
 public func engineEmptied(fd: Int32, from: Int64, to: Int64) {
     guard let engine = Engine.current, engine.files.pointee.usedInodes.load(ordering: .relaxed) > 0 else { return }
     engine.noteResize(of: fd, emptiedFrom: from, emptiedTo: to)
+    engine.countUnknownResize(fd)
 }
 
 @c(ps_engine_resized_to) @implementation

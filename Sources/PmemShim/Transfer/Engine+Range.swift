@@ -67,7 +67,7 @@ extension Engine {
         guard isTimeToLook(calls), ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else {
             return false
         }
-        let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed)
+        let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed) & UnknownWrites.mask
         descriptor.pointee.unserved.calls.store(calls.withoutCount.bits, ordering: .relaxed)
         descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
         classify(fd)
