@@ -46,6 +46,12 @@ extension UnsafeMutablePointer where Pointee == Inode {
         pointee.sparseCalls.store(pointee.sparseCalls.load(ordering: .relaxed) & (Vain.one &- 1), ordering: .relaxed)
     }
 
+    /// Whether calls that were not served for the file's holes have lost as much as it costs to remember what is found:
+    /// descriptors of pages take 20 to 50 us.
+    var hasLostPageArray: Bool {
+        pointee.sparseCalls.load(ordering: .relaxed) & (Vain.one &- 1) > Price.callsOfPageArray
+    }
+
     var isMostlyVain: Bool { pointee.sparseCalls.load(ordering: .relaxed) >= Vain.many }
 
     /// Counts a call on a file of which most are in vain. True: it is one of the 63 that pass on.

@@ -17,6 +17,9 @@ enum Price {
     /// first time, /proc/self/mountinfo, handlers of signals, the record of figures.
     static let first: UInt64 = 350_000
 
+    /// Calls passed on that have lost what a group of page descriptors costs (20 to 50 us).
+    static let callsOfPageArray: UInt32 = 256
+
     /// Pages that one fault for reading brings into a window.
     static let pagesOfFault: UInt64 = 16
 

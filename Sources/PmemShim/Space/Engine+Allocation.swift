@@ -215,8 +215,9 @@ extension Engine {
         let beyond = (isMemory ? UInt64(bitPattern: end) &+ 4_095 : UInt64(bitPattern: end)) >> 12
         guard first < beyond else { return }
         let last = beyond &- 1
+        let mayGrow = !Settings.isByPrice || !isMemory || inode.hasLostPageArray
         for page in first...last {
-            guard let place = place(inode, Int64(bitPattern: page << 12), fd: fd) else { break }
+            guard let place = place(inode, Int64(bitPattern: page << 12), fd: fd, mayGrow: mayGrow) else { break }
             inode.set(InodeFlag.hinted)
             place.insert(.allocated)
         }
@@ -224,7 +225,6 @@ extension Engine {
         let bits = UInt64.max >> (63 &- count)
         raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
     }
-
 }
 
 /// Sizes in bytes, of pages of 4 KiB.

@@ -24,12 +24,20 @@ extension Engine {
         if isEager || turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: false, turn: turn) }
     }
 
+    /// The first write of a tick, which the kernel does.
+    @inline(never)
+    func sampleTickWrite(_ target: Target, _ offset: Int64) {
+        // A tick is 4 ms, 2^22 ns.
+        let tick = UInt32(truncatingIfNeeded: ps_sys_coarse_now() >> 22)
+        sample(target, offset, writes: true, turn: tick &* PS_PAGES_SAMPLE &+ 1)
+    }
+
     /// Counts one call on the page that holds `offset`.
     ///
     /// A group's descriptors take 32 KiB, and to map them 20 us: that is not paid for each file that is used a little,
-    /// but for one sample in ``HeatMemory/rarity``, which a hot file has soon. All that has memory is counted.
+    /// but for one sample (or tick) in ``HeatMemory/rarity``, which a hot file has soon. What has memory is counted.
     @inline(never)
-    func sample(_ target: Target, _ offset: Int64, writes: Bool, turn: UInt32 = 1) {
+    func sample(_ target: Target, _ offset: Int64, writes: Bool, turn: UInt32) {
         guard offset >= 0, offset < target.inode.pointee.size.load(ordering: .relaxed),
             target.inode.pointee.base.load(ordering: .relaxed) != 0,
             let place = place(target.inode, offset, fd: target.fd, mayGrow: HeatMemory.isDue(turn))

@@ -10,7 +10,7 @@ extension Engine {
         _ target: Target, _ buffer: Buffer, _ offset: Int64, _ outcome: ps_outcome
     ) -> Int64 {
         let tick = noteKernelWrite(target, outcome)
-        if outcome == PS_OUTCOME_TICK { sample(target, offset, writes: true) }
+        if outcome == PS_OUTCOME_TICK { sampleTickWrite(target, offset) }
         if outcome == PS_OUTCOME_FAULT { relearn(target) }
         let durable = target.word.has(DescriptorWord.durable)
         let isWatched = durable && target.inode.pointee.base.load(ordering: .relaxed) != 0

@@ -117,7 +117,7 @@ extension Engine {
                 refusal == PS_OUTCOME_TICK && durable || (ps_given_way() == 0 && mayMeetCopies(target, guess, count))
             guard isClaimed else {
                 let tick = noteKernelWrite(target, refusal)
-                if refusal == PS_OUTCOME_TICK { sample(target, guess, writes: true) }
+                if refusal == PS_OUTCOME_TICK { sampleTickWrite(target, guess) }
                 return passOn(target, refusal, guess, count, tick: tick)
             }
         }
