@@ -125,6 +125,16 @@ struct InodeTests {
         }
     }
 
+    @Test func whatIsFoundIsRememberedOnceCallsHaveLostWhatThatCosts() {
+        withInode { inode in
+            for _ in 0..<1_000 { inode.noteVain() }
+            for _ in 0..<256 { _ = inode.isVain() }
+            #expect(!inode.hasLostPageArray)
+            _ = inode.isVain()
+            #expect(inode.hasLostPageArray)
+        }
+    }
+
     @Test func whatIsFoundMakesAFileWorthALookAgain() {
         withInode { inode in
             for _ in 0..<1_000 { inode.noteVain() }
