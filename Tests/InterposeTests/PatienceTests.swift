@@ -44,6 +44,23 @@ struct PatienceTests {
         #expect(run.counts.served("pread") > 2_000)
     }
 
+    @Test("a file that gets nothing but writes of 64 bytes is served as others are")
+    func short() throws {
+        let mount = try ScratchMount(.tmpfs)
+        try Data(repeating: 7, count: 1 << 20).write(to: URL(fileURLWithPath: mount.path("file")))
+        let script = """
+            import os, sys
+            fd = os.open(sys.argv[1], os.O_RDWR)
+            for i in range(20000): os.pwrite(fd, bytes(int(sys.argv[2])), i * 37 % 256 << 12)
+            """
+        // 32 bytes are one store on every processor with AVX2.
+        let run = try run(
+            "/usr/bin/python3", ["-c", script, mount.path("file"), "32"], preload: true, mounts: [mount.item],
+            mapAfter: nil)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        #expect(run.counts.served("pwrite") > 10_000)
+    }
+
     @Test("space that is only preallocated is read from the kernel, and served once it has been written")
     func preallocated() throws {
         func served(_ rounds: Int) throws -> Int {

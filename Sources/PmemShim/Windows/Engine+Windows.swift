@@ -199,12 +199,8 @@ extension Engine {
     }
 
     /// Signals first: from the first window on a copy may fault. False: another thread is installing the handler.
-    ///
-    /// And what copies need to know of the CPU. Not at the start of the process: in a virtual machine each cpuid is a
-    /// way to the host and back, 20 us together.
     func prepareSignals() -> Bool {
         guard root.pointee.windowsExisted.load(ordering: .relaxed) == 0 else { return true }
-        ps_copy_prepare()
         guard ps_signals_install() == 0 else { return false }
         root.pointee.windowsExisted.store(1, ordering: .releasing)
         return true
