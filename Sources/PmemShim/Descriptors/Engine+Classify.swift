@@ -42,8 +42,8 @@ extension Engine {
                 "this file system is not served (see DIR:pagecache), or the file is encrypted or compressed")
         case .served(let mount):
             // Before any write asks which lengths are served: a program that writes nothing else would never get a
-            // window. Not at the start of the process: in a virtual machine each cpuid is a way to the host and back, 20
-            // us together.
+            // window. Not at the start of the process: in a virtual machine each cpuid is a way to the host and back,
+            // 20 us together.
             ps_copy_prepare()
             guard let index = inodeSlot(held, facts, mount: mount) else {
                 learn(held, fd, before, 0, inode: 0)
