@@ -107,13 +107,9 @@ bool ps_sys_is_synchronous(int fd)
 
 bool ps_sys_is_inode(int fd, uint64_t device, uint64_t number)
 {
-    struct kernel_statx *room = ps_scratch_take();
-    if (room == NULL)
-        return false;
-    bool is = ps_sys_call6(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO, (long)room, 0) == 0
-              && room->inode == number && ((uint64_t)room->dev_major << 32 | room->dev_minor) == device;
-    ps_scratch_give(room);
-    return is;
+    struct stat s;
+    return ps_sys_call2(SYS_fstat, fd, (long)&s) == 0 && s.st_ino == number
+           && ((uint64_t)major(s.st_dev) << 32 | minor(s.st_dev)) == device;
 }
 
 long ps_sys_block_device(const char *path, uint64_t *number)

@@ -58,7 +58,8 @@ struct ps_file_facts {
 
 // Facts of `fd`. -ENOSYS where the kernel has no statx.
 long ps_sys_facts_of_descriptor(int fd, struct ps_file_facts *_Nonnull facts);
-// Whether `fd` is open on the inode with those facts: one statx that asks for no more. False also where that fails.
+// Whether `fd` is open on the inode with those facts: one fstat. It asks for times, too, but comes before calls that
+// are served, which change none: a statx that does not made those of PMEMSHIM_PARANOID 5 to 14 per cent slower.
 bool ps_sys_is_inode(int fd, uint64_t device, uint64_t number);
 // What one fstat tells that a kernel sync makes durable: whatever changes the file in a way that a crash could undo
 // changes one of these (but see docs/durability.md for the clock tick). Times in ns since the epoch.

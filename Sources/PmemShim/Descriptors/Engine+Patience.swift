@@ -21,10 +21,17 @@ extension Engine {
         _ descriptor: UnsafeMutablePointer<Descriptor>, _ calls: CallsWord, _ inode: UnsafeMutablePointer<Inode>,
         _ thread: CurrentThread
     ) {
-        let statistics = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
         // What has always paid will pay again: the file is as good as hot.
         inode.credit(calls.patience.isEager ? UInt32.max : calls.count)
-        let patience = calls.patience.afterLook(calls: calls.count, pages: pages(inode))
+        keep(calls.patience.afterLook(calls: calls.count, pages: pages(inode)), descriptor, inode, thread)
+    }
+
+    /// Of a number that has just been found to be ours, with what has been served until now.
+    private func keep(
+        _ patience: Patience, _ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>,
+        _ thread: CurrentThread
+    ) {
+        let statistics = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
         let word = CallsWord(count: thread.servedCalls(statistics), patience)
         descriptor.pointee.unserved.calls.store(word.bits, ordering: .relaxed)
     }
@@ -37,20 +44,17 @@ extension Engine {
             let descriptor = descriptor(fd),
             !DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.known)
         else { return }
+        raiseBound(fd)
         let counted = descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ UnknownResizes.one
         let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
         guard counted >= UnknownResizes.most, counted / UnknownResizes.one &* UnknownResizes.callsFor >= calls.count,
             ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy()
         else { return descriptor.pointee.unserved.misses.store(counted, ordering: .relaxed) }
         descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
-        raiseBound(fd)
         classify(fd)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours), let thread = currentThread() else { return }
-        let statistics = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed)).statistics
-        let patience = calls.patience.isEager ? calls.patience : Patience(bits: 0)
-        descriptor.pointee.unserved.calls.store(
-            CallsWord(count: thread.servedCalls(statistics), patience).bits, ordering: .relaxed)
+        keep(calls.patience.isEager ? calls.patience : Patience(bits: 0), descriptor, inode(word.inode), thread)
     }
 
     /// A number is forgotten that was not looked at.

@@ -57,8 +57,8 @@ enum UnknownWrites {
 /// Calls that resize the file at a number nothing is known of, in the upper 8 bits of ``UnservedCalls/misses``.
 enum UnknownResizes {
     static let one: UInt32 = 1 << 24
-    /// Each costs a statx, so many of them as much as a look (``Price/look``), after which none does.
-    static let most: UInt32 = 12 << 24
+    /// So many cost as much as a look, after which they cost nothing.
+    static var most: UInt32 { UInt32(Price.look / Price.resize &+ 1) &* one }
     /// But not where so many data calls come for each: then the calls are what matters.
     static let callsFor: UInt32 = 8
 }

@@ -6,7 +6,7 @@
 /// 1 MiB costs (``usual``). Where so many calls would not have paid for the file they were made on, the next one waits
 /// twice as long; where they would have, it waits for next to nothing (``eager``), until a file comes that does not.
 /// Calls that would have paid need not be served when it comes to it: files may be cut again and again, or be mostly
-/// holes. After such a file only one that was served, and of which most was, makes the number eager again
+/// holes. After such a file only one that was looked at and is not like it makes the number eager again
 /// (``isDisappointed``).
 struct Patience: Equatable {
     var bits: UInt8
@@ -31,7 +31,7 @@ struct Patience: Equatable {
         bits = (isDisappointed ? shift &- Patience.disappointment : shift) | turn << 4
     }
 
-    /// After one more such file.
+    /// After one more file whose calls were looked at in vain.
     private var disappointed: Patience {
         Patience(
             shift: isDisappointed ? min(shift &+ 1, Patience.longest) : Patience.doubting, isDisappointed: true)

@@ -9,6 +9,8 @@ enum Price {
     static let savedByCall: UInt64 = 215
     /// Learning what a number means, and forgetting it when it is closed.
     static let look: UInt64 = 3_500
+    /// Resizing a file at a number nothing is known of: the statx that tells which it is.
+    static let resize: UInt64 = 300
     /// A window that comes and goes, without what is done in it.
     static let window: UInt64 = 9_000
     /// A page of 4 KiB that comes into a window, with the fifteen about it, and goes with the window.

@@ -12,6 +12,8 @@ extension StatisticsFile {
     private var shard: UnsafeMutableRawPointer { scratch + 12_288 }
     private var sums: UnsafeMutableRawPointer { scratch + 24_576 }
     private var line: UnsafeMutableRawPointer { scratch + 36_864 }
+    /// Of all entries; for a claimant, which goes on with it after records have been folded.
+    var directory: UnsafeMutableRawPointer { scratch + 40_960 }
 
     /// Moves a record's figures to the lines of its mounts. The caller holds the lock of its entry.
     ///

@@ -11,8 +11,7 @@ extension StatisticsFile {
     func claim(_ me: Int32, _ identity: ProcessIdentity) -> Int? {
         let count = Int(PS_STATS_RECORDS)
         let size = count &* StatisticsFile.entrySize
-        // Where nothing else of this file's is put.
-        let entries = (scratch + 40_960).assumingMemoryBound(to: ps_stats_entry.self)
+        let entries = directory.assumingMemoryBound(to: ps_stats_entry.self)
         guard ps_sys_pread(file.fd, entries, size, Int64(PS_STATS_AT_DIRECTORY.rawValue)) == size else { return nil }
         var used = 0
         var mine = -1

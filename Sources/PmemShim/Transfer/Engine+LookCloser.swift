@@ -26,8 +26,9 @@ extension Engine {
         let isEager = Settings.current.pointee.map_after == 0
         // What is cold may soon be served.
         guard isWarm(target, offset) else { return false }
-        let hasLost = isDurable || !Settings.isByPrice || inode.hasLostPageArray
-        guard isEager || (turn & (32 << wait &- 1) == 1 && hasLost) else {
+        let isDue =
+            turn & (32 << wait &- 1) == 1 && (isDurable || !Settings.isByPrice || inode.hasLostPageArray)
+        guard isEager || isDue else {
             if Settings.isByPrice, !isDurable { inode.noteVain() }
             return false
         }

@@ -37,7 +37,7 @@ extension Engine {
             geometry: Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)), thread: thread, family: family)
     }
 
-    /// One statx and one F_GETFL: whether `fd` is still open on the inode that was learnt, and in the same mode,
+    /// One fstat and one F_GETFL: whether `fd` is still open on the inode that was learnt, and in the same mode,
     /// whatever closed, replaced or changed it. Otherwise it is forgotten, and the call passes on. A call that replaces
     /// the number between this and the copy goes unseen.
     @inline(never)
