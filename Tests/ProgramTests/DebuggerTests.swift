@@ -14,7 +14,7 @@ import Testing
         defer { mount.close() }
         let run = try spawn(Script.stepped.get(), [mount.path("file")])
         #expect(run.ending == .exited(0))
-        #expect(run.stdout.contains("own SIGBUS, and on\nend\n"))
+        #expect(run.stdout.contains("own SIGBUS, and on\nin a thread: 4096, 163840\nend\n"))
         return run.stdout
     }
 
@@ -141,6 +141,18 @@ import Testing
         #expect(text.contains(#/#0 +on_own /#), "\(text)")
         #expect(text.contains("<signal handler called>"), "\(text)")
         #expect(text.contains(#/#\d+ [^\n]* main \(/#), "\(text)")
+        try expectNormalEnd(text)
+    }
+
+    @Test("a backtrace out of a step on the library's own stack reaches the thread's first function")
+    func backtraceFromTheOwnStack() throws {
+        let text = try debug([
+            "source \(Self.helper)", "break first_reads", "run", "continue", "tbreak ps_switch_stack", "continue",
+            "stepi 12", "backtrace", "delete", "continue",
+        ])
+        // The frame of ps_switch_stack.
+        #expect(text.contains(#/#\d+ +<signal handler called>\n#\d+ [^\n]*ps_on_own_stack/#), "\(text)")
+        #expect(text.contains(#/#\d+ [^\n]* first_reads \(/#), "\(text)")
         try expectNormalEnd(text)
     }
 

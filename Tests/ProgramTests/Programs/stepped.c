@@ -1,6 +1,8 @@
-// For gdb: reads of a file, one of them after another program has cut it, and a SIGBUS of this program's own.
+// For gdb: reads of a file, one of them after another program has cut it, a SIGBUS of this program's own, and a
+// thread's first reads of a file.
 // Usage: stepped FILE
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -37,6 +39,17 @@ static ssize_t cut_read(int fd)
     return pread(fd, buffer, sizeof buffer, 600000); // line "cut"
 }
 
+// The thread's stack is below what the library has mapped by now.
+static void *first_reads(void *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    ssize_t written = write(fd, buffer, sizeof buffer), there = 0;
+    for (int round = 0; round < 40; round++)
+        there += pread(fd, buffer, sizeof buffer, 0);
+    printf("in a thread: %zd, %zd\n", written, there);
+    return NULL;
+}
+
 int main(int count, char **arguments)
 {
     if (count != 2)
@@ -70,6 +83,10 @@ int main(int count, char **arguments)
         printf("no SIGBUS: %d\n", mapped[500000]); // line "own"
     else
         printf("own SIGBUS, and on\n");
+    pthread_t thread;
+    if (unlink(arguments[1]) != 0 || pthread_create(&thread, NULL, first_reads, arguments[1]) != 0)
+        return 1;
+    pthread_join(thread, NULL);
     unlink(arguments[1]);
     printf("end\n");
     return 0;
