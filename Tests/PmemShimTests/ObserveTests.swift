@@ -87,9 +87,9 @@ struct StatisticsFileTests {
             scratch.deallocate()
         }
 
-        func put<Value: BitwiseCopyable>(_ value: Value, at offset: Int64) {
-            let written = withUnsafeBytes(of: value) { pwrite(fd, $0.baseAddress, $0.count, Int(offset)) }
-            #expect(written == MemoryLayout<Value>.size)
+        func put<Value: BitwiseCopyable>(_ value: Value, at offset: Int64, count: Int = MemoryLayout<Value>.size) {
+            let written = withUnsafeBytes(of: value) { pwrite(fd, $0.baseAddress, count, Int(offset)) }
+            #expect(written == count)
         }
         func get<Value: BitwiseCopyable>(_ value: Value, at offset: Int64) -> Value {
             var value = value
@@ -98,20 +98,22 @@ struct StatisticsFileTests {
             return value
         }
 
-        /// Makes record `index` that of process `pid`, with one mount.
-        func fill(_ index: Int, pid: Int32, start: UInt64 = 1) {
+        /// Makes record `index` that of process `pid`, with one mount: all of it, or the page that every record has.
+        func fill(_ index: Int, pid: Int32, start: UInt64 = 1, whole: Bool = true) {
             var record = ps_stats_record()
             record.state = UInt32(PS_STATS_LIVE.rawValue)
             record.pid = pid
             record.start_time = start
             record.mount_count = 1
-            record.shard_count = 16
+            record.shard_count = whole ? 16 : 1
             withUnsafeMutableBytes(of: &record.mounts.0.path) { $0.copyBytes(from: Array("/m".utf8)) }
             record.shards.0.mounts.0.faults = 3
             record.shards.15.mounts.0.faults = 4
             record.shards.2.mounts.0.calls.1.0 = 10
             record.shards.0.mounts.0.windows = 1
-            put(record, at: StatisticsFile.offset(ofRecord: index))
+            put(
+                record, at: StatisticsFile.offset(ofRecord: index),
+                count: whole ? StatisticsFile.recordSize : StatisticsFile.page)
             put(
                 ps_stats_entry(state: UInt32(PS_STATS_LIVE.rawValue), pid: pid),
                 at: StatisticsFile.offset(ofEntry: index))
@@ -159,13 +161,32 @@ struct StatisticsFileTests {
 
     @Test func afterSixtyFourAnEndedOneIsFoldedAndTakenOver() throws {
         let file = try File()
-        for index in 0..<Int(PS_STATS_KEPT) { file.fill(index, pid: Self.nobody) }
+        for index in 0..<Int(PS_STATS_KEPT) { file.fill(index, pid: Self.nobody, whole: false) }
         let claimed = try #require(file.statistics.claim(Self.me, ProcessIdentity()))
         #expect(claimed < Int(PS_STATS_KEPT))
         #expect(file.record(claimed).pid == Self.me)
-        #expect(file.record(claimed).shards.15.mounts.0.faults == 0)
+        #expect(file.record(claimed).shards.0.mounts.0.faults == 0)
         #expect(file.line(0).processes == 1)
-        #expect(file.line(0).counters.faults == 7)
+        #expect(file.line(0).counters.faults == 3)
+    }
+
+    @Test func aFullFileHasRoomAgainOnceEndedOnesAreFolded() throws {
+        let file = try File()
+        let full = Int(PS_STATS_BYTES) / StatisticsFile.recordSize + 2
+        for index in 0..<full { file.fill(index, pid: Self.nobody) }
+        #expect(!file.statistics.mayGrow)
+        let claimed = try #require(file.statistics.claim(Self.me, ProcessIdentity()))
+        #expect(file.record(claimed).pid == Self.me)
+        let folded = file.line(0)
+        #expect(1...3 ~= folded.processes)
+        #expect(folded.counters.faults == 7 * folded.processes)
+    }
+
+    @Test func aFileFullOfTheLivingIsLeftToThem() throws {
+        let file = try File()
+        for index in 0...Int(PS_STATS_BYTES) / StatisticsFile.recordSize { file.fill(index, pid: getppid()) }
+        #expect(file.statistics.claim(Self.me, ProcessIdentity()) == nil)
+        #expect(file.line(0).processes == 0)
     }
 
     @Test func aProcessThatExecsLeavesItsRecordAsEnded() throws {

@@ -16,8 +16,10 @@
 // Life of a record: FREE, then LIVE once a process has claimed it. A LIVE record whose process is gone (no such pid, or
 // another start time), or whose process has claimed a newer one (exec), has ended. Its figures stay readable until a
 // claimant needs its place: it is folded into `ended`, and taken over. Claimants take a free record only while fewer
-// than PS_STATS_KEPT are in use or all others are alive, and none once the file has PS_STATS_BYTES of memory. Readers
-// sum `ended` and every record that is LIVE.
+// than PS_STATS_KEPT are in use or all others are alive. Once the file has PS_STATS_BYTES of memory, they fold ended
+// ones until it has less, and get none where all are alive. Readers sum `ended` and every record that is LIVE. They
+// read with POSIX_FADV_RANDOM: a disk file system else keeps a hole that was read as one large folio, and allocates
+// all of it when a record's first page is written.
 //
 // `directory` says which records are in use, and by whom, in one page: who claims, folds or frees record i holds a
 // write lock (F_OFD_SETLK, never waited for) on entry i meanwhile; who changes a line of `ended` holds one on that

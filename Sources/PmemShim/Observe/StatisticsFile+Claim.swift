@@ -25,19 +25,21 @@ extension StatisticsFile {
             if entries[index].pid == me { mine = index }
         }
         if mine >= 0 { supersede(mine, identity) }
-        if used < Int(PS_STATS_KEPT), free >= 0, let taken = take(free, count, me, identity) { return taken }
+        // A file that may not grow has room again where a record that has ended is folded.
+        let isRoomy = mayGrow
+        if isRoomy, used < Int(PS_STATS_KEPT), free >= 0, let taken = take(free, count, me, identity) { return taken }
         // Not always the same ones: the first would be those of daemons, which never end.
         let start = Int(truncatingIfNeeded: UInt64(bitPattern: ps_sys_coarse_now()) >> 20) &+ Int(me)
         var looked = 0
         for step in 0..<count {
-            guard looked < StatisticsFile.looks || free < 0 else { break }
+            guard looked < StatisticsFile.looks || free < 0 || !isRoomy else { break }
             let index = (start &+ step) & (count &- 1)
             // As it was read above, with all others: what it says now is asked under its lock.
             guard entries[index].state == UInt32(PS_STATS_LIVE.rawValue) else { continue }
             looked &+= 1
             if hasEnded(entries[index].pid), let taken = take(index, 1, me, identity) { return taken }
         }
-        return free >= 0 ? take(free, count, me, identity) : nil
+        return isRoomy && free >= 0 ? take(free, count, me, identity) : nil
     }
 
     /// The first of `count` records from `first` on that is free, or whose process has ended, and that nobody else is

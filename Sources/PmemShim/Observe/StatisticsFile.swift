@@ -61,9 +61,15 @@ struct StatisticsFile {
         offset(ofRecord: index) &+ Int64(headSize &+ shard &* shardSize)
     }
 
-    /// Allocates part of a record, where the file may still grow (PS_STATS_BYTES). False: it must not be touched.
+    /// Allocates part of a record, where the file may still grow. False: it must not be touched.
     func allocate(_ offset: Int64, _ length: Int) -> Bool {
-        file.facts.memory < Int64(PS_STATS_BYTES) && ps_sys_allocate(file.fd, offset, Int64(length)) == 0
+        mayGrow && ps_sys_allocate(file.fd, offset, Int64(length)) == 0
+    }
+
+    /// Whether the file has less than PS_STATS_BYTES of memory now: a record that was folded has given its own back.
+    var mayGrow: Bool {
+        var now = ps_own_facts()
+        return ps_sys_own_facts(file.fd, &now) == 0 && now.memory < Int64(PS_STATS_BYTES)
     }
 
     /// Maps the record: 34 pages of address space, of which only allocated ones may be touched.

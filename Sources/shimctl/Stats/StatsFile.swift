@@ -16,6 +16,8 @@ struct StatsFile {
     static func open(in place: RuntimePlace) throws -> StatsFile? {
         let directory = place.directory
         guard let descriptor = try place.open(PS_STATS_FILE_NAME) else { return nil }
+        // A reader must not make memory of the holes it reads (ps_stats.h).
+        _ = posix_fadvise(descriptor.rawValue, 0, 0, POSIX_FADV_RANDOM)
         let path = directory.appending(PS_STATS_FILE_NAME)
         let file = StatsFile(directory: directory, descriptor: descriptor)
         do {
