@@ -177,9 +177,26 @@ struct InodeTests {
         withInode { inode in
             mapped(inode, size: 1 << 20, length: 1 << 21)
             let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
-            for _ in 0..<10 { inode.warm(0, thread) }
+            for _ in 0..<10 { inode.warm(0, 4_096, thread) }
             #expect(inode.heat(0, geometry) == 5)
-            for _ in 0..<1_000 { inode.warm(0, thread) }
+            for _ in 0..<1_000 { inode.warm(0, 4_096, thread) }
+            #expect(inode.heat(0, geometry) == 255)
+        }
+    }
+
+    @Test func aCallOfManyPagesWarmsAsMuchAsItSaves() {
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+        defer { memory.deallocate() }
+        let thread = CurrentThread(record: memory.assumingMemoryBound(to: ThreadRecord.self))
+        withInode { inode in
+            mapped(inode, size: 1 << 20, length: 1 << 21)
+            let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+            for _ in 0..<10 { inode.warm(0, 65_536, thread) }
+            #expect(inode.heat(0, geometry) == 40)
+            for _ in 0..<10 { inode.warm(0, 8_192, thread) }
+            #expect(inode.heat(0, geometry) == 45)
+            for _ in 0..<2 { inode.warm(0, 1 << 30, thread) }
             #expect(inode.heat(0, geometry) == 255)
         }
     }

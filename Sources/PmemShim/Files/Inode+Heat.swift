@@ -10,6 +10,34 @@ extension Inode {
 
 // What makes a region hot besides its own calls, and what does not.
 extension UnsafeMutablePointer where Pointee == Inode {
+    /// Counts a call of `thread` in the region of `offset` that was passed on: by what it moved, `count` bytes.
+    func warm(_ offset: Int64, _ count: Int, _ thread: CurrentThread) {
+        let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
+        let turn = thread.record.pointee.own.turn.load(ordering: .relaxed) &+ 1
+        thread.record.pointee.own.turn.store(turn, ordering: .relaxed)
+        guard turn & ((UInt32(1) << geometry.sampleShift) &- 1) == 0 else { return }
+        // Two threads at once may count for one: a hint may be too low.
+        let counter = heatCounter(offset, geometry)
+        let heat = counter.pointee.load(ordering: .relaxed)
+        let most = has(InodeFlag.sparse) ? geometry.warmest : Heat.full
+        guard heat < most else { return }
+        let wanted = has(InodeFlag.sparse) ? geometry.warmest : geometry.threshold
+        let warmer = heat &+ min(Price.callsOf(bytes: count), most &- heat)
+        if heat < wanted, warmer >= wanted, !mayBecomeHot(geometry) { return }
+        counter.pointee.store(warmer, ordering: .relaxed)
+        if heat < geometry.threshold, warmer >= geometry.threshold { settleHeat(geometry) }
+    }
+
+    /// Once every region of the file is hot, nothing is left to be asked of them: the threshold is 0 from then on.
+    private func settleHeat(_ geometry: Geometry) {
+        let last = (pointee.size.load(ordering: .relaxed) &- 1) >> geometry.regionShift
+        guard last >= 0 else { return }
+        for region in 0...min(last, 63) where heat(region << geometry.regionShift, geometry) < geometry.threshold {
+            return
+        }
+        setGeometry(geometry.withoutThreshold)
+    }
+
     /// Counts a served call in a region that is hot, until it is full.
     @inline(__always)  // the deepest of what a served write calls
     func warmFurther(_ offset: Int64, _ target: Target) {

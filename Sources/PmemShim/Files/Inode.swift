@@ -189,33 +189,6 @@ extension UnsafeMutablePointer where Pointee == Inode {
         for word in 0..<8 { words[word].store(0, ordering: .relaxed) }
     }
 
-    /// Counts a call of `thread` in the region of `offset` that was passed on.
-    func warm(_ offset: Int64, _ thread: CurrentThread) {
-        let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
-        let turn = thread.record.pointee.own.turn.load(ordering: .relaxed) &+ 1
-        thread.record.pointee.own.turn.store(turn, ordering: .relaxed)
-        guard turn & ((UInt32(1) << geometry.sampleShift) &- 1) == 0 else { return }
-        // Two threads at once may count for one: a hint may be too low.
-        let counter = heatCounter(offset, geometry)
-        let heat = counter.pointee.load(ordering: .relaxed)
-        let most = has(InodeFlag.sparse) ? geometry.warmest : Heat.full
-        guard heat < most else { return }
-        let wanted = has(InodeFlag.sparse) ? geometry.warmest : geometry.threshold
-        if heat &+ 1 == wanted, !mayBecomeHot(geometry) { return }
-        counter.pointee.store(heat &+ 1, ordering: .relaxed)
-        if heat &+ 1 == geometry.threshold { settleHeat(geometry) }
-    }
-
-    /// Once every region of the file is hot, nothing is left to be asked of them: the threshold is 0 from then on.
-    private func settleHeat(_ geometry: Geometry) {
-        let last = (pointee.size.load(ordering: .relaxed) &- 1) >> geometry.regionShift
-        guard last >= 0 else { return }
-        for region in 0...min(last, 63) where heat(region << geometry.regionShift, geometry) < geometry.threshold {
-            return
-        }
-        setGeometry(geometry.withoutThreshold)
-    }
-
     /// Of a file with holes: every page of the region that `offset` lies in, below ``Inode/top``, is allocated.
     func regionIsWhole(_ offset: Int64, _ geometry: Geometry) {
         heatCounter(offset, geometry).pointee.store(Heat.full, ordering: .relaxed)

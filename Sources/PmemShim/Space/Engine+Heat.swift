@@ -8,9 +8,9 @@ import Synchronization
 extension Engine {
     /// A call in the region of `offset` that could have been served, had the region been hot.
     @inline(never)  // of a call that is passed on; and what it takes would be in the frames of served ones
-    func warm(_ target: Target, _ offset: Int64, writes: Bool) {
+    func warm(_ target: Target, _ offset: Int64, _ count: Int, writes: Bool) {
         if writes, !target.word.has(DescriptorWord.durable), target.inode.isFirstPass(offset) { return }
-        target.inode.warm(offset, target.thread)
+        target.inode.warm(offset, count, target.thread)
         let turn = target.thread.record.pointee.own.turn.load(ordering: .relaxed)
         if turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: writes, turn: turn) }
     }

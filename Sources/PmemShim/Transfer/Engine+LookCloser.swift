@@ -21,7 +21,7 @@ extension Engine {
             relearn(target)
             guard inode.has(InodeFlag.sparse) else { return true }
         }
-        warm(target, offset, writes: writes)
+        warm(target, offset, count, writes: writes)
         // Where everything is to be served at once (tests), everything is looked at at once.
         let isEager = Settings.current.pointee.map_after == 0
         // What is cold may soon be served.

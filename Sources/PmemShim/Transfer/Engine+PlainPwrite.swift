@@ -52,7 +52,7 @@ extension Engine {
             }
         }
         if offset == size { inode.raiseSize(to: size &+ Int64(count)) }
-        if isCold { inode.warm(offset, thread) }
+        if isCold { inode.warm(offset, count, thread) }
         let outcome = offset == size ? PS_OUTCOME_END : isShort ? PS_OUTCOME_SMALL : PS_OUTCOME_COLD
         thread.count(geometry.statistics, PS_FAMILY_PWRITE, outcome)
         thread.passed(geometry.statistics, written: Int64(count))

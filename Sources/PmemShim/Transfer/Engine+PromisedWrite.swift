@@ -30,7 +30,7 @@ extension Engine {
             }
         }
         let tick = ps_sys_coarse_now()
-        target.inode.warm(offset, target.thread)
+        target.inode.warm(offset, buffer.count, target.thread)
         let result = passOn(target, PS_OUTCOME_FLAGS, offset, buffer.count, tick: tick)
         guard outcome == PS_OUTCOME_FAULT || outcome == PS_OUTCOME_SERVED else { return result }
         // The array may be another by now: the kernel gets what was read of it.

@@ -156,7 +156,7 @@ extension Engine {
         guard target.geometry.probeOffset(end) < size else { return PS_OUTCOME_END }
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
-            warm(target, offset, writes: true)
+            warm(target, offset, count, writes: true)
             guard countTowardsMapping(target), mayMap, isHotEnough(target, offset),
                 mapWindow(target.fd, wantsWrite: true)
             else {
@@ -177,7 +177,7 @@ extension Engine {
             if target.word.has(DescriptorWord.durable) { lookAhead(target, offset, count) }
             return lookCloser(target, offset, count, writes: true) && mayMap ? nil : PS_OUTCOME_SPARSE
         }
-        warm(target, offset, writes: true)
+        warm(target, offset, count, writes: true)
         if target.word.has(DescriptorWord.durable), isWorthALook(target, offset, count),
             inode.makeReady(target.fd, offset, count, target.geometry)
         {
