@@ -61,6 +61,27 @@ struct PatienceTests {
         #expect(run.counts.served("pwrite") > 10_000)
     }
 
+    @Test("short writes, which the kernel does, leave the reads between them to be served: one in a tick is not")
+    func betweenShortWrites() throws {
+        let mount = try ScratchMount(.tmpfs)
+        try Data(repeating: 7, count: 1 << 20).write(to: URL(fileURLWithPath: mount.path("file")))
+        let script = """
+            import os, sys
+            fd = os.open(sys.argv[1], os.O_RDWR)
+            for i in range(30000):
+                at = i * 37 % 256 << 12
+                os.pwrite(fd, bytes([i % 256]) * 100, at)
+                assert os.pread(fd, 512, at)[99] == i % 256
+            end = os.stat(fd)
+            assert end.st_atime_ns >> 24 >= end.st_mtime_ns - (1 << 24) >> 24
+            """
+        let run = try run(
+            "/usr/bin/python3", ["-c", script, mount.path("file")], preload: true, mounts: [mount.item], mapAfter: nil)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        #expect(run.counts.served("pwrite") == 0)
+        #expect(run.counts.served("pread") > 20_000)
+    }
+
     @Test("space that is only preallocated is read from the kernel, and served once it has been written")
     func preallocated() throws {
         func served(_ rounds: Int) throws -> Int {

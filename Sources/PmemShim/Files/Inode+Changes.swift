@@ -13,6 +13,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
     func resetSync(_ held: LockHeld) {
         pointee.synced.word.store(0, ordering: .relaxed)
         pointee.synced.size.store(0, ordering: .relaxed)
+        pointee.synced.time.store(0, ordering: .relaxed)
         pointee.changes.store(0, ordering: .relaxed)
         pointee.syncCost.store(0, ordering: .relaxed)
         pointee.looks.store(0, ordering: .relaxed)

@@ -13,7 +13,7 @@ extension Engine {
         let inode = inode(word.inode)
         let flags = inode.pointee.flags.load(ordering: .relaxed)
         // Reads of a file with a window must know that the kernel has written: the first write has told them.
-        guard flags & InodeFlag.timesDue != 0 || inode.pointee.base.load(ordering: .relaxed) == 0,
+        guard inode.areReadsTold(flags, isDurable: word.has(DescriptorWord.durable)),
             !word.has(DescriptorWord.durable) || mayNoteBefore
         else { return false }
         if !word.has(DescriptorWord.appends) {

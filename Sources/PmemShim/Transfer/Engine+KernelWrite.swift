@@ -74,7 +74,10 @@ extension Engine {
             }
         }
         let tick = outcome == PS_OUTCOME_END || outcome == PS_OUTCOME_APPEND ? 0 : ps_sys_coarse_now()
-        if target.inode.pointee.base.load(ordering: .relaxed) != 0, !target.inode.has(InodeFlag.timesDue) {
+        let isDurable = target.word.has(DescriptorWord.durable)
+        let flags = target.inode.pointee.flags.load(ordering: .relaxed)
+        if !target.inode.areReadsTold(flags, isDurable: isDurable) {
+            if !isDurable { target.inode.pointee.toldTick = ps_sys_coarse_now() }
             target.inode.set(InodeFlag.timesDue)
             target.inode.pointee.readLimit.store(0, ordering: .relaxed)
         }

@@ -24,12 +24,12 @@ extension Engine {
         let flags = inode.pointee.flags.load(ordering: .relaxed)
         let size = inode.pointee.size.load(ordering: .relaxed)
         // Reads of a file with a window must know that the kernel has written: the first write has told them.
-        guard flags & InodeFlag.timesDue != 0 || inode.pointee.base.load(ordering: .relaxed) == 0,
+        let isDurable = word.has(DescriptorWord.durable)
+        guard inode.areReadsTold(flags, isDurable: isDurable),
             flags & (InodeFlag.sparse | InodeFlag.unverified | InodeFlag.bad) == 0, offset >= 0,
             Int64(count) <= size &- offset || offset == size
         else { return false }
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
-        let isDurable = word.has(DescriptorWord.durable)
         let isAloof = flags & InodeFlag.aloof != 0
         let isCold = isDurable && !isShort && inode.heat(offset, geometry) < geometry.threshold
         guard offset == size || isShort || isAloof || (isCold && inode.pointee.base.load(ordering: .relaxed) != 0)

@@ -22,7 +22,7 @@ extension Engine {
     private func isVainShortWrite(_ target: Target) -> Bool {
         target.inode.isMostlyVain && ps_single_threaded()
             && mount(target.inode.pointee.mount).pointee.backing == PS_BACKING_MEMORY
-            && (target.inode.has(InodeFlag.timesDue) || target.inode.pointee.base.load(ordering: .relaxed) == 0)
+            && target.inode.areReadsTold(target.inode.pointee.flags.load(ordering: .relaxed), isDurable: false)
             && isVain(target)
     }
 
