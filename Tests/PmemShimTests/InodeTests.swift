@@ -184,6 +184,17 @@ struct InodeTests {
         }
     }
 
+    @Test func aFileStaysInTheCachesWhereItIsSmallOrMappedByTheProgram() {
+        withInode { inode in
+            inode.pointee.size.store(WriteLength.mostCached, ordering: .relaxed)
+            #expect(WriteLength.staysCached(inode))
+            inode.pointee.size.store(WriteLength.mostCached + 1, ordering: .relaxed)
+            #expect(!WriteLength.staysCached(inode))
+            inode.set(InodeFlag.mapped)
+            #expect(WriteLength.staysCached(inode))
+        }
+    }
+
     @Test func aCallOfManyPagesWarmsAsMuchAsItSaves() {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: 64)

@@ -58,7 +58,8 @@ extension Engine {
             inode.pointee.references &+= 1
             let offset = ps_sys_seek_by(fd, 0)
             descriptor.pointee.guess.store(Int64(max(offset, 0)), ordering: .relaxed)
-            descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
+            let misses = descriptor.pointee.unserved.misses.exchange(0, ordering: .relaxed)
+            if misses & UnknownMapping.isThere != 0 { inode.set(InodeFlag.mapped) }
             let rights = rights(flags, backing: self.mount(mount).pointee.backing, fd)
             if !learn(held, fd, before, rights, inode: index) { release(held, index) }
         }

@@ -2,6 +2,17 @@ import CShimSys
 import Synchronization
 
 extension Engine {
+    /// The program maps the file at `fd`, which `word` tells of.
+    func noteMapped(_ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>, _ word: DescriptorWord) {
+        if word.has(DescriptorWord.ours) {
+            let inode = inode(word.inode)
+            if !inode.has(InodeFlag.mapped) { inode.set(InodeFlag.mapped) }
+        } else if !word.has(DescriptorWord.known) {
+            raiseBound(fd)
+            descriptor.pointee.unserved.misses.bitwiseOr(UnknownMapping.isThere, ordering: .relaxed)
+        }
+    }
+
     /// The kernel has moved [start, end) of the file.
     func noteGrowth(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, from start: Int64, to end: Int64, isWrite: Bool)
     {

@@ -45,12 +45,14 @@ extension Engine {
             !DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.known)
         else { return }
         raiseBound(fd)
-        let counted = descriptor.pointee.unserved.misses.load(ordering: .relaxed) &+ UnknownResizes.one
+        let misses = descriptor.pointee.unserved.misses.load(ordering: .relaxed)
+        let mapping = misses & UnknownMapping.isThere
+        let counted = (misses &- mapping) &+ UnknownResizes.one
         let calls = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
         guard counted >= UnknownResizes.most, counted / UnknownResizes.one &* UnknownResizes.callsFor >= calls.count,
             ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy()
-        else { return descriptor.pointee.unserved.misses.store(counted, ordering: .relaxed) }
-        descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
+        else { return descriptor.pointee.unserved.misses.store(counted | mapping, ordering: .relaxed) }
+        descriptor.pointee.unserved.misses.store(mapping, ordering: .relaxed)
         classify(fd)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours), let thread = currentThread() else { return }

@@ -153,6 +153,8 @@ enum InodeFlag {
     static let hinted: UInt32 = 8192
     /// tmpfs only: pages of it have been found that are preallocated, and have never been written. They count as holes.
     static let unwritten: UInt32 = 16384
+    /// The program has mapped the file: it reads there what it writes by calls (``WriteLength/staysCached(_:)``).
+    static let mapped: UInt32 = 32768
 }
 
 extension UnsafeMutablePointer where Pointee == Inode {

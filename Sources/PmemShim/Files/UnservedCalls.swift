@@ -54,7 +54,13 @@ enum UnknownWrites {
     static let mask: UInt32 = 0xff_ffff
 }
 
-/// Calls that resize the file at a number nothing is known of, in the upper 8 bits of ``UnservedCalls/misses``.
+/// Set in ``UnservedCalls/misses`` while nothing is known of a number: the program has mapped its file, and reads there
+/// what it writes by calls.
+enum UnknownMapping {
+    static let isThere: UInt32 = 1 << 31
+}
+
+/// Calls that resize the file at a number nothing is known of, in 7 of the upper bits of ``UnservedCalls/misses``.
 enum UnknownResizes {
     static let one: UInt32 = 1 << 24
     /// So many cost as much as a look, after which they cost nothing.

@@ -67,9 +67,10 @@ public func engineResizedPath(path: UnsafePointer<CChar>?) {
 
 @c(ps_engine_count) @implementation
 public func engineCount(fd: Int32, family: ps_family) {
-    guard let engine = Engine.current, let descriptor = engine.descriptor(fd),
-        DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring)).has(DescriptorWord.ours)
-    else { return }
+    guard let engine = Engine.current, let descriptor = engine.descriptor(fd) else { return }
+    let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+    if family == PS_FAMILY_MMAP { engine.noteMapped(fd, descriptor, word) }
+    guard word.has(DescriptorWord.ours) else { return }
     engine.target(fd, family)?.count(PS_OUTCOME_KERNEL)
 }
 

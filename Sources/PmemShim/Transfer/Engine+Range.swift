@@ -67,9 +67,10 @@ extension Engine {
         guard isTimeToLook(calls), ps_given_way() & GiveWay.stops == 0, !ps_signals_must_not_copy() else {
             return false
         }
-        let writes = descriptor.pointee.unserved.misses.load(ordering: .relaxed) & UnknownWrites.mask
+        let misses = descriptor.pointee.unserved.misses.load(ordering: .relaxed)
+        let writes = misses & UnknownWrites.mask
         descriptor.pointee.unserved.calls.store(calls.withoutCount.bits, ordering: .relaxed)
-        descriptor.pointee.unserved.misses.store(0, ordering: .relaxed)
+        descriptor.pointee.unserved.misses.store(misses & UnknownMapping.isThere, ordering: .relaxed)
         classify(fd)
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard word.has(DescriptorWord.ours) else { return false }

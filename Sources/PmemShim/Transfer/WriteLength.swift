@@ -31,9 +31,10 @@ struct WriteLength {
     var isOneStore: Bool { ps_stores_whole(count) != 0 }
     @inline(__always)
     var isLong: Bool { count >= WriteLength.leastLong }
-    @inline(__always)  // a load from a line that the call has in hand, and a comparison
+    /// Of a small file, or of one that the program has mapped itself.
+    @inline(__always)  // two loads from a line that the call has in hand, and two comparisons
     static func staysCached(_ inode: UnsafeMutablePointer<Inode>) -> Bool {
-        inode.pointee.size.load(ordering: .relaxed) <= mostCached
+        inode.pointee.size.load(ordering: .relaxed) <= mostCached || inode.has(InodeFlag.mapped)
     }
     /// By one of the two ways. What is not is left to the kernel.
     @inline(__always)
