@@ -21,6 +21,7 @@ bench_databases() {
     done
     ((${#places[@]})) || places=(tmpfs huge ext4)
     "$ROOT/scripts/setup" --databases
+    # shellcheck disable=SC2154 # scripts/bench assigns programs
     make --silent -C "$ROOT/Benchmarks/databases" OUT="$programs" || die "building the drivers failed"
     if ((build)); then build_release; else find_release; fi
     library=${library:-$PMEMSHIM_LIBRARY}
