@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -56,6 +57,9 @@ def run(options):
         for row, place in chosen:
             print(f"{place.name + ':' + row.name:<36} {row.program}: {row.title}")
         return 0
+    # Also where a shell had them ignored: what is measured so far is written, and nothing is left behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     bench, generator, report, failed = Bench(options), random.Random(options.seed), [], []
     print(HEADING, flush=True)
     try:

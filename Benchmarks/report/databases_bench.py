@@ -101,9 +101,10 @@ class Bench:
         directory = os.path.join(work, f"d{self.serial}")
         # In memory, apart from what is measured; its name must not be served.
         runtime = os.path.join("/dev/shm", f"pmemshim-databases.{os.getpid()}.{self.serial}")
-        subprocess.run(["cp", "-a", template, directory], check=True)
         os.mkdir(runtime, mode=0o700)
         try:
+            if subprocess.run(["cp", "-a", template, directory], check=False).returncode != 0:
+                raise Failure("the data set cannot be copied")
             shimmed = self.environment(place.item, runtime) if side == "shim" else self.environment()
             lines = self.call(row, "run", directory, shimmed).splitlines()
             try:

@@ -169,7 +169,8 @@ struct InodeTests {
         }
     }
 
-    @Test func heatRisesWithEverySampledCallAndSaturates() {
+    /// A mapped file of 1 MiB, and a thread that has called nothing yet.
+    private func withThread(_ body: (UnsafeMutablePointer<Inode>, Geometry, CurrentThread) -> Void) {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
         defer { memory.deallocate() }
@@ -177,6 +178,12 @@ struct InodeTests {
         withInode { inode in
             mapped(inode, size: 1 << 20, length: 1 << 21)
             let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+            body(inode, geometry, thread)
+        }
+    }
+
+    @Test func heatRisesWithEverySampledCallAndSaturates() {
+        withThread { inode, geometry, thread in
             for _ in 0..<10 { inode.warm(0, 4_096, thread) }
             #expect(inode.heat(0, geometry) == 5)
             for _ in 0..<1_000 { inode.warm(0, 4_096, thread) }
@@ -196,13 +203,7 @@ struct InodeTests {
     }
 
     @Test func aCallOfManyPagesWarmsAsMuchAsItSaves() {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
-        memory.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
-        defer { memory.deallocate() }
-        let thread = CurrentThread(record: memory.assumingMemoryBound(to: ThreadRecord.self))
-        withInode { inode in
-            mapped(inode, size: 1 << 20, length: 1 << 21)
-            let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
+        withThread { inode, geometry, thread in
             for _ in 0..<10 { inode.warm(0, 65_536, thread) }
             #expect(inode.heat(0, geometry) == 40)
             for _ in 0..<10 { inode.warm(0, 8_192, thread) }

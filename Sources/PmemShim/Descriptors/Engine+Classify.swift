@@ -21,6 +21,8 @@ extension Engine {
     fileprivate func classify(_ held: LockHeld, _ fd: Int32, _ descriptor: UnsafeMutablePointer<Descriptor>) {
         let before = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
         guard !before.has(DescriptorWord.known) else { return }
+        // Whatever the number turns out to be: the next file at it has not been mapped.
+        let misses = descriptor.pointee.unserved.misses.exchange(0, ordering: .relaxed)
         var facts = ps_file_facts()
         let refused = ps_sys_facts_of_descriptor(fd, &facts) != 0
         guard !refused, facts.mode.isModeOfRegularFile else {
@@ -58,7 +60,6 @@ extension Engine {
             inode.pointee.references &+= 1
             let offset = ps_sys_seek_by(fd, 0)
             descriptor.pointee.guess.store(Int64(max(offset, 0)), ordering: .relaxed)
-            let misses = descriptor.pointee.unserved.misses.exchange(0, ordering: .relaxed)
             if misses & UnknownMapping.isThere != 0 { inode.set(InodeFlag.mapped) }
             let rights = rights(flags, backing: self.mount(mount).pointee.backing, fd)
             if !learn(held, fd, before, rights, inode: index) { release(held, index) }

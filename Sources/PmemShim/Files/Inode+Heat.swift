@@ -1,4 +1,3 @@
-import CShimSys
 import Synchronization
 
 extension Inode {
@@ -9,25 +8,8 @@ extension Inode {
     }
 }
 
-extension Inode {
-    /// Not on DAX: the tick in which reads were last told that the kernel has written (``ps_sys_coarse_now()``, ns).
-    var toldTick: Int64 {
-        get { synced.time.load(ordering: .relaxed) }
-        nonmutating set { synced.time.store(newValue, ordering: .relaxed) }
-    }
-}
-
-// What makes a region hot besides its own calls, and what does not; and what reads are told of writes.
+// What makes a region hot, and what does not.
 extension UnsafeMutablePointer where Pointee == Inode {
-    /// Whether nothing is to be told to reads once the kernel has written for us: there are none that are served, or
-    /// the next one passes on, or one has in this very tick. Then the times are what they were: the kernel gives both
-    /// the tick's.
-    @inline(__always)  // of each small write and append
-    func areReadsTold(_ flags: UInt32, isDurable: Bool) -> Bool {
-        flags & InodeFlag.timesDue != 0 || pointee.base.load(ordering: .relaxed) == 0
-            || (!isDurable && pointee.toldTick == ps_sys_coarse_now())
-    }
-
     /// Counts a call of `thread` in the region of `offset` that was passed on: by what it moved, `count` bytes.
     func warm(_ offset: Int64, _ count: Int, _ thread: CurrentThread) {
         let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
