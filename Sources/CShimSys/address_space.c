@@ -40,6 +40,10 @@ long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t of
     return ps_sys_call6(SYS_mmap, (long)address, (long)length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
                         offset);
 }
+long ps_sys_map_page(uintptr_t address, int fd, int64_t offset)
+{
+    return ps_sys_call6(SYS_mmap, (long)address, 4096, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, offset);
+}
 long ps_sys_cover(uintptr_t address, size_t length)
 {
     return map(address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1);

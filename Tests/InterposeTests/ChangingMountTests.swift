@@ -11,14 +11,10 @@ import Testing
 struct ChangingMountTests {
     private func onlyRoot() throws { if geteuid() != 0 { try Test.cancel("only root can mount") } }
 
-    // The window must lie at a multiple of 2 MiB for these, so nothing of ours may be mapped before it: no statistics.
-    private let withoutStatistics = ["PMEMSHIM_RUNTIME_DIR": "/nonexistent/directory"]
-
     @Test("another process has the file collapsed into a huge page and cuts it", arguments: [0, nil])
     func collapsed(mapAfter: Int?) throws {
         try expectSameAsNative(
-            "changing-mounts", "collapsed", on: .tmpfs, serving: [], mapAfter: mapAfter,
-            environment: withoutStatistics)
+            "changing-mounts", "collapsed", on: .tmpfs, serving: ["pread"], mapAfter: mapAfter)
     }
 
     @Test("a tmpfs gets huge pages after it was looked at", arguments: [0, nil])
@@ -26,10 +22,8 @@ struct ChangingMountTests {
         try onlyRoot()
         let scratch = try ScratchDirectory()
         try expectSameAsNative(
-            "changing-mounts", "remounted", on: .tmpfs, serving: [], mapAfter: mapAfter,
-            environment: withoutStatistics.merging([
-                "MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path,
-            ]) { $1 })
+            "changing-mounts", "remounted", on: .tmpfs, serving: ["pread"], mapAfter: mapAfter,
+            environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
     }
 
     @Test("a tmpfs that gets huge=always keeps what is written later in larger pieces", arguments: [0, nil])
@@ -38,6 +32,15 @@ struct ChangingMountTests {
         let scratch = try ScratchDirectory()
         try expectSameAsNative(
             "joined-pages", "extended", on: .tmpfs, serving: ["pread", "pwrite"], mapAfter: mapAfter,
+            environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
+    }
+
+    @Test("a file is cut and regrown on a tmpfs that has got huge=always", arguments: [0, nil])
+    func regrown(mapAfter: Int?) throws {
+        try onlyRoot()
+        let scratch = try ScratchDirectory()
+        try expectSameAsNative(
+            "joined-pages", "regrown", on: .tmpfs, serving: ["pread", "pwrite"], mapAfter: mapAfter,
             environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
     }
 

@@ -85,9 +85,7 @@ struct CoherentTimesTests {
 
     @Test("tail -f follows", arguments: Kind.served)
     func tail(kind: Kind) throws {
-        // The log is shorter than a huge page, which is the kernel's.
-        let families = kind == .tmpfsHuge ? [] : ["pread"]
-        try expectSameAsNative("coherence-events", "followed-by-tail", on: kind, serving: families)
+        try expectSameAsNative("coherence-events", "followed-by-tail", on: kind, serving: ["pread"])
     }
 }
 

@@ -34,7 +34,6 @@ struct ThreadTests {
         "writers of one range do not mix, however long it is", arguments: Kind.served,
         ["small", "pages", "large", "huge"])
     func writersDoNotMix(kind: Kind, size: String) throws {
-        // On a tmpfs of huge pages the last 2 MiB of 6 are the kernel's, and so is a range of 3 MiB that reaches there.
         try expectSameAsNative("threads-writers", size, on: kind, serving: ["pwrite"])
     }
 

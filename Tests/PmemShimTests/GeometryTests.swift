@@ -3,43 +3,33 @@ import Testing
 
 @testable import PmemShim
 
-@Suite("Geometry: end probe, heat regions, thresholds")
+@Suite("Geometry: heat regions, thresholds")
 struct GeometryTests {
-    private func mount(stepShift: UInt32) -> Mount {
+    private func mount(hasHugePages: Bool = false) -> Mount {
         Mount(
-            identifier: 1, device: 1, tree: 1, backing: PS_BACKING_MEMORY, stepShift: stepShift,
+            identifier: 1, device: 1, tree: 1, backing: PS_BACKING_MEMORY, hasHugePages: hasHugePages,
             statisticsIndex: 2, pathLength: 0, synchronous: 0)
     }
 
     @Test func theNumbersComeBackAsTheyWentIn() {
-        let geometry = Geometry(stepShift: 21, regionShift: 39, threshold: 64, sampleShift: 13, statistics: 3)
+        let geometry = Geometry(regionShift: 39, threshold: 64, sampleShift: 13, statistics: 3)
         #expect(geometry.sampleShift == 13)
-        #expect(geometry.stepShift == 21)
         #expect(geometry.regionShift == 39)
         #expect(geometry.threshold == 64)
         #expect(geometry.statistics == 3)
     }
 
-    @Test func theProbeLiesAtTheNextStep() {
-        let small = Geometry.forFile(size: 1 << 20, mount: mount(stepShift: 12), eager: false)
-        #expect(small.probeOffset(1) == 4_096)
-        #expect(small.probeOffset(4_096) == 4_096)
-        #expect(small.probeOffset(4_097) == 8_192)
-        let huge = Geometry.forFile(size: 1 << 30, mount: mount(stepShift: 21), eager: false)
-        #expect(huge.probeOffset(1) == 2 << 20)
-    }
-
     @Test func sixtyFourRegionsCoverTheFile() {
         for shift in Int64(12)...44 {
             let size = (Int64(1) << shift) &- 1
-            let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false)
+            let geometry = Geometry.forFile(size: size, mount: mount(), eager: false)
             #expect((size - 1) >> geometry.regionShift < 64 || geometry.regionShift == 40)
         }
     }
 
     @Test(arguments: [8 << 10, 100 << 10, 2 << 20, 256 << 20, 1 << 34, 1 << 40])
     func aRegionIsServedAfterAQuarterAsManyCallsAsItHasPages(size: Int64) {
-        let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false)
+        let geometry = Geometry.forFile(size: size, mount: mount(), eager: false)
         let pages = min(size, 1 << geometry.regionShift) >> 12
         let calls = Int64(geometry.threshold) << Int64(geometry.sampleShift)
         #expect(calls <= max(pages / 4, 2))
@@ -47,21 +37,21 @@ struct GeometryTests {
     }
 
     @Test func hugePagesAreServedSooner() {
-        let geometry = Geometry.forFile(size: 256 << 20, mount: mount(stepShift: 21), eager: false)
+        let geometry = Geometry.forFile(size: 256 << 20, mount: mount(hasHugePages: true), eager: false)
         #expect(Int64(geometry.threshold) << Int64(geometry.sampleShift) <= 8)
     }
 
     @Test(arguments: [100 << 10, 2 << 20, 256 << 20, 1 << 34])
     func onDAXOnlyWhatLiesInGroupsIsServedAtOnce(size: Int64) {
-        let groups = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, liesInGroups: true)
+        let groups = Geometry.forFile(size: size, mount: mount(), eager: false, liesInGroups: true)
         #expect(groups.threshold == 0)
-        let geometry = Geometry.forFile(size: size, mount: mount(stepShift: 12), eager: false, liesInGroups: false)
+        let geometry = Geometry.forFile(size: size, mount: mount(), eager: false, liesInGroups: false)
         let pages = min(size, 1 << geometry.regionShift) >> 12
         let calls = Int64(geometry.threshold) << Int64(geometry.sampleShift)
         #expect(calls <= pages && calls >= pages - pages / 32)
     }
 
     @Test func eagerMeansHotAtOnce() {
-        #expect(Geometry.forFile(size: 1 << 30, mount: mount(stepShift: 12), eager: true).threshold == 0)
+        #expect(Geometry.forFile(size: 1 << 30, mount: mount(), eager: true).threshold == 0)
     }
 }

@@ -12,11 +12,12 @@ private func withInode(_ body: (UnsafeMutablePointer<Inode>) -> Void) {
     memory.deallocate()
 }
 
-private func mapped(_ inode: UnsafeMutablePointer<Inode>, size: Int64, length: Int64, stepShift: UInt32 = 12) {
+private func mapped(_ inode: UnsafeMutablePointer<Inode>, size: Int64, length: Int64) {
     inode.pointee.base.store(1 << 21, ordering: .relaxed)
+    inode.pointee.probeBase.store(1 << 21, ordering: .relaxed)
     inode.pointee.length.store(length, ordering: .relaxed)
     inode.pointee.size.store(size, ordering: .relaxed)
-    let geometry = Geometry(stepShift: stepShift, regionShift: 21, threshold: 0, sampleShift: 1, statistics: 0)
+    let geometry = Geometry(regionShift: 21, threshold: 0, sampleShift: 1, statistics: 0)
     inode.setGeometry(geometry)
     inode.set(InodeFlag.writable)
     inode.updateLimits()
@@ -47,12 +48,33 @@ struct InodeTests {
         }
     }
 
-    @Test func onHugePagesTheLastTwoMegabytesAreTheKernels() {
+    @Test func nothingBehindThePageForProbesIsServedNorAnythingOnceTheFileIsShorter() {
         withInode { inode in
-            mapped(inode, size: 2 << 20, length: 1 << 30, stepShift: 21)
-            #expect(inode.pointee.readLimit.load(ordering: .relaxed) == 0)
-            mapped(inode, size: (2 << 20) + 1, length: 1 << 30, stepShift: 21)
-            #expect(inode.pointee.readLimit.load(ordering: .relaxed) == 2 << 20)
+            mapped(inode, size: 40_961, length: 1 << 30)
+            inode.pointee.probeBase.store(1 << 31, ordering: .relaxed)
+            inode.pointee.probePage = 20_480
+            for (size, limit) in [(40_961, 20_480), (20_481, 20_480), (20_480, 0), (30_000, 20_480)] {
+                inode.pointee.size.store(Int64(size), ordering: .relaxed)
+                inode.updateLimits()
+                #expect(inode.pointee.readLimit.load(ordering: .relaxed) == Int64(limit), "size \(size)")
+            }
+        }
+    }
+
+    @Test func thePageForProbesIsToMoveForARangeThatCouldBeProvedElsewhere() {
+        withInode { inode in
+            mapped(inode, size: 40_961, length: 1 << 30)
+            #expect(!inode.isProbeElsewhere(40_960))
+            inode.pointee.probeBase.store(1 << 31, ordering: .relaxed)
+            inode.pointee.probePage = 20_480
+            #expect(!inode.isProbeElsewhere(20_480))
+            #expect(inode.isProbeElsewhere(20_481))
+            #expect(inode.isProbeElsewhere(40_960))
+            #expect(!inode.isProbeElsewhere(40_961))
+            inode.pointee.size.store(16_384, ordering: .relaxed)
+            #expect(inode.isProbeElsewhere(4_096))
+            inode.distrust()
+            #expect(inode.pointee.probePage == 0)
         }
     }
 

@@ -24,17 +24,6 @@ static void calls(int fd, int rounds)
     }
 }
 
-// The next mapping of the file whose length is a multiple of 2 MiB begins at one: by chance that is one in 512.
-static void align_next_mapping(int fd)
-{
-    char *probe = mmap(NULL, 66 << 20, PROT_READ, MAP_SHARED, fd, 0);
-    munmap(probe, 66 << 20);
-    char *top = probe + (66 << 20);
-    size_t rest = (size_t)top & (HUGE - 1);
-    if (rest != 0)
-        mmap(top - rest, rest, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-}
-
 // Another process, without the shim, cuts the file to 5,000 bytes and has it in a huge page.
 static void cut_and_collapse(const char *path, bool collapse)
 {
@@ -75,7 +64,6 @@ static void collapsed(void)
     for (int round = 0; round < 3; round++) {
         make_file("file", 1, (1 << 20) + 100000);
         int fd = open("file", O_RDWR);
-        align_next_mapping(fd);
         calls(fd, 300);
         beyond_the_cut("file", fd, true);
         close(fd);
@@ -108,7 +96,6 @@ static void remounted(void)
     mount_tmpfs("size=64m,huge=always", MS_REMOUNT);
     make_file(on_mount("two"), 1, (1 << 20) + 100000);
     fd = open(on_mount("two"), O_RDWR);
-    align_next_mapping(fd);
     calls(fd, 300);
     beyond_the_cut(on_mount("two"), fd, false);
     close(fd);

@@ -26,7 +26,7 @@ static void calls(int fd, long size)
     }
 }
 
-// Another process, without the shim, cuts the file and makes it longer again, in one call.
+// Another process, without the shim, cuts the file, and makes it longer again if there is more.
 static void cut_and_extend(long first, size_t more)
 {
     fflush(stdout);
@@ -34,7 +34,8 @@ static void cut_and_extend(long first, size_t more)
     if (child == 0) {
         long fd = raw(SYS_openat, AT_FDCWD, (long)path, O_RDWR, 0, 0, 0);
         raw(SYS_ftruncate, fd, first, 0, 0, 0, 0);
-        raw(SYS_pwrite64, fd, (long)buffer, (long)more, first, 0, 0);
+        if (more > 0)
+            raw(SYS_pwrite64, fd, (long)buffer, (long)more, first, 0, 0);
         raw(SYS_exit_group, 0, 0, 0, 0, 0, 0);
     }
     waitpid(child, NULL, 0);
@@ -72,4 +73,37 @@ static void extended(void)
         }
 }
 
-PROGRAM({"extended", extended})
+// Another process cuts the file, and this one makes it longer again, but not as long as it was: by one byte, whose
+// piece holds the old end. That page has been looked at before, or not.
+static void regrown(void)
+{
+    static const struct { long size, cut, byte; } cases[] = {
+        {155696, 57344, 147456}, {155696, 57344, 135000}, {1000000, 50503, 950000}, {259413, 4096, 200704}
+    };
+    snprintf(path, sizeof path, "%s/file", getenv("MOUNT_POINT"));
+    for (size_t each = 0; each < sizeof cases / sizeof *cases; each++)
+        for (int way = 0; way < 4; way++) {
+            mount_tmpfs("size=64m,huge=never", 0);
+            make_file(path, 1, (size_t)cases[each].size);
+            int fd = open(path, O_RDWR), other = open(path, O_RDWR);
+            calls(fd, cases[each].size);
+            if (way & 1)
+                CALL(pread(fd, buffer, 256, cases[each].size - 48));
+            cut_and_extend(cases[each].cut, 0);
+            mount_tmpfs("size=64m,huge=always", MS_REMOUNT);
+            CALL(pwrite(other, buffer, 1, cases[each].byte));
+            if (way & 2)
+                CALL(pwrite(fd, buffer, 4096, (cases[each].size & ~4095l) - 4096));
+            for (long at = 0; at < cases[each].size; at += 4096) {
+                ssize_t moved = pread(fd, buffer, 4096, at);
+                if (moved != 4096)
+                    say("  pread at %ld: %zd", at, moved);
+            }
+            truth(path);
+            close(other);
+            close(fd);
+            say("umount %d", umount2(getenv("MOUNT_POINT"), MNT_DETACH));
+        }
+}
+
+PROGRAM({"extended", extended}, {"regrown", regrown})

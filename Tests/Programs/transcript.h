@@ -22,8 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Larger than two huge pages, so that something is servable on a tmpfs with huge pages too, where the last 2 MiB are
-// the kernel's; and not a whole number of pages.
+// Larger than two huge pages, and not a whole number of pages.
 #define FILE_SIZE ((6l << 20) + 777)
 #define PAGE 4096l
 #define UNTOUCHED 3333 /* an errno no call gives */

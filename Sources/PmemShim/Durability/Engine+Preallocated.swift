@@ -70,8 +70,7 @@ extension Engine {
         guard prepared > 0 else { return }
         // The next sync has the new extents to make durable, as far as the store has not.
         inode.noteKernelChange()
-        let last = group &- 4_096
-        raiseTop(inode, target.fd, last, known: last, 1)
+        raiseTop(inode, group &- 4_096)
     }
 
     /// True: all of the group has space now that counts as written.

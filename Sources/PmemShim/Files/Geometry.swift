@@ -1,19 +1,16 @@
-/// Five small numbers in one word, so that the served path loads them at once.
+/// Four small numbers in one word, so that the served path loads them at once.
 struct Geometry {
     let bits: UInt32
 
     @inline(__always)
     init(bits: UInt32) { self.bits = bits }
 
-    init(stepShift: UInt32, regionShift: UInt32, threshold: UInt32, sampleShift: UInt32, statistics: UInt32) {
+    init(regionShift: UInt32, threshold: UInt32, sampleShift: UInt32, statistics: UInt32) {
         bits =
-            regionShift & 0x3f | (stepShift & 0x3f) << 6 | (sampleShift & 0xf) << 12 | (statistics & 3) << 16
+            regionShift & 0x3f | (sampleShift & 0xf) << 12 | (statistics & 3) << 16
             | (threshold & 0xff) << 24
     }
 
-    /// log2 of the distance of the end probe, bytes: the size of what truncation unmaps at once.
-    @inline(__always)
-    var stepShift: Int64 { Int64(bits >> 6 & 0x3f) }
     /// log2 of the size of a heat region, bytes.
     @inline(__always)
     var regionShift: Int64 { Int64(bits & 0x3f) }
@@ -41,13 +38,6 @@ struct Geometry {
     /// looked at.
     var withHoles: Geometry { threshold == 0 ? Geometry(bits: bits | 1 << 24) : self }
 
-    /// The end of [0, end), rounded up to the next step.
-    @inline(__always)
-    func probeOffset(_ end: Int64) -> Int64 {
-        let step = Int64(1) << stepShift
-        return (end &+ step &- 1) & ~(step &- 1)
-    }
-
     /// Geometry for a file of `size` bytes on `mount`.
     ///
     /// A page in a window costs when it is first touched (measured, tmpfs: 370 ns, 16 at a time) and when the window
@@ -69,14 +59,14 @@ struct Geometry {
         while region < 40, (size &- 1) >> Int64(region &+ 6) > 0 { region &+= 1 }
         let regionBytes = min(max(size, 4_096), Int64(1) << Int64(region))
         let perCall: Int64 = liesInGroups == nil ? 14 : 12
-        var calls = mount.stepShift > 12 ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> perCall, 2)
+        var calls = mount.hasHugePages ? max(regionBytes >> 21, 1) &* 4 : max(regionBytes >> perCall, 2)
         var sample: UInt32 = 0
         while calls > 255, sample < 15 {
             calls >>= 1
             sample &+= 1
         }
         return Geometry(
-            stepShift: mount.stepShift, regionShift: region,
+            regionShift: region,
             threshold: eager || liesInGroups == true ? 0 : UInt32(truncatingIfNeeded: min(calls, 255)),
             sampleShift: sample,
             statistics: mount.statisticsIndex)

@@ -15,8 +15,8 @@ struct Inode: ~Copyable {
     let readLimit: Atomic<Int64>
     /// A write that ends at or before this offset may be served; 0: none.
     let writeLimit: Atomic<Int64>
-    /// Where the mapping begins that end probes are made in (``Target/prove(_:limit:)``): `base`, where they are made
-    /// in the window itself, or the address right behind the window. It stays when a window goes: it belongs to `base`.
+    /// What the offset of an end probe is added to (``Target/prove(_:limit:)``): `base`, where they are made in the
+    /// window itself, or the address right behind the window. It stays when a window goes: it belongs to `base`.
     let probeBase: Atomic<UInt>
     /// Where the file's mount has its figures in a thread's shard, bytes: ``Geometry/statistics`` worked out.
     let counters: Atomic<UInt32>
@@ -47,7 +47,7 @@ struct Inode: ~Copyable {
     let looks: Atomic<UInt8>
     private let deviceWord: Atomic<UInt64>
     private let numberWord: Atomic<UInt64>
-    /// On DAX: what the last kernel sync made durable. Elsewhere: ``frontier`` and ``toldTick``.
+    /// On DAX: what the last kernel sync made durable. Elsewhere: ``frontier``, ``probePage`` and ``toldTick``.
     let synced: SyncedState
     /// Changes of the file that our process has made through the kernel, as far as a sync must know of them.
     let changes: Atomic<UInt64>
@@ -57,7 +57,7 @@ struct Inode: ~Copyable {
     /// Elsewhere: ``lastCut``.
     let syncCost: Atomic<UInt64>
     private let identityWord: Atomic<UInt64>
-    /// With ``InodeFlag/sparse``: the start of the last page (step) that is known to be allocated, bytes. The end probe
+    /// With ``InodeFlag/sparse``: the start of the last page that is known to be allocated, bytes. The end probe
     /// loads a byte of it, and only what ends before it is served.
     let top: Atomic<Int64>
     /// Of 512 bytes, when size and holes were last learnt. Guarded by the engine lock.
@@ -203,6 +203,8 @@ extension UnsafeMutablePointer where Pointee == Inode {
         let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed)).withHoles
         setGeometry(geometry)
         pointee.top.store(0, ordering: .relaxed)
+        // It may be a hole now, which a probe would fill.
+        if pointee.hasProbePage { pointee.probePage = 0 }
         for region in 0..<Int64(64) {
             let counter = heatCounter(region << geometry.regionShift, geometry)
             if counter.pointee.load(ordering: .relaxed) > geometry.warmest {
@@ -219,23 +221,11 @@ extension UnsafeMutablePointer where Pointee == Inode {
                 Engine.current?.checks.pointee.limitUpdates.wrappingSubtract(1, ordering: .sequentiallyConsistent)
             }
         #endif
-        let geometry = Geometry(bits: pointee.geometry.load(ordering: .relaxed))
-        let size = pointee.size.load(ordering: .relaxed)
         let flags = pointee.flags.load(ordering: .relaxed)
-        var limit: Int64 = 0
-        if pointee.base.load(ordering: .relaxed) != 0, size > 0 {
-            let step = Int64(1) << geometry.stepShift
-            // The page (step) in which the file ends stays the kernel's: the probe needs a byte after the range.
-            let lastStep = ((size &- 1) >> geometry.stepShift) << geometry.stepShift
-            // Never below 0, which the served path would take for a very large number: between the two stores that make
-            // or end a window there is a base without a length.
-            limit = max(0, min(lastStep, pointee.length.load(ordering: .relaxed) &- step))
-        }
-        if flags & InodeFlag.sparse != 0 {
-            // The probe must find a page, and the end of the window may be none. Behind the 64th region they begin
-            // anew: what is known of one is not known of the other.
-            let top = pointee.top.load(ordering: .relaxed)
-            limit = top <= min(limit, 64 << geometry.regionShift) ? top : 0
+        var limit = furthestProbe
+        if pointee.hasProbePage {
+            let page = pointee.probePage
+            limit = page <= limit ? page : 0
         }
         let noReads = InodeFlag.timesDue | InodeFlag.unverified
         pointee.readLimit.store(flags & noReads == 0 ? limit : 0, ordering: .relaxed)

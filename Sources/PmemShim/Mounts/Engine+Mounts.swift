@@ -150,7 +150,7 @@ extension Engine {
         let backing = Backing.of(fd, isDAX: isDAX, allowsPageCache: isAsked || isAttached(held, fd, facts))
         entry.pointee = Mount(
             identifier: facts.mount, device: facts.device, tree: treeKey, backing: backing,
-            stepShift: 12, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0)
+            hasHugePages: false, statisticsIndex: min(index, UInt32(PS_STATS_MOUNTS) &- 1), pathLength: 0)
         describe(held, entry, fd, tree: tree)
         if backing != PS_BACKING_MEMORY, Backing.tellsExtents(fd) { findPages(held, entry, fd, facts) }
         mounts.pointee.mounts = max(mounts.pointee.mounts, index &+ 1)
@@ -169,19 +169,17 @@ extension Engine {
         return backing == PS_BACKING_NONE ? .unservable : .served(mount: index)
     }
 
-    /// Takes the probe step and the mount point from the mount's line in /proc/self/mountinfo. Where that cannot be
-    /// read, the careful step is taken.
+    /// Takes the mount point, and whether a tmpfs has huge pages, from the mount's line in /proc/self/mountinfo.
     private func describe(
         _ held: LockHeld, _ entry: UnsafeMutablePointer<Mount>, _ fd: Int32, tree: UInt32?
     ) {
         let isMemory = entry.pointee.backing == PS_BACKING_MEMORY
-        if isMemory { entry.pointee.stepShift = 21 }
         if let tree {
             let source = self.tree(held, tree)
             name(held, entry, UnsafeBufferPointer(start: source.path, count: Int(source.pointee.pathLength)))
         }
         withMountInfo(held, fd) { line in
-            if isMemory, !line.mayUseHugePages { entry.pointee.stepShift = 12 }
+            entry.pointee.hasHugePages = isMemory && line.mayUseHugePages
             if tree == nil { name(held, entry, line.point) }
         }
     }

@@ -11,8 +11,8 @@ struct Mount {
     var tree: UInt32
     /// What holds the bytes of its files.
     var backing: ps_backing
-    /// log2 of what truncation unmaps at once, bytes: 12, or 21 with huge pages.
-    var stepShift: UInt32
+    /// A tmpfs whose files may have huge pages (``MountInfo/mayUseHugePages``), as it was when it was met first.
+    var hasHugePages: Bool
     /// Index into the record of the statistics file, below PS_STATS_MOUNTS.
     var statisticsIndex: UInt32
     var pathLength: UInt32

@@ -66,30 +66,18 @@ extension Engine {
         }
         if bits != 0 {
             let highest = first &+ 63 &- UInt64(bits.leadingZeroBitCount)
-            raiseTop(target.inode, target.fd, Int64(highest) << 12, known: Int64(first) << 12, bits)
+            raiseTop(target.inode, Int64(bitPattern: highest << 12))
         }
     }
 
-    /// Takes the step that `page` lies in for the last one that is allocated, if it is behind the one that was.
-    /// - Parameters:
-    ///   - known: where the pages begin that `bits` tell of, bytes.
-    func raiseTop(
-        _ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, _ page: Int64, known: Int64, _ bits: UInt64
-    ) {
+    /// The page that begins at `page`, bytes, is allocated: the last one that is known to be, if it is behind that.
+    func raiseTop(_ inode: UnsafeMutablePointer<Inode>, _ page: Int64) {
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
-        let shift = geometry.stepShift
-        let start = (page >> shift) << shift
-        let most = inode.pointee.length.load(ordering: .relaxed) &- Int64(1) << shift
-        guard start > inode.pointee.top.load(ordering: .relaxed), start <= min(most, 64 << geometry.regionShift) else {
+        let most = inode.pointee.length.load(ordering: .relaxed) &- 4_096
+        guard page > inode.pointee.top.load(ordering: .relaxed), page <= min(most, 64 << geometry.regionShift) else {
             return
         }
-        // Truncation takes a step away as a whole, but it may begin with a hole.
-        let isThere =
-            start >= known
-            ? bits >> UInt64((start &- known) >> 12) & 1 != 0
-            : allocatedPages(inode, fd, UInt64(start >> 12), 1) != 0
-        guard isThere else { return }
-        inode.pointee.top.store(start, ordering: .relaxed)
+        inode.pointee.top.store(page, ordering: .relaxed)
         inode.updateLimits()
     }
 
@@ -114,10 +102,10 @@ extension Engine {
         let limit = max(
             inode.pointee.readLimit.load(ordering: .relaxed), inode.pointee.writeLimit.load(ordering: .relaxed))
         let start = (offset >> geometry.regionShift) << geometry.regionShift
-        let lastStep = ((inode.pointee.size.load(ordering: .relaxed) &- 1) >> geometry.stepShift) << geometry.stepShift
+        let lastPage = (inode.pointee.size.load(ordering: .relaxed) &- 1) & ~4_095
         var end = start &+ Int64(1) << geometry.regionShift
         // The last region ends with the file. No other may be looked at in part: the limit will rise.
-        if end > limit, limit == lastStep { end = limit }
+        if end > limit, limit == lastPage { end = limit }
         let base = inode.pointee.base.load(ordering: .acquiring)
         let length = inode.pointee.length.load(ordering: .acquiring)
         guard base != 0, offset < end, end <= limit, end < length, end &- start <= Allocation.longestRegion else {
@@ -221,9 +209,7 @@ extension Engine {
             inode.set(InodeFlag.hinted)
             place.insert(.allocated)
         }
-        let count = min(last &- first, 63)
-        let bits = UInt64.max >> (63 &- count)
-        raiseTop(inode, fd, Int64(last) << 12, known: Int64(last &- count) << 12, bits)
+        raiseTop(inode, Int64(bitPattern: last << 12))
     }
 }
 

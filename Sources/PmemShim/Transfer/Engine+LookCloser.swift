@@ -39,6 +39,8 @@ extension Engine {
             look(target, at)
             at = (at | Allocation.lookMask) &+ 1
         }
+        // What has been found is of use only if it can be proved.
+        if inode.isProbeElsewhere(end) { _ = moveProbe(inode) }
         if isEager || turn & (1_024 << wait &- 1) == 1 { proveRegion(target, offset) }
         let limit =
             writes
@@ -46,6 +48,16 @@ extension Engine {
         let isFound = isServable(target, offset, count, limit: limit)
         if isFound { inode.noteFound() } else if Settings.isByPrice, !isDurable { inode.noteVain() }
         return isFound
+    }
+
+    /// A range that ends at `end` is not served because the page for probes lies before that, or behind the end of the
+    /// file. It is moved for one in eight such calls, which costs what they have lost; more rarely in a file that is
+    /// cut again and again. True: try once more.
+    @inline(never)
+    func catchUp(_ target: Target, _ end: Int64) -> Bool {
+        guard target.inode.isProbeElsewhere(end) else { return false }
+        guard Settings.current.pointee.map_after == 0 || target.inode.isTimeToLearnSize() else { return false }
+        return moveProbe(target.inode)
     }
 
     /// The first call that a window serves: one of so many is told of, as of the calls before it, and all where

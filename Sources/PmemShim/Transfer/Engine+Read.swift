@@ -126,7 +126,7 @@ extension Engine {
         }
         let end = offset &+ Int64(count)
         let size = inode.pointee.size.load(ordering: .relaxed)
-        guard target.geometry.probeOffset(end) < size || inode.has(InodeFlag.unverified) else {
+        guard (end &+ 4_095) & ~4_095 < size || inode.has(InodeFlag.unverified) else {
             return PS_OUTCOME_END
         }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
@@ -152,10 +152,10 @@ extension Engine {
             relearn(target)
             return mayMap ? nil : PS_OUTCOME_SPARSE
         }
-        let step = Int64(1) << target.geometry.stepShift
-        if end > inode.pointee.length.load(ordering: .relaxed) &- step {
+        if end > inode.pointee.length.load(ordering: .relaxed) &- 4_096 {
             return mayMap && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_END
         }
+        if mayMap, catchUp(target, end) { return nil }
         if inode.has(InodeFlag.sparse) {
             return lookCloser(target, offset, count, writes: false) && mayMap ? nil : PS_OUTCOME_SPARSE
         }

@@ -153,7 +153,7 @@ extension Engine {
         let end = offset &+ Int64(count)
         let size = inode.pointee.size.load(ordering: .relaxed)
         guard isServed || end > size else { return PS_OUTCOME_SMALL }
-        guard target.geometry.probeOffset(end) < size else { return PS_OUTCOME_END }
+        guard (end &+ 4_095) & ~4_095 < size else { return PS_OUTCOME_END }
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, count, writes: true)
@@ -169,10 +169,10 @@ extension Engine {
         if !inode.has(InodeFlag.writable) {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_FLAGS
         }
-        let step = Int64(1) << target.geometry.stepShift
-        if end > inode.pointee.length.load(ordering: .relaxed) &- step {
+        if end > inode.pointee.length.load(ordering: .relaxed) &- 4_096 {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_END
         }
+        if mayMap, catchUp(target, end) { return nil }
         if inode.has(InodeFlag.sparse) {
             if target.word.has(DescriptorWord.durable) { lookAhead(target, offset, count) }
             return lookCloser(target, offset, count, writes: true) && mayMap ? nil : PS_OUTCOME_SPARSE

@@ -15,9 +15,9 @@ struct MapOutcome {
 }
 
 extension Engine {
-    /// Windows one process may hold: an eighth of the kernel's default for mappings (vm.max_map_count). Each takes 4.7
-    /// KiB of page tables at least.
-    static let mostWindows: UInt32 = 8_192
+    /// Windows one process may hold: with four mappings each, a quarter of what the kernel allows by default
+    /// (vm.max_map_count). Each takes 4.7 KiB of page tables at least.
+    static let mostWindows: UInt32 = 4_096
     /// Their address space together, bytes: a quarter of what a process has with four-level page tables. Sparse files
     /// cost nothing, and a few of them would else take all of it.
     static let mostMapped: Int64 = 32 << 40
@@ -50,8 +50,7 @@ extension Engine {
         let writable = word.has(DescriptorWord.mapsWritable)
         let needed = windowLength(facts.size, inode)
         if inode.pointee.base.load(ordering: .relaxed) != 0 {
-            let step = Int64(1) << Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).stepShift
-            let fits = inode.pointee.length.load(ordering: .relaxed) &- step >= facts.size
+            let fits = inode.pointee.length.load(ordering: .relaxed) &- 4_096 >= facts.size
             if fits, inode.has(InodeFlag.writable) || !wantsWrite {
                 refreshSize(held, inode, facts, fd: fd)
                 return .mapped
@@ -61,7 +60,7 @@ extension Engine {
             retireWindow(held, inode)
         }
         guard facts.size > 0 else { return .refused }
-        // Twice, as there may be a second mapping. The longest file there can be has no window: the sum wraps.
+        // Twice: as much may be reserved behind it. The longest file there can be has no window: the sum wraps.
         guard windows.pointee.windows.load(ordering: .relaxed) < Engine.mostWindows, needed > 0,
             needed <= (Engine.mostMapped &- windows.pointee.mapped) / 2
         else {
@@ -89,6 +88,7 @@ extension Engine {
         if inode.has(InodeFlag.sparse) { inode.distrust() }
         inode.pointee.source = fd
         inode.pointee.calls.store(weight, ordering: .relaxed)
+        if window.probeBase != window.base { inode.pointee.probePage = 0 }
         // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
         // `length` that is not 0 has found a window.
         inode.pointee.probeBase.store(window.probeBase, ordering: .relaxed)
@@ -96,6 +96,12 @@ extension Engine {
         inode.pointee.length.store(needed, ordering: .releasing)
         count(held, inode, bytes: needed &+ Int64(window.probeBase &- window.base), mapped: true)
         refreshSize(held, inode, facts, fd: fd)
+        if inode.pointee.hasProbePage {
+            let page = inode.furthestProbe
+            if mapProbe(inode, fd, at: page, covers: false) { inode.pointee.probePage = page }
+            inode.updateLimits()
+        }
+        ps_sys_private_to_process(window.base, Int(needed) &+ Int(window.probeBase &- window.base))
         log(held, fd, "served", "")
         return .mapped
     }
@@ -131,71 +137,32 @@ extension Engine {
         _ held: LockHeld, _ length: Int64, writable: Bool, _ fd: Int32, _ inode: UnsafeMutablePointer<Inode>
     ) -> MappedWindow? {
         let bytes = Int(length)
-        let base: UInt
-        let probeBase: UInt
-        if mount(inode.pointee.mount).pointee.stepShift > 12
-            || mount(inode.pointee.mount).pointee.backing == PS_BACKING_DAX
-        {
-            // Huge pages map only where file offset and address agree modulo 2 MiB.
-            let huge = 2 << 20
-            let reserved = ps_sys_reserve(bytes &+ huge)
-            guard reserved > 0 else { return nil }
-            let start = UInt(bitPattern: reserved)
-            let aligned = (start &+ UInt(huge &- 1)) & ~UInt(huge &- 1)
-            guard mapFile(held, aligned, bytes, writable, fd, inode) else {
-                _ = ps_sys_unmap(start, bytes &+ huge)
-                return nil
-            }
-            if aligned > start { _ = ps_sys_unmap(start, Int(aligned &- start)) }
-            let end = aligned &+ UInt(bytes)
-            let rest = start &+ UInt(bytes &+ huge) &- end
-            if rest > 0 { _ = ps_sys_unmap(end, Int(rest)) }
-            (base, probeBase) = (aligned, aligned)
-        } else if mount(inode.pointee.mount).pointee.backing == PS_BACKING_MEMORY {
-            guard let start = mappedInSmallPages(bytes, writable, fd) else { return nil }
-            (base, probeBase) = (start, start &+ UInt(bytes))
-        } else {
-            let start = ps_sys_map_file(0, bytes, writable, fd)
-            guard start > 0 else { return nil }
-            (base, probeBase) = (UInt(bitPattern: start), UInt(bitPattern: start))
-        }
-        ps_sys_private_to_process(base, bytes &+ Int(probeBase &- base))
-        return MappedWindow(base: base, probeBase: probeBase)
-    }
-
-    /// Maps `fd` twice where no huge page can be mapped: file offset and address differ modulo 2 MiB. The second
-    /// mapping, behind the first, is for end probes.
-    ///
-    /// A tmpfs without huge pages may get them at any time (remount, MADV_COLLAPSE by any process). A huge page that
-    /// the end of the file lies in would be mapped beyond that end as well, and the end probe would find a byte there.
-    /// Where it cannot be mapped as one it is mapped page by page, never beyond the end. Of smaller ones, which come
-    /// with huge=always, all pages are mapped with the first that is touched: so end probes are made where nothing else
-    /// is.
-    private func mappedInSmallPages(_ bytes: Int, _ writable: Bool, _ fd: Int32) -> UInt? {
-        let huge = UInt(2 << 20)
-        let result = ps_sys_map_file(0, 2 &* bytes, writable, fd)
-        guard result > 0 else { return nil }
-        var base = UInt(bitPattern: result)
-        if base & (huge &- 1) == 0 {
-            // By chance, one in 512, or because the kernel favours it.
-            _ = ps_sys_unmap(base, 2 &* bytes)
-            let page = 4_096
-            let reserved = ps_sys_reserve(2 &* bytes &+ 2 &* page)
-            guard reserved > 0 else { return nil }
-            let start = UInt(bitPattern: reserved)
-            base = (start &+ UInt(page)) & (huge &- 1) == 0 ? start : start &+ UInt(page)
-            guard ps_sys_map_file(base, bytes, writable, fd) > 0 else {
-                _ = ps_sys_unmap(start, 2 &* bytes &+ 2 &* page)
-                return nil
-            }
-            if base > start { _ = ps_sys_unmap(start, page) }
-            _ = ps_sys_unmap(base &+ UInt(2 &* bytes), 2 &* page &- Int(base &- start))
-        }
-        guard ps_sys_map_file(base &+ UInt(bytes), bytes, false, fd) > 0 else {
-            _ = ps_sys_unmap(base, 2 &* bytes)
+        let hasProbePage = mount(inode.pointee.mount).pointee.backing != PS_BACKING_DAX
+        let span = hasProbePage ? 2 &* bytes : bytes
+        guard let base = reserved(span) else { return nil }
+        guard mapFile(held, base, bytes, writable, fd, inode) else {
+            _ = ps_sys_unmap(base, span)
             return nil
         }
-        return base
+        return MappedWindow(base: base, probeBase: hasProbePage ? base &+ UInt(bytes) : base)
+    }
+
+    /// Addresses for `bytes`, a multiple of 2 MiB, that begin at such a one: huge pages map only where file offset and
+    /// address agree modulo 2 MiB. From Linux 6.7 on the kernel gives no others.
+    private func reserved(_ bytes: Int) -> UInt? {
+        let huge = UInt(2 << 20)
+        let first = ps_sys_reserve(bytes)
+        guard first > 0 else { return nil }
+        guard UInt(bitPattern: first) & (huge &- 1) != 0 else { return UInt(bitPattern: first) }
+        _ = ps_sys_unmap(UInt(bitPattern: first), bytes)
+        let second = ps_sys_reserve(bytes &+ Int(huge))
+        guard second > 0 else { return nil }
+        let start = UInt(bitPattern: second)
+        let aligned = (start &+ huge &- 1) & ~(huge &- 1)
+        if aligned > start { _ = ps_sys_unmap(start, Int(aligned &- start)) }
+        let rest = Int(start &+ huge &- aligned)
+        if rest > 0 { _ = ps_sys_unmap(aligned &+ UInt(bytes), rest) }
+        return aligned
     }
 
     /// Signals first: from the first window on a copy may fault. False: another thread is installing the handler.
@@ -212,6 +179,7 @@ extension Engine {
         let base = inode.pointee.base.load(ordering: .relaxed)
         guard base != 0 else { return }
         let length = inode.pointee.length.load(ordering: .relaxed)
+        if inode.pointee.hasProbePage { inode.pointee.probePage = 0 }
         inode.pointee.readLimit.store(0, ordering: .relaxed)
         inode.pointee.writeLimit.store(0, ordering: .relaxed)
         inode.pointee.length.store(0, ordering: .sequentiallyConsistent)
@@ -242,7 +210,7 @@ extension Engine {
             let length = inode.pointee.length.load(ordering: .relaxed)
             let probeBase = inode.pointee.probeBase.load(ordering: .relaxed)
             guard mapFile(held, base, Int(length), writable, candidate, inode),
-                probeBase == base || ps_sys_map_file(probeBase, Int(length), false, candidate) > 0
+                probeBase == base || mapProbe(inode, candidate, at: inode.pointee.probePage, covers: true)
             else { break }
             ps_sys_private_to_process(base, Int(length) &+ Int(probeBase &- base))
             inode.pointee.source = candidate

@@ -15,14 +15,15 @@ extension Target {
     /// `base` belongs to this descriptor because its word is the same as before. A window taken away later faults, and
     /// its addresses are not used again before this thread has left.
     ///
-    /// The end probe is one byte at the limit, which is the start of the page (step) the file ends in: whatever cuts
+    /// The end probe is one byte at the limit, which is the start of the page the file ends in: whatever cuts
     /// the file short enough to touch the range takes that page away as well. It is the same byte for every call on the
     /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss
     /// at random (docs/decisions.md).
     ///
-    /// On tmpfs it is made in a mapping of its own, in which nothing but such bytes is ever touched. Linux 6.14 and
-    /// later keep several pages as one wherever a tmpfs has got `huge=always`, by a remount too, and a load or store to
-    /// one of them maps all, those beyond the end of the file as well: in the window one beyond the end may be there.
+    /// But on DAX that page is mapped once more for it, alone, and only there is the byte loaded. Linux keeps several
+    /// pages as one, on tmpfs wherever it has got `huge=always`, by a remount too, and since 6.18 a load or store to
+    /// one of them maps all, those beyond the end of the file as well. Into a mapping of one page only that one can be
+    /// brought, for which the kernel looks at the size.
     @inline(__always)
     func prove(_ offset: Int64, limit: Int64) -> ProvedRange? {
         let base = inode.pointee.base.load(ordering: .acquiring)
