@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <link.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -38,4 +39,11 @@ bool ps_frame_may_live(uintptr_t frame)
     if (r != (long)sizeof address)
         return r != -EFAULT;
     return code_end == 0 || (address >= code_begin && address < code_end);
+}
+
+uint32_t ps_sys_thread_faults(void)
+{
+    struct rusage usage = {0};
+    ps_sys_call2(SYS_getrusage, RUSAGE_THREAD, (long)&usage);
+    return (uint32_t)usage.ru_minflt;
 }

@@ -72,6 +72,10 @@ struct ps_thread {
     int64_t pending_offset;
     // For a write: the coarse clock before the kernel was asked, ns; 0: not looked at.
     int64_t pending_tick;
+    // What the thread had cost and won when its writes were last weighed (Engine+WriteFaults.swift): minor faults,
+    // writes that were served, and the coarse clock, ns.
+    uint32_t faults, writes;
+    int64_t weighed;
 };
 
 extern __thread struct ps_thread ps_thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -136,6 +136,7 @@ bool ps_sys_barrier_all_threads(void);
 
 // CLOCK_REALTIME_COARSE, ns: the clock the kernel stamps inodes with; it moves once a tick (4 ms at HZ=250).
 int64_t ps_sys_coarse_now(void);
+uint32_t ps_sys_thread_faults(void); // of the calling thread, without those that waited for a disk; modulo 2^32
 int64_t ps_sys_realtime_now(void);
 
 // ---- address space ----

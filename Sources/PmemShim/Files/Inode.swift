@@ -47,7 +47,8 @@ struct Inode: ~Copyable {
     let looks: Atomic<UInt8>
     private let deviceWord: Atomic<UInt64>
     private let numberWord: Atomic<UInt64>
-    /// On DAX: what the last kernel sync made durable. Elsewhere: ``frontier``, ``probePage`` and ``toldTick``.
+    /// On DAX: what the last kernel sync made durable. Elsewhere: ``restUntil``, ``frontier``,
+    /// ``probePage`` and ``toldTick``.
     let synced: SyncedState
     /// Changes of the file that our process has made through the kernel, as far as a sync must know of them.
     let changes: Atomic<UInt64>
@@ -135,7 +136,8 @@ enum InodeFlag {
     /// DAX only: writes that extend the file, or to regions that are not hot, have gone to the kernel since the last
     /// call of a sync, unreported: that sync is the kernel's.
     static let unreported: UInt32 = 64
-    /// DAX only: writes are the kernel's, since its syncs cost more than serving them saves. See ``SyncCost``.
+    /// Writes are the kernel's, since its syncs cost more than serving them saves: on DAX ``SyncCost``, on a page cache
+    /// ``WriteFaults``.
     static let aloof: UInt32 = 128
     /// A media error has been met in this file. Its regions are looked at before they are served, as if it had holes.
     static let bad: UInt32 = 256

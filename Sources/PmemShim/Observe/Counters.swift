@@ -86,10 +86,16 @@ extension CurrentThread {
     }
 
     /// Data calls of this thread that were served, as far as they are counted where it counts now.
-    func servedCalls(_ mount: Int) -> UInt64 {
+    func servedCalls(_ mount: Int) -> UInt64 { served(mount, from: PS_FAMILY_READ) }
+
+    /// Those of them that wrote.
+    func servedWrites(_ mount: Int) -> UInt64 { served(mount, from: PS_FAMILY_WRITE) }
+
+    /// Of the families from `first` to the last that moves data.
+    private func served(_ mount: Int, from first: ps_family) -> UInt64 {
         guard let counters = UnsafeMutableRawPointer(bitPattern: counters & ~1) else { return 0 }
         var sum: UInt64 = 0
-        for family in Int(PS_FAMILY_READ.rawValue)...Int(PS_FAMILY_PWRITEV.rawValue) {
+        for family in Int(first.rawValue)...Int(PS_FAMILY_PWRITEV.rawValue) {
             let at = mount &* CounterLayout.stride &+ family &* CounterLayout.outcomes &* 8
             sum &+= (counters + at).assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .relaxed)
         }

@@ -67,6 +67,7 @@ extension Engine {
         // Once a tick is when we look after what others do.
         if outcome == PS_OUTCOME_TICK {
             lookAtSynchrony(target)
+            weighWriteFaults(target)
             if ps_sys_file_size_limited() {
                 // Another process has limited this one (prlimit).
                 ps_set_given_way(UInt32(PS_GIVE_WAY_FILE_SIZE.rawValue), 0)

@@ -18,8 +18,8 @@ extension Engine {
         guard ps_single_threaded(), ps_given_way() == 0, count > 0, count < 1 << 30, let descriptor = descriptor(fd)
         else { return false }
         let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
-        let others = DescriptorWord.suspect | DescriptorWord.appends | DescriptorWord.syncs
-        guard word.has(DescriptorWord.ours | DescriptorWord.writes, without: others) else { return false }
+        let refused = DescriptorWord.suspect | DescriptorWord.appends | DescriptorWord.syncs
+        guard word.has(DescriptorWord.ours | DescriptorWord.writes, without: refused) else { return false }
         let inode = inode(word.inode)
         let flags = inode.pointee.flags.load(ordering: .relaxed)
         let size = inode.pointee.size.load(ordering: .relaxed)
@@ -30,7 +30,7 @@ extension Engine {
             Int64(count) <= size &- offset || offset == size
         else { return false }
         let geometry = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed))
-        let isAloof = flags & InodeFlag.aloof != 0
+        let isAloof = flags & InodeFlag.aloof != 0 && (isDurable || inode.pointee.isResting)
         let isCold = isDurable && !isShort && inode.heat(offset, geometry) < geometry.threshold
         guard offset == size || isShort || isAloof || (isCold && inode.pointee.base.load(ordering: .relaxed) != 0)
         else { return false }
@@ -53,7 +53,8 @@ extension Engine {
         }
         if offset == size { inode.raiseSize(to: size &+ Int64(count)) }
         if isCold { inode.warm(offset, count, thread) }
-        let outcome = offset == size ? PS_OUTCOME_END : isShort ? PS_OUTCOME_SMALL : PS_OUTCOME_COLD
+        let others = isAloof && !isDurable ? PS_OUTCOME_BACKING : PS_OUTCOME_COLD
+        let outcome = offset == size ? PS_OUTCOME_END : isShort ? PS_OUTCOME_SMALL : others
         thread.count(geometry.statistics, PS_FAMILY_PWRITE, outcome)
         thread.passed(geometry.statistics, written: Int64(count))
         let state = ps_thread_current()

@@ -154,6 +154,9 @@ extension Engine {
         let size = inode.pointee.size.load(ordering: .relaxed)
         guard isServed || end > size else { return PS_OUTCOME_SMALL }
         guard (end &+ 4_095) & ~4_095 < size else { return PS_OUTCOME_END }
+        if inode.has(InodeFlag.aloof), !target.word.has(DescriptorWord.durable) {
+            return hasRested(target) && mayMap ? nil : PS_OUTCOME_BACKING
+        }
         if inode.has(InodeFlag.unverified) { relearn(target) }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
             warm(target, offset, count, writes: true)
