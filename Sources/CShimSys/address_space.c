@@ -40,9 +40,13 @@ long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t of
     return ps_sys_call6(SYS_mmap, (long)address, (long)length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
                         offset);
 }
-long ps_sys_map_page(uintptr_t address, int fd, int64_t offset)
+long ps_sys_map_closed(uintptr_t address, size_t length, int fd)
 {
-    return ps_sys_call6(SYS_mmap, (long)address, 4096, PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, offset);
+    return map(address, length, PROT_NONE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd);
+}
+bool ps_sys_set_readable(uintptr_t page, bool readable)
+{
+    return ps_sys_call3(SYS_mprotect, (long)page, 4096, readable ? PROT_READ : PROT_NONE) == 0;
 }
 long ps_sys_cover(uintptr_t address, size_t length)
 {

@@ -52,7 +52,7 @@ struct InodeTests {
         withInode { inode in
             mapped(inode, size: 40_961, length: 1 << 30)
             inode.pointee.probeBase.store(1 << 31, ordering: .relaxed)
-            inode.pointee.probePage = 20_480
+            inode.pointee.readableProbe = 20_480
             for (size, limit) in [(40_961, 20_480), (20_481, 20_480), (20_480, 0), (30_000, 20_480)] {
                 inode.pointee.size.store(Int64(size), ordering: .relaxed)
                 inode.updateLimits()
@@ -66,7 +66,7 @@ struct InodeTests {
             mapped(inode, size: 40_961, length: 1 << 30)
             #expect(!inode.isProbeElsewhere(40_960))
             inode.pointee.probeBase.store(1 << 31, ordering: .relaxed)
-            inode.pointee.probePage = 20_480
+            inode.pointee.readableProbe = 20_480
             #expect(!inode.isProbeElsewhere(20_480))
             #expect(inode.isProbeElsewhere(20_481))
             #expect(inode.isProbeElsewhere(40_960))
@@ -74,7 +74,7 @@ struct InodeTests {
             inode.pointee.size.store(16_384, ordering: .relaxed)
             #expect(inode.isProbeElsewhere(4_096))
             inode.distrust()
-            #expect(inode.pointee.probePage == 0)
+            #expect(inode.pointee.probePage == 0 && inode.pointee.readableProbe == 20_480)
         }
     }
 

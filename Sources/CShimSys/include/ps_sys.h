@@ -149,7 +149,8 @@ long ps_sys_map_file_sync(uintptr_t address, size_t length, bool writable, int f
 bool ps_sys_maps_synchronously(int fd);
 long ps_sys_map_shared_file(size_t length, int fd, int64_t offset);             // read and write
 long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t offset); // the same, over a reservation
-long ps_sys_map_page(uintptr_t address, int fd, int64_t offset); // 4 KiB of the file over a reservation, for reading
+long ps_sys_map_closed(uintptr_t address, size_t length, int fd);               // over a reservation, PROT_NONE
+bool ps_sys_set_readable(uintptr_t page, bool readable);                        // 4 KiB of that
 long ps_sys_cover(uintptr_t address, size_t length);                            // PROT_NONE over it, in place
 long ps_sys_unmap(uintptr_t address, size_t length);
 void ps_sys_private_to_process(uintptr_t address, size_t length);               // not in children, not in dumps

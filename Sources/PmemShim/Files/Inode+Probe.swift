@@ -2,14 +2,23 @@ import Synchronization
 
 // Where end probes are made (``Target/prove(_:limit:)``).
 extension Inode {
-    /// Not on DAX: where the page begins that is mapped for end probes, bytes of the file; 0: none is. It changes under
-    /// the engine lock, together with the mapping.
-    var probePage: Int64 {
-        get { synced.blocks.load(ordering: .relaxed) }
+    /// Not on DAX: where the page begins that can be read for end probes, bytes of the file; 0: none can. It changes
+    /// under the engine lock, together with the mapping.
+    var readableProbe: Int64 {
+        get { synced.blocks.load(ordering: .relaxed) & ~4_095 }
         nonmutating set { synced.blocks.store(newValue, ordering: .relaxed) }
     }
 
-    /// Whether there is a window, and a page that is mapped for end probes alone. On DAX they are made in the window.
+    /// The same, as long as the page is trusted to be no hole.
+    var probePage: Int64 {
+        let word = synced.blocks.load(ordering: .relaxed)
+        return word & 1 == 0 ? word : 0
+    }
+
+    /// Until the page moves, or is put where it is once more.
+    func distrustProbe() { synced.blocks.bitwiseOr(1, ordering: .relaxed) }
+
+    /// Whether there is a window, and end probes are made in a second mapping. On DAX they are made in the window.
     var hasProbePage: Bool {
         // In this order: the probe base of before may stand there until there is a base.
         let base = base.load(ordering: .acquiring)

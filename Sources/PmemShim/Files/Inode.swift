@@ -206,7 +206,7 @@ extension UnsafeMutablePointer where Pointee == Inode {
         setGeometry(geometry)
         pointee.top.store(0, ordering: .relaxed)
         // It may be a hole now, which a probe would fill.
-        if pointee.hasProbePage { pointee.probePage = 0 }
+        if pointee.hasProbePage { pointee.distrustProbe() }
         for region in 0..<Int64(64) {
             let counter = heatCounter(region << geometry.regionShift, geometry)
             if counter.pointee.load(ordering: .relaxed) > geometry.warmest {

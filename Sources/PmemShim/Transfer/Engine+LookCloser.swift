@@ -50,13 +50,18 @@ extension Engine {
         return isFound
     }
 
-    /// A range that ends at `end` is not served because the page for probes lies before that, or behind the end of the
-    /// file. It is moved for one in eight such calls, which costs what they have lost; more rarely in a file that is
-    /// cut again and again. True: try once more.
+    /// [offset, end) is not served because the page for probes lies before its end, or behind that of the file. It is
+    /// moved for one in 32 such calls, which costs half of what they have lost; more rarely in a file that is cut again
+    /// and again; and not for what is too cold to be served anyhow. True: try once more.
     @inline(never)
-    func catchUp(_ target: Target, _ end: Int64) -> Bool {
-        guard target.inode.isProbeElsewhere(end) else { return false }
-        guard Settings.current.pointee.map_after == 0 || target.inode.isTimeToLearnSize() else { return false }
+    func catchUp(_ target: Target, _ offset: Int64, _ end: Int64) -> Bool {
+        guard target.inode.isProbeElsewhere(end), isWarm(target, offset) else { return false }
+        let turn = target.inode.pointee.sparseCalls.wrappingAdd(1, ordering: .relaxed).newValue
+        guard Settings.current.pointee.map_after == 0 || turn & (32 << target.inode.cutWait &- 1) == 1 else {
+            // A file that goes on growing under its reader.
+            if Settings.isByPrice { target.inode.noteVain() }
+            return false
+        }
         return moveProbe(target.inode)
     }
 

@@ -155,7 +155,7 @@ extension Engine {
         if end > inode.pointee.length.load(ordering: .relaxed) &- 4_096 {
             return mayMap && mapWindow(target.fd, wantsWrite: false) ? nil : PS_OUTCOME_END
         }
-        if mayMap, catchUp(target, end) { return nil }
+        if mayMap, catchUp(target, offset, end) { return nil }
         if inode.has(InodeFlag.sparse) {
             return lookCloser(target, offset, count, writes: false) && mayMap ? nil : PS_OUTCOME_SPARSE
         }

@@ -175,7 +175,7 @@ extension Engine {
         if end > inode.pointee.length.load(ordering: .relaxed) &- 4_096 {
             return mayMap && mapWindow(target.fd, wantsWrite: true) ? nil : PS_OUTCOME_END
         }
-        if mayMap, catchUp(target, end) { return nil }
+        if mayMap, catchUp(target, offset, end) { return nil }
         if inode.has(InodeFlag.sparse) {
             if target.word.has(DescriptorWord.durable) { lookAhead(target, offset, count) }
             return lookCloser(target, offset, count, writes: true) && mayMap ? nil : PS_OUTCOME_SPARSE

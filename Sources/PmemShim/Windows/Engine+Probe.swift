@@ -1,38 +1,44 @@
 import CShimSys
 import Synchronization
 
-// The page that end probes are made in (``Target/prove(_:limit:)``): mapped alone, behind the window, as far from
-// ``Inode/probeBase`` as it lies from the start of the file. What lies around it is reserved, and faults.
+// The page that end probes are made in (``Target/prove(_:limit:)``). Behind the window lies a second mapping of the
+// file, as long, of which just that page can be read: the rest has PROT_NONE, and faults. So for the kernel that page
+// is an area of its own, into which it brings nothing else; and to move it is to change the protection of two pages.
 extension Engine {
-    /// Learns the size of a file anew and puts the page for probes where it ends. True: ranges before that can be
-    /// proved. Without the engine lock.
+    /// Puts the page for probes where the file ends, as far as is known. True: ranges before that can be proved.
+    /// Without the engine lock.
     @inline(never)
     func moveProbe(_ inode: UnsafeMutablePointer<Inode>) -> Bool {
         guard let lock = EngineLock(self) else { return false }
         defer { lock.unlock() }
         guard inode.pointee.hasProbePage else { return false }
-        // The descriptor that the window was mapped from: the page goes from it with the window.
-        let fd = inode.pointee.source
-        var facts = ps_file_facts()
-        guard ps_sys_facts_of_descriptor(fd, &facts) == 0, facts.inode == inode.pointee.number,
-            facts.device == inode.pointee.device
-        else { return false }
-        refreshSize(lock.held, inode, facts, fd: fd)
-        let page = inode.furthestProbe
-        guard page != inode.pointee.probePage else { return page > 0 }
-        let isThere = mapProbe(inode, fd, at: page, covers: true)
-        let base = inode.pointee.probeBase.load(ordering: .relaxed)
-        ps_sys_private_to_process(base, Int(inode.pointee.length.load(ordering: .relaxed)))
-        inode.pointee.probePage = isThere ? page : 0
-        inode.updateLimits()
-        return isThere && page > 0
+        placeProbe(lock.held, inode)
+        return inode.pointee.probePage > 0
     }
 
-    /// Maps the page of the file that begins at `page` for probes; 0: none. `covers`: one may be mapped already, and
-    /// goes. Who still has the limit of before faults there, and has the kernel do the call.
-    func mapProbe(_ inode: UnsafeMutablePointer<Inode>, _ fd: Int32, at page: Int64, covers: Bool) -> Bool {
+    /// The same of a file whose second mapping is there. Who still has the limit of before faults, and has the kernel
+    /// do the call.
+    func placeProbe(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>) {
+        let page = inode.furthestProbe
+        let before = inode.pointee.readableProbe
+        if page != before {
+            guard before == 0 || setReadable(inode, before, false) else { return }
+            inode.pointee.readableProbe = 0
+            guard page == 0 || setReadable(inode, page, true) else { return inode.updateLimits() }
+        }
+        inode.pointee.readableProbe = page
+        inode.updateLimits()
+    }
+
+    /// Maps the file of `fd` once more in place of the second mapping, with the same page for probes.
+    func mapProbe(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, _ fd: Int32) -> Bool {
         let base = inode.pointee.probeBase.load(ordering: .relaxed)
-        if covers, ps_sys_cover(base, Int(inode.pointee.length.load(ordering: .relaxed))) <= 0 { return false }
-        return page == 0 || ps_sys_map_page(base &+ UInt(bitPattern: Int(page)), fd, page) > 0
+        let page = inode.pointee.readableProbe
+        return ps_sys_map_closed(base, Int(inode.pointee.length.load(ordering: .relaxed)), fd) > 0
+            && (page == 0 || setReadable(inode, page, true))
+    }
+
+    private func setReadable(_ inode: UnsafeMutablePointer<Inode>, _ page: Int64, _ readable: Bool) -> Bool {
+        ps_sys_set_readable(inode.pointee.probeBase.load(ordering: .relaxed) &+ UInt(bitPattern: Int(page)), readable)
     }
 }

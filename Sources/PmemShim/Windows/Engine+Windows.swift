@@ -60,7 +60,7 @@ extension Engine {
             retireWindow(held, inode)
         }
         guard facts.size > 0 else { return .refused }
-        // Twice: as much may be reserved behind it. The longest file there can be has no window: the sum wraps.
+        // Twice, as there may be a second mapping. The longest file there can be has no window: the sum wraps.
         guard windows.pointee.windows.load(ordering: .relaxed) < Engine.mostWindows, needed > 0,
             needed <= (Engine.mostMapped &- windows.pointee.mapped) / 2
         else {
@@ -88,7 +88,7 @@ extension Engine {
         if inode.has(InodeFlag.sparse) { inode.distrust() }
         inode.pointee.source = fd
         inode.pointee.calls.store(weight, ordering: .relaxed)
-        if window.probeBase != window.base { inode.pointee.probePage = 0 }
+        if window.probeBase != window.base { inode.pointee.readableProbe = 0 }
         // In this order, and the other way round when the window goes: whoever finds the same `base` before and after a
         // `length` that is not 0 has found a window.
         inode.pointee.probeBase.store(window.probeBase, ordering: .relaxed)
@@ -96,11 +96,7 @@ extension Engine {
         inode.pointee.length.store(needed, ordering: .releasing)
         count(held, inode, bytes: needed &+ Int64(window.probeBase &- window.base), mapped: true)
         refreshSize(held, inode, facts, fd: fd)
-        if inode.pointee.hasProbePage {
-            let page = inode.furthestProbe
-            if mapProbe(inode, fd, at: page, covers: false) { inode.pointee.probePage = page }
-            inode.updateLimits()
-        }
+        if inode.pointee.hasProbePage { placeProbe(held, inode) }
         ps_sys_private_to_process(window.base, Int(needed) &+ Int(window.probeBase &- window.base))
         log(held, fd, "served", "")
         return .mapped
@@ -140,7 +136,9 @@ extension Engine {
         let hasProbePage = mount(inode.pointee.mount).pointee.backing != PS_BACKING_DAX
         let span = hasProbePage ? 2 &* bytes : bytes
         guard let base = reserved(span) else { return nil }
-        guard mapFile(held, base, bytes, writable, fd, inode) else {
+        guard mapFile(held, base, bytes, writable, fd, inode),
+            !hasProbePage || ps_sys_map_closed(base &+ UInt(bytes), bytes, fd) > 0
+        else {
             _ = ps_sys_unmap(base, span)
             return nil
         }
@@ -179,7 +177,7 @@ extension Engine {
         let base = inode.pointee.base.load(ordering: .relaxed)
         guard base != 0 else { return }
         let length = inode.pointee.length.load(ordering: .relaxed)
-        if inode.pointee.hasProbePage { inode.pointee.probePage = 0 }
+        if inode.pointee.hasProbePage { inode.pointee.readableProbe = 0 }
         inode.pointee.readLimit.store(0, ordering: .relaxed)
         inode.pointee.writeLimit.store(0, ordering: .relaxed)
         inode.pointee.length.store(0, ordering: .sequentiallyConsistent)
@@ -210,7 +208,7 @@ extension Engine {
             let length = inode.pointee.length.load(ordering: .relaxed)
             let probeBase = inode.pointee.probeBase.load(ordering: .relaxed)
             guard mapFile(held, base, Int(length), writable, candidate, inode),
-                probeBase == base || mapProbe(inode, candidate, at: inode.pointee.probePage, covers: true)
+                probeBase == base || mapProbe(held, inode, candidate)
             else { break }
             ps_sys_private_to_process(base, Int(length) &+ Int(probeBase &- base))
             inode.pointee.source = candidate

@@ -20,9 +20,9 @@ extension Target {
     /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss
     /// at random (docs/decisions.md).
     ///
-    /// But on DAX that page is mapped once more for it, alone, and only there is the byte loaded. Linux keeps several
+    /// But on DAX the byte is loaded in a second mapping, of which only that page can be read. Linux keeps several
     /// pages as one, on tmpfs wherever it has got `huge=always`, by a remount too, and since 6.18 a load or store to
-    /// one of them maps all, those beyond the end of the file as well. Into a mapping of one page only that one can be
+    /// one of them maps all, those beyond the end of the file as well. Into an area of one page only that one can be
     /// brought, for which the kernel looks at the size.
     @inline(__always)
     func prove(_ offset: Int64, limit: Int64) -> ProvedRange? {
