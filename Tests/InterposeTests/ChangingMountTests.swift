@@ -11,6 +11,15 @@ import Testing
 struct ChangingMountTests {
     private func onlyRoot() throws { if geteuid() != 0 { try Test.cancel("only root can mount") } }
 
+    /// The program mounts a tmpfs of its own, and remounts it.
+    private func expectSameWhereItMounts(_ program: String, _ name: String, _ mapAfter: Int?) throws {
+        try onlyRoot()
+        let scratch = try ScratchDirectory()
+        try expectSameAsNative(
+            program, name, on: .tmpfs, serving: ["pread", "pwrite"], mapAfter: mapAfter,
+            environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
+    }
+
     @Test("another process has the file collapsed into a huge page and cuts it", arguments: [0, nil])
     func collapsed(mapAfter: Int?) throws {
         try expectSameAsNative(
@@ -19,29 +28,17 @@ struct ChangingMountTests {
 
     @Test("a tmpfs gets huge pages after it was looked at", arguments: [0, nil])
     func remounted(mapAfter: Int?) throws {
-        try onlyRoot()
-        let scratch = try ScratchDirectory()
-        try expectSameAsNative(
-            "changing-mounts", "remounted", on: .tmpfs, serving: ["pread"], mapAfter: mapAfter,
-            environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
+        try expectSameWhereItMounts("changing-mounts", "remounted", mapAfter)
     }
 
     @Test("a tmpfs that gets huge=always keeps what is written later in larger pieces", arguments: [0, nil])
     func extended(mapAfter: Int?) throws {
-        try onlyRoot()
-        let scratch = try ScratchDirectory()
-        try expectSameAsNative(
-            "joined-pages", "extended", on: .tmpfs, serving: ["pread", "pwrite"], mapAfter: mapAfter,
-            environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
+        try expectSameWhereItMounts("joined-pages", "extended", mapAfter)
     }
 
     @Test("a file is cut and regrown on a tmpfs that has got huge=always", arguments: [0, nil])
     func regrown(mapAfter: Int?) throws {
-        try onlyRoot()
-        let scratch = try ScratchDirectory()
-        try expectSameAsNative(
-            "joined-pages", "regrown", on: .tmpfs, serving: ["pread", "pwrite"], mapAfter: mapAfter,
-            environment: ["MOUNT_POINT": scratch.path, "PMEMSHIM_MOUNTS": scratch.path])
+        try expectSameWhereItMounts("joined-pages", "regrown", mapAfter)
     }
 
     @Test("a mount that nobody named gets the number of one that was")

@@ -5,7 +5,7 @@
 
 #include "transcript.h"
 
-// Where things lie. All blocks are large enough to be served, and all lie before the last huge page.
+// Where things lie. All blocks are large enough to be served, and none lies in the last page.
 enum { BLOCK = 8192, ROUNDS = 400 };
 #define TO_PEER 0l
 #define FROM_PEER (1l << 20)

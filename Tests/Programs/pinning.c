@@ -170,7 +170,7 @@ static void text_file_busy(void)
     int from = open("/bin/true", O_RDONLY);
     long size = read(from, program, sizeof program);
     close(from);
-    // Longer than two huge pages, so that it is served on them too; what follows the program does no harm.
+    // Longer than two huge pages; what follows the program does no harm.
     long padded = 5 << 20;
     for (int i = 0; i < 6; i++) {
         CALL(unlink("program") * 0);

@@ -20,7 +20,7 @@ extension Engine {
             faults: thread.pointee.faults, writes: thread.pointee.writes, tick: thread.pointee.weighed)
         let now = WriteFaults(
             faults: ps_sys_thread_faults(),
-            writes: UInt32(truncatingIfNeeded: target.thread.servedWrites(target.geometry.statistics)), tick: tick)
+            writes: UInt32(truncatingIfNeeded: target.thread.servedWrites), tick: tick)
         thread.pointee.faults = now.faults
         thread.pointee.writes = now.writes
         thread.pointee.weighed = tick

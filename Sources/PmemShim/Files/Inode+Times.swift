@@ -10,24 +10,6 @@ extension Inode {
     }
 }
 
-// Until when writes to a file on a page cache are the kernel's.
-extension Inode {
-    /// With ``InodeFlag/aloof``, not on DAX (``ps_sys_coarse_now()``, ns).
-    var restUntil: Int64 {
-        get { Int64(bitPattern: synced.word.load(ordering: .relaxed)) }
-        nonmutating set { synced.word.store(UInt64(bitPattern: newValue), ordering: .relaxed) }
-    }
-
-    /// No longer than ``rest``: the clock may have been set back.
-    var isResting: Bool {
-        let left = restUntil &- ps_sys_coarse_now()
-        return left > 0 && left <= Inode.rest
-    }
-
-    /// So long writes are the kernel's, ns.
-    static var rest: Int64 { 1_000_000_000 }
-}
-
 extension UnsafeMutablePointer where Pointee == Inode {
     /// Whether nothing is to be told to reads once the kernel has written for us: there are none that are served, or
     /// the next one passes on, or one has in this very tick. Then the times are what they were: the kernel gives both

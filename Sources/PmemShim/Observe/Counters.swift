@@ -88,8 +88,12 @@ extension CurrentThread {
     /// Data calls of this thread that were served, as far as they are counted where it counts now.
     func servedCalls(_ mount: Int) -> UInt64 { served(mount, from: PS_FAMILY_READ) }
 
-    /// Those of them that wrote.
-    func servedWrites(_ mount: Int) -> UInt64 { served(mount, from: PS_FAMILY_WRITE) }
+    /// Those that wrote, on all mounts.
+    var servedWrites: UInt64 {
+        var sum: UInt64 = 0
+        for mount in 0..<Int(PS_STATS_MOUNTS) { sum &+= served(mount, from: PS_FAMILY_WRITE) }
+        return sum
+    }
 
     /// Of the families from `first` to the last that moves data.
     private func served(_ mount: Int, from first: ps_family) -> UInt64 {

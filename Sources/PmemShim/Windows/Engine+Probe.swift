@@ -18,16 +18,19 @@ extension Engine {
 
     /// The same of a file whose second mapping is there. Who still has the limit of before faults, and has the kernel
     /// do the call.
+    ///
+    /// Whoever takes the lock over in the middle finds a page that is not trusted, and no other that can be read.
     func placeProbe(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>) {
+        defer { inode.updateLimits() }
         let page = inode.furthestProbe
+        guard page != inode.pointee.probePage else { return }
+        inode.pointee.distrustProbe()
         let before = inode.pointee.readableProbe
-        if page != before {
-            guard before == 0 || setReadable(inode, before, false) else { return }
-            inode.pointee.readableProbe = 0
-            guard page == 0 || setReadable(inode, page, true) else { return inode.updateLimits() }
-        }
+        guard before == 0 || before == page || setReadable(inode, before, false) else { return }
         inode.pointee.readableProbe = page
-        inode.updateLimits()
+        inode.pointee.distrustProbe()
+        guard page == 0 || setReadable(inode, page, true) else { return }
+        inode.pointee.readableProbe = page
     }
 
     /// Maps the file of `fd` once more in place of the second mapping, with the same page for probes.

@@ -97,7 +97,6 @@ extension Engine {
         count(held, inode, bytes: needed &+ Int64(window.probeBase &- window.base), mapped: true)
         refreshSize(held, inode, facts, fd: fd)
         if inode.pointee.hasProbePage { placeProbe(held, inode) }
-        ps_sys_private_to_process(window.base, Int(needed) &+ Int(window.probeBase &- window.base))
         log(held, fd, "served", "")
         return .mapped
     }
@@ -142,6 +141,7 @@ extension Engine {
             _ = ps_sys_unmap(base, span)
             return nil
         }
+        ps_sys_private_to_process(base, span)
         return MappedWindow(base: base, probeBase: hasProbePage ? base &+ UInt(bytes) : base)
     }
 

@@ -15,12 +15,12 @@ extension Target {
     /// `base` belongs to this descriptor because its word is the same as before. A window taken away later faults, and
     /// its addresses are not used again before this thread has left.
     ///
-    /// The end probe is one byte at the limit, which is the start of the page the file ends in: whatever cuts
-    /// the file short enough to touch the range takes that page away as well. It is the same byte for every call on the
-    /// file, so it stays in cache and TLB; the page behind the range, which would prove the same, costs a second miss
-    /// at random (docs/decisions.md).
+    /// The end probe is one byte at the limit, which is the start of the page the file ends in, or of one before it:
+    /// whatever cuts the file short enough to touch the range takes that page away as well. It is the same byte for
+    /// every call on the file, so it stays in cache and TLB; the page behind the range, which would prove the same,
+    /// costs a second miss at random (docs/decisions.md).
     ///
-    /// But on DAX the byte is loaded in a second mapping, of which only that page can be read. Linux keeps several
+    /// Except on DAX the byte is loaded in a second mapping, of which only that page can be read. Linux keeps several
     /// pages as one, on tmpfs wherever it has got `huge=always`, by a remount too, and since 6.18 a load or store to
     /// one of them maps all, those beyond the end of the file as well. Into an area of one page only that one can be
     /// brought, for which the kernel looks at the size.
