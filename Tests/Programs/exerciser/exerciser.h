@@ -273,9 +273,12 @@ bool place_resolve(const struct side *reference, const struct op *op, struct pla
 int guarded(void (*body)(void *), void *argument);
 void guards_install(void);
 
-// Copies forward in words, so that both sides stop at the same byte when a page faults.
+// Copies forward byte by byte, so that both sides stop at the same byte when a page faults.
 size_t copy_forward(volatile unsigned char *to, const volatile unsigned char *from, size_t length,
                     volatile size_t *progress);
+
+// Copies forwards, with faults caught: returns the signal, or 0; `*done` becomes the number of bytes copied.
+int copy_guarded(unsigned char *to, const unsigned char *from, size_t length, int64_t *done);
 
 // ---- the second process (helper.c, outside.c)
 

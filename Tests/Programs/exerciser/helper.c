@@ -154,7 +154,7 @@ int helper_main(int argc, char **argv)
     struct request request;
     if (argc != 8) return STATUS_USAGE;
     bool huge = argv[6][0] == '1';
-    signal(SIGPIPE, SIG_IGN);
+    guards_install();
     if (!side_prepare(&sides[0], &raw_calls, "served", argv[2], argv[3], huge, false) ||
         !side_prepare(&sides[1], &raw_calls, "reference", argv[4], argv[5], huge, false))
         return STATUS_USAGE;

@@ -43,32 +43,16 @@ static void run_munmap(struct side *side, const struct op *op, const struct plac
     memset(mapping, 0, sizeof *mapping);
 }
 
-struct copy {
-    unsigned char *to, *from;
-    size_t length;
-    volatile size_t done;
-};
-
-static void copy_body(void *argument)
-{
-    struct copy *copy = argument;
-    copy_forward(copy->to, copy->from, copy->length, &copy->done);
-}
-
 static void run_load(struct side *side, const struct op *op, const struct place *place, struct result *result)
 {
-    struct copy copy = {.from = side->map[op->map].address + place->offset, .length = place->length};
-    copy.to = side_buffer(side, op, place->length, result);
-    result->signal = guarded(copy_body, &copy);
-    result->ret = (int64_t)copy.done;
+    unsigned char *buffer = side_buffer(side, op, place->length, result);
+    result->signal = copy_guarded(buffer, side->map[op->map].address + place->offset, place->length, &result->ret);
 }
 
 static void run_store(struct side *side, const struct op *op, const struct place *place, struct result *result)
 {
-    struct copy copy = {.to = side->map[op->map].address + place->offset, .length = place->length};
-    copy.from = side_buffer(side, op, place->length, result);
-    result->signal = guarded(copy_body, &copy);
-    result->ret = (int64_t)copy.done;
+    unsigned char *buffer = side_buffer(side, op, place->length, result);
+    result->signal = copy_guarded(side->map[op->map].address + place->offset, buffer, place->length, &result->ret);
 }
 
 static void run_msync(struct side *side, const struct op *op, const struct place *place, struct result *result)

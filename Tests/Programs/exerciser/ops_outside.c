@@ -109,9 +109,10 @@ static void out_store(struct side *side, const struct op *op, const struct place
         if (address == MAP_FAILED) {
             result_set(result, -1);
         } else {
-            memcpy(address + place->offset, buffer, (size_t)(end - place->offset));
+            // A hole of a file system that is full cannot be stored to: SIGBUS, which this process must survive.
+            result->signal =
+                copy_guarded(address + place->offset, buffer, (size_t)(end - place->offset), &result->ret);
             munmap(address, (size_t)status.st_size);
-            result->ret = end - place->offset;
         }
     }
     close(fd);

@@ -234,3 +234,24 @@ size_t copy_forward(volatile unsigned char *to, const volatile unsigned char *fr
     }
     return *progress;
 }
+
+struct copy {
+    unsigned char *to;
+    const unsigned char *from;
+    size_t length;
+    volatile size_t done;
+};
+
+static void copy_body(void *argument)
+{
+    struct copy *copy = argument;
+    copy_forward(copy->to, copy->from, copy->length, &copy->done);
+}
+
+int copy_guarded(unsigned char *to, const unsigned char *from, size_t length, int64_t *done)
+{
+    struct copy copy = {.to = to, .from = from, .length = length};
+    int signal = guarded(copy_body, &copy);
+    *done = (int64_t)copy.done;
+    return signal;
+}
