@@ -3,6 +3,9 @@
 
   databases.py run --programs DIRECTORY --library SO --shimctl FILE --place NAME=DIRECTORY[:pagecache]...
                    [--quick] [--pairs N] [--minutes N] [--json FILE] [--plots DIRECTORY] [--list] [ROW...]
+  databases.py bounds --programs DIRECTORY --place NAME=DIRECTORY[:pagecache]... [--against FILE] [ROW...]
+                                           where the CPU time of native runs goes (`perf`); with a report to hold
+                                           against: of the rows that miss their target
   databases.py table FILE                  print the table of a report as Markdown
   databases.py plot FILE DIRECTORY         databases.png and databases.svg
   databases.py publish FILE DOCUMENT...    put the table between the marks in each document: all of it, or its extremes
@@ -17,9 +20,11 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import databases_bounds  # noqa: E402
 from databases_bench import Bench, Failure  # noqa: E402
 from databases_figures import figures, line, markdown, scaling, HEADING  # noqa: E402
 from databases_rows import rows  # noqa: E402
@@ -88,6 +93,24 @@ def run(options):
     return 1 if failed else 0
 
 
+def bounds(options):
+    measured = {found["id"]: found for found in load(options.against)["rows"]} if options.against else {}
+    bench, failed = Bench(options), 0
+    print(databases_bounds.HEADING, flush=True)
+    for row, place in chosen_rows(options):
+        found = measured.get(f"{place.name}:{row.name}")
+        if options.against and (not found or found["verdict"] not in ("missed", "unsure")):
+            continue
+        try:
+            shares = databases_bounds.bound(bench, row, place)
+        except (Failure, subprocess.CalledProcessError) as failure:
+            failed += 1
+            print(f"{place.name}:{row.name}: FAILED: {failure}", flush=True)
+        else:
+            print(databases_bounds.line(row, place, shares, found), flush=True)
+    return 1 if failed else 0
+
+
 def draw(document, directory):
     # Only here: it is in the environment of scripts/setup --databases.
     from databases_plot import plot  # pylint: disable=import-outside-toplevel
@@ -135,6 +158,12 @@ def main():
     command.add_argument("--json")
     command.add_argument("--plots")
     command.add_argument("--list", action="store_true")
+    command.add_argument("rows", nargs="*")
+    command = commands.add_parser("bounds")
+    command.set_defaults(function=bounds, quick=False)
+    command.add_argument("--programs", required=True)
+    command.add_argument("--place", type=Place, action="append", required=True)
+    command.add_argument("--against")
     command.add_argument("rows", nargs="*")
     for name, function in (
         ("table", lambda options: print(markdown(load(options.file))) or 0),

@@ -57,8 +57,9 @@ class Bench:
                 return path
         raise Failure(f"there is no driver {row.driver}")
 
-    def call(self, row, action, directory, environment):
-        words = [self.driver(row), action, row.workload, directory]
+    def call(self, row, action, directory, environment, under=()):
+        """What the driver prints. `under`: the words of a command that runs it."""
+        words = [*under, self.driver(row), action, row.workload, directory]
         try:
             done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE,
                                   stdin=subprocess.DEVNULL, check=False)

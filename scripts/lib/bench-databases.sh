@@ -52,5 +52,24 @@ bench_databases() {
         --library "$library" --shimctl "$SHIMCTL" "${mounts[@]}" "${options[@]}"
 }
 
+# bounds_databases [--against FILE] [ROW...]: on tmpfs, where the targets are
+bounds_databases() {
+    local -a options=()
+    if [[ ${1:-} == --against ]]; then
+        options=(--against "$(realpath "${2:?--against FILE}")")
+        shift 2
+    fi
+    type -P perf > /dev/null || die "perf is missing: apt install linux-perf"
+    "$ROOT/scripts/setup" --databases
+    make --silent -C "$ROOT/Benchmarks/databases" OUT="$programs" || die "building the drivers failed"
+    trap cleanup EXIT
+    trap 'exit 130' INT TERM
+    scratch=$(make_tmpfs_directory 3072)
+    chmod 0711 "$scratch"
+    mkdir -m 0711 "$scratch/tmpfs"
+    "$ROOT/.build/python/bin/python" "$ROOT/Benchmarks/report/databases.py" bounds --programs "$programs" \
+        --place "tmpfs=$scratch/tmpfs" "${options[@]}" "$@"
+}
+
 # plot_databases FILE DIRECTORY
 plot_databases() { "$ROOT/.build/python/bin/python" "$ROOT/Benchmarks/report/databases.py" plot "$1" "$2"; }

@@ -3,9 +3,9 @@
 # scripts/bench dax: instructions per operation on a DAX mount, natively and under the shim, in the machine of
 # scripts/dax-vm. Sourced by scripts/bench, outside and (bench dax-inside) in the machine.
 
-# bench_dax [--xfs] [--strict] [--no-build] [--library SO] [ROW...]
+# bench_dax [--xfs] [--strict] [--no-build] [--library SO] [--lines FILE] [ROW...]
 bench_dax() {
-    local build=1 library='' status=0 file_system=ext4 lines
+    local build=1 library='' status=0 file_system=ext4 kept='' lines
     local -a rows=() report=()
     while (($# > 0)); do
         case $1 in
@@ -13,29 +13,35 @@ bench_dax() {
             --strict) report+=(--strict) && shift ;;
             --no-build) build=0 && shift ;;
             --library) library=$(realpath "${2:?--library SO}") && build=0 && shift 2 ;;
+            --lines) kept=$(realpath "${2:?--lines FILE}") && shift 2 ;;
             -*) usage ;;
             *) rows+=("$1") && shift ;;
         esac
     done
-    "$ROOT/scripts/setup"
+    "$ROOT/scripts/setup" --databases
     if ((build)); then build_release; fi
     library=${library:-$ROOT/.build/release/libpmemshim.so}
     [[ -f $library ]] || die "no $library: build it, or leave out --no-build"
     make --silent -C "$ROOT/Benchmarks/dax" OUT="$programs" || die "building the benchmark failed"
-    ((${#rows[@]})) || mapfile -t rows < <("$programs/dax-rows" --list | cut -f 1; echo pgbench)
+    make --silent -C "$ROOT/Benchmarks/databases" OUT="$programs" || die "building the drivers failed"
+    if ((${#rows[@]} == 0)); then
+        mapfile -t rows < <({ "$programs/dax-rows" --list && dax_databases; } | cut -f 1; echo pgbench)
+    fi
 
     trap cleanup EXIT
     trap 'exit 130' INT TERM
     scratch=$(mktemp -d "${TMPDIR:-/tmp}/pmemshim-bench.XXXXXX")
-    lines=$scratch/lines
-    "$programs/dax-rows" --list | sed 's/^/title\t/' > "$lines"
+    lines=${kept:-$scratch/lines}
+    { "$programs/dax-rows" --list && dax_databases; } | sed 's/^/title\t/' > "$lines"
     printf 'title\tpgbench\tpgbench transaction (TPC-B, one client)\n' >> "$lines"
+    dax_prepare_databases "$scratch/databases" "${rows[@]}"
     say "bench dax: ${rows[*]} on $file_system with DAX, by instructions"
     # What is measured lies on the legacy device, whichever file system it is.
-    local -a machine=(--icount --timeout 1800 --ext4 legacy --xfs none)
-    if [[ $file_system == xfs ]]; then machine=(--icount --timeout 1800 --ext4 none --xfs legacy); fi
+    local -a machine=(--icount --timeout 3600 --ext4 legacy --xfs none)
+    if [[ $file_system == xfs ]]; then machine=(--icount --timeout 3600 --ext4 none --xfs legacy); fi
     PMEMSHIM_LIBRARY=$library "$ROOT/scripts/dax-vm" "${machine[@]}" \
-        "$ROOT/scripts/bench" dax-inside "${rows[@]}" | tee -a "$lines" | sed -u 's/^figure\t/    /' || status=1
+        "$ROOT/scripts/bench" dax-inside "$scratch/databases" "${rows[@]}" | tee -a "$lines" |
+        sed -u 's/^figure\t/    /' || status=1
     "$ROOT/Benchmarks/report/dax.py" "$lines" "${report[@]}" || status=1
     return "$status"
 }
@@ -51,12 +57,18 @@ dax_side() {
     esac
 }
 
-# In the machine: prints "figure<tab>SIDE<tab>ROW<tab>NS<tab>LEAST<tab>MOST" lines.
+# In the machine: bench_dax_inside DATABASES ROW... prints "figure<tab>SIDE<tab>ROW<tab>NS<tab>LEAST<tab>MOST" lines.
 bench_dax_inside() {
     local place=${DAX_VM_EXT4:-${DAX_VM_XFS:?only in scripts/dax-vm}} side row library=$PMEMSHIM_LIBRARY pgbench=0
-    local -a environment rows=()
+    local templates=$1
+    local -a environment rows=() databases=()
+    shift
     for row in "$@"; do
-        if [[ $row == pgbench ]]; then pgbench=1; else rows+=("$row"); fi
+        case $row in
+            pgbench) pgbench=1 ;;
+            databases/*) databases+=("$row") ;;
+            *) rows+=("$row") ;;
+        esac
     done
     if ((${#rows[@]})); then
         # There and back: what the file system has done before makes its appends dearer, 1 % within a run.
@@ -66,6 +78,7 @@ bench_dax_inside() {
                 sed -u "s/^/figure\t$side\t/"
         done
     fi
+    bench_dax_databases "$place" "$templates" "${databases[@]}"
     if ((pgbench)); then PMEMSHIM_LIBRARY=$library bench_dax_pgbench "$place"; fi
 }
 
