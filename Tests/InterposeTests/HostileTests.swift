@@ -41,8 +41,7 @@ struct HostileTests {
             #expect(counts.count == 2 && counts[1] > 0, "no huge pages came: \(result.stdout)")
         }
         let counts = try ServedCounts.read(runtimeDirectory: runtime.path)
-        // Where most of the file is the kernel's (the last huge page) a second of a busy machine may not bring more.
         #expect(counts.served() > 0, "\(counts.calls)")
-        #expect(counts.faults > 0 || kind == .tmpfsHuge || !options.isEmpty, "no copy has met a cut")
+        #expect(counts.faults > 0 || !options.isEmpty, "no copy has met a cut")
     }
 }

@@ -55,6 +55,13 @@ private struct Sample {
         engine.descriptor(fd)?.pointee.word.store(DescriptorWord(0).learnt(flags, inode: slot).bits, ordering: .relaxed)
     }
 
+    /// As of every file that is not on DAX: end probes are made in a second mapping, which is as long, at 4,096 in it.
+    func probesBehindTheWindow() {
+        inode.pointee.probeBase.store(Sample.base + UInt(Sample.length), ordering: .relaxed)
+        inode.pointee.readableProbe = 4_096
+        engine.windows.pointee.mapped = 2 * Sample.length
+    }
+
     /// Takes the window away, as far as the counts are concerned.
     func withoutWindow() {
         inode.pointee.base.store(0, ordering: .relaxed)
@@ -125,6 +132,14 @@ private struct Breakage: CustomTestStringConvertible {
         Breakage("end probes are made elsewhere than in or behind the window") {
             $0.inode.pointee.probeBase.store(4_096, ordering: .relaxed)
         },
+        Breakage("the page for probes lies outside of the window") {
+            $0.probesBehindTheWindow()
+            $0.inode.pointee.readableProbe = Sample.length
+        },
+        Breakage("a limit is not where end probes can be made") {
+            $0.probesBehindTheWindow()
+            $0.inode.pointee.readableProbe = 8_192
+        },
         Breakage("writes are served to a window that is read-only") { $0.inode.clear(InodeFlag.writable) },
         Breakage("other windows are counted than there are") {
             $0.engine.windows.pointee.windows.store(2, ordering: .relaxed)
@@ -156,6 +171,14 @@ struct InvariantTests {
     @Test("a state that is right is found so")
     func nothingWrong() throws {
         try Sample.with { #expect($0.rule() == nil) }
+    }
+
+    @Test("a state in which end probes are made behind the window is right too")
+    func probesElsewhere() throws {
+        try Sample.with { sample in
+            sample.probesBehindTheWindow()
+            #expect(sample.rule() == nil)
+        }
     }
 
     @Test("each way to break it is found, and named", arguments: Breakage.all)

@@ -42,6 +42,15 @@
             guard !limitsAreExact || max(reads, writes) < length else {
                 return Violation("a limit lies beyond the window", slot, max(reads, writes))
             }
+            if probeBase != base {
+                let page = inode.pointee.readableProbe
+                guard page >= 0, page <= length &- 4_096 else {
+                    return Violation("the page for probes lies outside of the window", slot, page)
+                }
+                guard !limitsAreExact || ((reads == 0 || reads == page) && (writes == 0 || writes == page)) else {
+                    return Violation("a limit is not where end probes can be made", slot, max(reads, writes))
+                }
+            }
             guard writes == 0 || !limitsAreExact || inode.has(InodeFlag.writable) else {
                 return Violation("writes are served to a window that is read-only", slot, writes)
             }

@@ -30,7 +30,10 @@ extension Engine {
     @inline(never)
     private func isVain(_ target: Target) -> Bool {
         if target.inode.isVain() { return true }
-        let reason = target.inode.has(InodeFlag.sparse) ? PS_OUTCOME_SPARSE : PS_OUTCOME_TICK
+        let inode = target.inode
+        // Of a file that grows under its reader most are behind the page for probes.
+        let isFollowed = inode.pointee.hasProbePage && inode.pointee.probePage != inode.furthestProbe
+        let reason = inode.has(InodeFlag.sparse) ? PS_OUTCOME_SPARSE : isFollowed ? PS_OUTCOME_COLD : PS_OUTCOME_TICK
         target.thread.add(target.geometry.statistics, target.family, reason, 63)
         return false
     }
