@@ -81,6 +81,13 @@ uint64_t ps_sys_block_signals(void)
     ps_sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
     return before;
 }
+uint64_t ps_sys_blocked_signals(void)
+{
+    uint64_t mask = 0;
+    ps_sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, 0, (long)&mask, sizeof mask);
+    return mask;
+}
+
 bool ps_sys_readable(const void *address)
 {
     // The set is copied in before the first argument is found to be wrong.

@@ -51,8 +51,13 @@ struct RuntimeFileTests {
     @Test("the file system under the runtime directory fills up while the program runs", arguments: [0, nil])
     func filledLater(mapAfter: Int?) throws { try expectUnharmed("filled", mapAfter: mapAfter) }
 
-    @Test("cut, enlarged, punched, scribbled over, closed, removed and replaced while the program runs")
-    func harmedMeanwhile() throws { try expectUnharmed("harmed") }
+    @Test(
+        "cut, enlarged, punched, scribbled over, closed, removed and replaced while the program runs",
+        arguments: [0, nil])
+    func harmedMeanwhile(mapAfter: Int?) throws { try expectUnharmed("harmed", mapAfter: mapAfter) }
+
+    @Test("the same just before the program closes a file, or uses its number for another", arguments: [0, nil])
+    func harmedThenForgotten(mapAfter: Int?) throws { try expectUnharmed("harmed-then-forgotten", mapAfter: mapAfter) }
 
     @Test("the same before the program starts")
     func harmedBefore() throws { try expectUnharmed("harmed-before") }

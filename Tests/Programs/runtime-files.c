@@ -144,6 +144,28 @@ static void harmed_in_turn(void)
     truth("file");
 }
 
+// What comes first after the harm is that numbers are forgotten: by close, by another meaning, by a limit.
+static void harmed_then_forgotten(void)
+{
+    for (int way = 0; way < 6; way++) {
+        for (int end = 0; end < 3; end++) {
+            int fd = open_file("file", 1, O_RDWR);
+            for (int round = 0; round < 20; round++)
+                some_calls(fd);
+            harm("stats", way);
+            struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+            switch (end) {
+            case 0: break;
+            case 1: dup2(STDERR_FILENO, fd); break;
+            case 2: setrlimit(RLIMIT_FSIZE, &limit); break;
+            }
+            say("close %d", close(fd));
+            raw(SYS_unlink, (long)harmed("stats"), 0, 0, 0, 0, 0);
+        }
+    }
+    truth("file");
+}
+
 // The same before the process has any files of ours.
 static void harmed_before(void)
 {
@@ -214,4 +236,5 @@ static void another_user(void)
 }
 
 PROGRAM({"calls", calls}, {"filled", filled}, {"harmed", harmed_in_turn}, {"harmed-before", harmed_before},
+        {"harmed-then-forgotten", harmed_then_forgotten},
         {"limited", limited}, {"leased", leased}, {"another-user", another_user})

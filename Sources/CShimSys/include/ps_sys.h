@@ -127,6 +127,7 @@ void ps_sys_rest(unsigned microseconds);
 
 // Blocks every signal for the calling thread; the mask that was in force comes back for ps_sys_unblock.
 uint64_t ps_sys_block_signals(void);
+uint64_t ps_sys_blocked_signals(void); // the mask in force: for the checks of test builds
 void ps_sys_unblock_signals(uint64_t mask);
 // Whether the eight bytes there can be read: for arguments that may be bad, where no handler stands yet.
 bool ps_sys_readable(const void *_Nullable address);

@@ -35,18 +35,19 @@ extension Engine {
 
     @inline(never)
     private func evictOurs(_ fd: Int32, barred: Bool) {
-        evictUndisturbed(fd, barred: barred)
+        // Not with signals blocked: the figures' memory may fault, and with SIGBUS blocked that would be the end.
+        evictUndisturbed(fd, barred: barred, served: servedCalls(fd))
         if observe.pointee.figuresDue.load(ordering: .relaxed) != 0 { publishOwnFigures() }
     }
 
-    private func evictUndisturbed(_ fd: Int32, barred: Bool) {
+    private func evictUndisturbed(_ fd: Int32, barred: Bool, served: UInt32?) {
         // No handler may jump out between the first and the last: the window would stay for good.
         let mask = ps_sys_block_signals()
         defer { ps_sys_unblock_signals(mask) }
         #if PMEMSHIM_CHECKS
             checks.pointee.evictions.wrappingAdd(1, ordering: .sequentiallyConsistent)
         #endif
-        guard let word = takeMeaning(fd, barred: barred), word.has(DescriptorWord.ours) else {
+        guard let word = takeMeaning(fd, barred: barred, served: served), word.has(DescriptorWord.ours) else {
             #if PMEMSHIM_CHECKS
                 checks.pointee.evictions.wrappingSubtract(1, ordering: .sequentiallyConsistent)
             #endif
@@ -65,12 +66,13 @@ extension Engine {
 
     /// Forgets a descriptor whose number has got another meaning unseen, if it was ours.
     func forget(_ held: LockHeld, _ fd: Int32) {
-        guard let word = takeMeaning(fd, barred: false), word.has(DescriptorWord.ours) else { return }
+        guard let word = takeMeaning(fd, barred: false, served: nil), word.has(DescriptorWord.ours) else { return }
         dropReference(held, fd, word.inode, besidesClaims: false)
     }
 
-    /// What the number meant, which from now on it does not mean: to one caller only.
-    private func takeMeaning(_ fd: Int32, barred: Bool) -> DescriptorWord? {
+    /// What the number meant, which from now on it does not mean: to one caller only. `served`: ``servedCalls(_:)``
+    /// just before; nothing: nobody has asked.
+    private func takeMeaning(_ fd: Int32, barred: Bool, served: UInt32?) -> DescriptorWord? {
         guard let descriptor = descriptor(fd) else { return nil }
         if descriptor.pointee.tally.load(ordering: .relaxed) != 0 { settle(descriptor) }
         var word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
@@ -82,7 +84,7 @@ extension Engine {
             word = DescriptorWord(seen)
         }
         if word.has(DescriptorWord.ours) {
-            noteServed(descriptor, inode(word.inode))
+            noteServed(descriptor, inode(word.inode), served)
         } else {
             noteWaited(descriptor)
         }

@@ -78,12 +78,15 @@ extension Engine {
     /// Served calls are counted by thread and mount, not by file, so that nothing is shared on their way. What this
     /// thread has had served since the look is therefore the most that the file can have had, as long as there are no
     /// other threads; and just what it had, where it has the only window.
-    func noteServed(_ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>) {
+    ///
+    /// `served`: ``servedCalls(_:)``, or nothing where the signals are blocked that tell of memory that is gone.
+    func noteServed(
+        _ descriptor: UnsafeMutablePointer<Descriptor>, _ inode: UnsafeMutablePointer<Inode>, _ served: UInt32?
+    ) {
         let seen = CallsWord(descriptor.pointee.unserved.calls.load(ordering: .relaxed))
         var patience = seen.patience
-        if Settings.isByPrice, let thread = countingThread() {
-            let statistics = Geometry(bits: inode.pointee.geometry.load(ordering: .relaxed)).statistics
-            let calls = CallsWord(UInt32(truncatingIfNeeded: thread.servedCalls(statistics)) &- seen.bits).count
+        if Settings.isByPrice, let served {
+            let calls = CallsWord(served &- seen.bits).count
             let isBound = ps_single_threaded()
             let isExact = isBound && windows.pointee.windows.load(ordering: .relaxed) <= 1
             patience = patience.afterServing(
@@ -91,6 +94,16 @@ extension Engine {
                 wasVain: inode.isMostlyVain)
         }
         descriptor.pointee.unserved.calls.store(CallsWord(count: 0, patience).bits, ordering: .relaxed)
+    }
+
+    /// What this thread has had served on the mount of a number of ours; nothing where it is none, or not by price. Its
+    /// memory may fault: neither under the engine lock nor where signals are blocked.
+    func servedCalls(_ fd: Int32) -> UInt32? {
+        guard Settings.isByPrice, let descriptor = descriptor(fd) else { return nil }
+        let word = DescriptorWord(descriptor.pointee.word.load(ordering: .acquiring))
+        guard word.has(DescriptorWord.ours), let thread = countingThread() else { return nil }
+        let statistics = Geometry(bits: inode(word.inode).pointee.geometry.load(ordering: .relaxed)).statistics
+        return UInt32(truncatingIfNeeded: thread.servedCalls(statistics))
     }
 
     /// Of 4 KiB, that the file has.

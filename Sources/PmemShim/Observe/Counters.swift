@@ -20,8 +20,23 @@ extension CurrentThread {
     @inline(__always)
     private var counters: UInt {
         let ready = record.pointee.ready.load(ordering: .relaxed)
+        #if PMEMSHIM_CHECKS
+            if ready != 0 { CurrentThread.checkFaultsArrive() }
+        #endif
         return ready != 0 ? ready : own
     }
+
+    #if PMEMSHIM_CHECKS
+        /// The record of figures may be cut at any moment by anybody, and the handler of SIGBUS heals it. With that
+        /// signal blocked the process would end.
+        @inline(never)
+        private static func checkFaultsArrive() {
+            guard ps_sys_blocked_signals() & 1 << 6 != 0 else { return }
+            let rule: StaticString = "pmemshim: figures that may fault are touched with SIGBUS blocked\n"
+            _ = ps_sys_write(2, rule.utf8Start, rule.utf8CodeUnitCount)
+            ps_trap()
+        }
+    #endif
 
     private var own: UInt {
         record.pointee.shard.load(ordering: .relaxed) | UInt(record.pointee.shared.load(ordering: .relaxed))

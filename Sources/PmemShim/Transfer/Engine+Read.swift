@@ -167,9 +167,9 @@ extension Engine {
         return PS_OUTCOME_COLD
     }
 
-    /// Which file had the calls that were served since is not known (``noteServed(_:_:)``): a file that is read in vain
-    /// beside one that is not goes on being looked at; and so do files of two mounts that are read by turns, since each
-    /// mount has its figures.
+    /// Which file had the calls that were served since is not known (``noteServed(_:_:_:)``): a file that is read in
+    /// vain beside one that is not goes on being looked at; and so do files of two mounts that are read by turns, since
+    /// each mount has its figures.
     ///
     /// In a region that is not hot it would not have been served anyhow, and may soon be.
     private func noteTick(_ target: Target, _ offset: Int64) {
