@@ -17,6 +17,8 @@ private let plan: [Exercise] = [
     Exercise(kind: .tmpfs, firstSeed: 6200, sequences: 6, length: 2000, options: ["--modes", "handles"]),
     Exercise(kind: .tmpfsHuge, firstSeed: 6300, sequences: 3, length: 500, options: ["--huge", "--modes", ways]),
     Exercise(kind: .ext4, firstSeed: 6400, sequences: 4, length: 1000, options: ["--modes", ways]),
+    Exercise(kind: .tmpfs, firstSeed: 6600, sequences: 10, length: 2000, options: ["--modes", "aio"]),
+    Exercise(kind: .ext4, firstSeed: 6700, sequences: 6, length: 1500, options: ["--modes", "aio,threads"]),
     Exercise(kind: .tmpfs, firstSeed: 6500, sequences: 3, length: 2000, mapAfter: nil, options: ["--modes", ways]),
     Exercise(kind: .tmpfs, firstSeed: 8000, sequences: 8, length: 2000, options: ["--modes", changes], ownMount: true),
     Exercise(
@@ -90,8 +92,8 @@ struct ModeTests {
     @Test("each kind of operation of each mode is done many times")
     func allAreDone() throws {
         let exercised = try Exercise(
-            kind: .tmpfs, firstSeed: 140, sequences: 8, length: 2000, options: ["--modes", "all"], damagesRuntime: true,
-            ownMount: true
+            kind: .tmpfs, firstSeed: 140, sequences: 12, length: 2000, options: ["--modes", "all"],
+            damagesRuntime: true, ownMount: true
         ).perform(preload: false)
         #expect(exercised.run.ending == .exited(0), "\(exercised.run.stdout)\(exercised.run.stderr)")
         let kinds = [
@@ -101,7 +103,7 @@ struct ModeTests {
             "handle-dup3", "handle-close", "handle-setfl", "handle-ftruncate", "handle-fallocate", "handle-pread",
             "handle-pwrite", "handle-limit", "handle-lock-memory", "runtime", "collapse", "collapse-cut", "memfd",
             "seal",
-            "sync-open", "sync-attribute",
+            "sync-open", "sync-attribute", "aio-read", "aio-write",
         ]
         for kind in kinds { #expect(exercised.done(kind) >= 3, "\(kind): \(exercised.run.stdout)") }
     }
@@ -173,6 +175,7 @@ struct ModeSabotageTests {
         Defect(name: "beyond-end", modes: "huge"),
         Defect(name: "kept-map", modes: "seals"),
         Defect(name: "sync-byte", modes: "sync", kind: .ext4, length: 600),
+        Defect(name: "hasty", modes: "aio"),
         Defect(name: "halved-copy", modes: "threads", isRace: true),
     ]
 

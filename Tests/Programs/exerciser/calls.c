@@ -216,7 +216,7 @@ const struct calls libc_calls = {
     .fsync = libc_fsync, .fdatasync = libc_fdatasync, .sync_file_range = libc_sync_file_range,
     .open = libc_open, .close = libc_close, .dup = libc_dup, .dup2 = libc_dup2, .dup3 = libc_dup3,
     .fcntl = libc_fcntl, .pipe2 = libc_pipe2, .memfd_create = libc_memfd_create,
-    .mmap = libc_mmap, .munmap = libc_munmap, .msync = libc_msync, .by_handle = &handle_calls,
+    .mmap = libc_mmap, .munmap = libc_munmap, .msync = libc_msync, .aio = plain_aio, .by_handle = &handle_calls,
 };
 
 // ---- raw: the instruction itself, since syscall(3) too can be interposed
@@ -414,5 +414,5 @@ const struct calls raw_calls = {
     .fsync = raw_fsync, .fdatasync = raw_fdatasync, .sync_file_range = raw_sync_file_range,
     .open = raw_open, .close = raw_close, .dup = raw_dup, .dup2 = raw_dup2, .dup3 = raw_dup3,
     .fcntl = raw_fcntl, .pipe2 = raw_pipe2, .memfd_create = raw_memfd_create,
-    .mmap = raw_mmap, .munmap = raw_munmap, .msync = raw_msync, .by_handle = &raw_calls,
+    .mmap = raw_mmap, .munmap = raw_munmap, .msync = raw_msync, .aio = plain_aio, .by_handle = &raw_calls,
 };

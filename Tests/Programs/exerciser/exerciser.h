@@ -63,7 +63,8 @@ enum mode {
     MODE_HUGE = 1 << 11,      // huge pages that come and go
     MODE_SEALS = 1 << 12,     // files in memory that are sealed
     MODE_SYNC = 1 << 13,      // writes that become synchronous
-    MODES_ALL = (1 << 14) - 1,
+    MODE_AIO = 1 << 14,       // asynchronous input and output
+    MODES_ALL = (1 << 15) - 1,
 };
 
 struct sequence {
@@ -146,7 +147,8 @@ struct group {
 
 extern const struct group data_group, descriptor_group, name_group, size_group, map_group, stdio_group, lock_group,
     process_group, outside_group, thread_group, fork_group, exec_group, kill_group, truncation_group, fault_group,
-    jump_group, vector_group, count_group, handle_group, runtime_group, huge_group, seal_group, sync_group;
+    jump_group, vector_group, count_group, handle_group, runtime_group, huge_group, seal_group, sync_group,
+    aio_group;
 
 const struct kind *kind_of(const struct op *op);
 const struct kind *kind_at(size_t index); // NULL past the last one
@@ -169,6 +171,17 @@ uint64_t random_next(uint64_t *state);
 void sequence_generate(struct sequence *sequence, uint64_t seed, size_t count, bool huge, unsigned modes);
 
 // ---- the two sides
+
+// One of the requests that are begun together.
+struct aio_part {
+    int fd;
+    unsigned char *buffer;
+    size_t length;
+    int64_t offset;
+    int64_t result; // bytes moved, or -errno
+};
+
+long plain_aio(int way, bool writes, struct aio_part *parts, int count);
 
 // System calls as the program under test makes them (libc, which the preload serves) and past every preload (raw).
 struct calls {
@@ -202,6 +215,7 @@ struct calls {
     long (*memfd_create)(const char *name, unsigned flags);
     void *(*mmap)(int variant, size_t length, int protection, int flags, int fd, off_t offset);
     long (*munmap)(void *address, size_t length);
+    long (*aio)(int way, bool writes, struct aio_part *parts, int count); // 0: each part has a result
     long (*msync)(void *address, size_t length, int flags);
     const struct calls *by_handle; // the same, each function as dlsym or dlvsym gives it (handles.c)
 };

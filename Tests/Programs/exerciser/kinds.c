@@ -7,6 +7,7 @@ static const struct group *const groups[] = {
     &data_group, &descriptor_group, &name_group, &size_group, &map_group, &stdio_group, &lock_group, &process_group,
     &outside_group, &thread_group, &fork_group, &exec_group, &kill_group, &truncation_group, &fault_group,
     &jump_group, &vector_group, &count_group, &handle_group, &runtime_group, &huge_group, &seal_group, &sync_group,
+    &aio_group,
 };
 
 // Groups from this one on are modes, in the order of `enum mode`.

@@ -20,7 +20,7 @@ static const char usage[] =
     "  --seconds N           begin no further one after so long\n"
     "  --huge                files of several MiB that cross 2 MiB borders\n"
     "  --modes LIST          of threads, fork, exec, kill, truncation, faults, jumps, vectors, counts, handles,\n"
-    "                        runtime, huge, seals, sync; or all (default none)\n"
+    "                        runtime, huge, seals, sync, aio; or all (default none)\n"
     "  --own-mount           the file system of both is the exerciser's own: modes huge and sync may remount it\n"
     "  --runtime DIR         the shim's runtime directory, for mode runtime: what is there is damaged\n"
     "  --times               also compare whether mtime and ctime move, to the clock tick\n"

@@ -176,6 +176,7 @@ static bool put(const struct defect *list, size_t count, const char *name)
         PUT(close);
         PUT(dup2);
         PUT(copy_file_range);
+        PUT(aio);
         if (wrong->by_handle != NULL) defective_by_handle.dup2 = wrong->by_handle->dup2;
         defective.by_handle = &defective_by_handle;
         return true;

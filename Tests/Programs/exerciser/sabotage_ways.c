@@ -146,6 +146,17 @@ static long counting_pread(int variant, int fd, void *buffer, size_t count, off_
     return real->pread(variant, fd, buffer, count, offset);
 }
 
+// ---- aio
+
+// What was begun together ends in any order; only the last is waited for.
+static long hasty_aio(int way, bool writes, struct aio_part *parts, int count)
+{
+    if (!writes || count < 2) return real->aio(way, writes, parts, count);
+    if (real->aio(way, writes, parts + 1, count - 1) != 0) return -1;
+    parts[0].result = parts[1].result < 0 ? parts[1].result : (int64_t)parts[0].length;
+    return 0;
+}
+
 const struct defect way_defects[] = {
     {"jumped", "jumps: a file that was cut, with SIGBUS blocked by a jump, ends the process", {.pread = jumped_pread}},
     {"vector-again", "vectors: preadv reads its vector as it goes", {.preadv = again_preadv}},
@@ -153,6 +164,7 @@ const struct defect way_defects[] = {
     {"too-much", "counts: pread moves more than the kernel does in one call", {.pread = boundless_pread}},
     {"by-handle", "handles: after dup2 by handle pread reads the file from before",
      {.pread = stale_pread, .by_handle = &unseen_by_handle}},
+    {"hasty", "aio: of writes that are begun together the first is said to be done, and is not", {.aio = hasty_aio}},
     {"plain-count", "runtime: pread counts in a file of the runtime directory", {.pread = counting_pread}},
 };
 

@@ -136,7 +136,7 @@ bool op_parse(const char *line, struct op *op)
 // In the order of `enum mode`.
 static const char *const mode_names[] = {"threads", "fork", "exec", "kill", "truncation", "faults",
                                          "jumps", "vectors", "counts", "handles", "runtime", "huge", "seals",
-                                         "sync"};
+                                         "sync", "aio"};
 enum { MODE_COUNT = sizeof mode_names / sizeof *mode_names };
 
 bool modes_parse(const char *text, unsigned *modes)
