@@ -6,6 +6,12 @@ import Testing
 struct InsideTests {
     typealias Kind = ScratchMount.Kind
 
+    /// What the program says after the word.
+    private func number(_ word: String, in run: Run) throws -> Int {
+        let line = try #require(run.lines.first { $0.hasPrefix("\(word) ") }, "\(run.stdout)")
+        return try #require(Int(line.dropFirst(word.count + 1)))
+    }
+
     @Test("a mapping and calls show the same bytes, and the program may map with MAP_SYNC", arguments: Kind.served)
     func mapping(kind: Kind) throws {
         try expectSameAsNative("dax-mapping", "synchronous", on: kind, serving: ["pread", "pwrite"])
@@ -28,10 +34,35 @@ struct InsideTests {
         let run = try run(
             Programs.path("dax-mapping"), ["preallocated-groups", mount.directory], preload: true, mapAfter: nil)
         #expect(run.ending == .exited(0), "\(run.stderr)")
-        let words = try #require(run.lines.first).split(separator: " ")
-        let groups = try #require(words.last.flatMap { Int($0) })
+        let groups = try number("groups", in: run)
         // Each has 512 pages; those that the kernel had begun to write before are its own.
         #expect(run.counts.served("pwrite") >= groups * 256, "\(run.stdout)")
+    }
+
+    @Test("a log that is made anew again and again is served nearly from its beginning", arguments: Kind.served)
+    func preallocatedAgain(kind: Kind) throws {
+        let mount = try ScratchMount(kind)
+        let run = try run(
+            Programs.path("dax-mapping"), ["preallocated-again", mount.directory], preload: true, mapAfter: nil)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        let pages = try number("pages", in: run)
+        // Of the first of four it is not known, nor are the groups that the kernel has begun to write in the others.
+        #expect(run.counts.served("pwrite") >= pages / 2, "\(run.stdout)")
+    }
+
+    @Test("a few bytes by O_DSYNC beside served pages cost no page fault", arguments: Kind.served)
+    func committedByFewBytes(kind: Kind) throws {
+        let mount = try ScratchMount(kind)
+        var faults: [Int] = []
+        for preload in [false, true] {
+            let run = try run(
+                Programs.path("dax-mapping"), ["committed-by-few-bytes", mount.directory], preload: preload)
+            #expect(run.ending == .exited(0), "\(run.stderr)")
+            faults.append(try number("faults", in: run))
+            if preload { #expect(run.counts.served("fdatasync") >= 6_000, "\(run.stdout)") }
+        }
+        // One for each of 4,000 commits, until November 2026.
+        #expect(faults[1] - faults[0] < 2_000, "natively \(faults[0]), under the shim \(faults[1])")
     }
 
     @Test("their mount is found without being named, and its backing is dax", arguments: Kind.served)

@@ -345,6 +345,24 @@ static void data_sync_descriptor(int flag)
 static void dsync_descriptor(void) { data_sync_descriptor(O_DSYNC); }
 static void sync_descriptor(void) { data_sync_descriptor(O_SYNC); }
 
+// A few bytes by one description, pages and syncs by another: at last into space that is only preallocated.
+static void dsync_beside(void)
+{
+    int fd = prepared(64, 0), meta = open(path, O_WRONLY | O_DSYNC);
+    CHECK(meta);
+    CHECK(fallocate(fd, 0, 64 * PAGE, 16 * PAGE));
+    for (int i = 0; i < 500; i++) {
+        CHECK(pwrite(fd, filled(i), PAGE, (off_t)(i % 60) * PAGE));
+        CHECK(fdatasync(fd));
+        CHECK(pwrite(meta, filled(i + 1), 100, (off_t)(i & 1) * PAGE + 16));
+    }
+    for (int i = 0; i < 16; i++) {
+        CHECK(pwrite(meta, filled(i), 100, (off_t)(64 + i) * PAGE + 50));
+        CHECK(pwrite(fd, filled(i + 2), PAGE, 3 * PAGE));
+        CHECK(fdatasync(fd));
+    }
+}
+
 static void dsync_flag(void)
 {
     int fd = prepared(64, 0);
@@ -487,6 +505,7 @@ static const struct {
     {"dsync-descriptor", dsync_descriptor},
     {"sync-descriptor", sync_descriptor},
     {"dsync-flag", dsync_flag},
+    {"dsync-beside", dsync_beside},
     {"stream", stream},
     {"child-extends", child_extends},
     {"sync-inode", sync_inode},

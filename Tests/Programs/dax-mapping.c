@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 // A file whose mapping needs no msync: MAP_SYNC is granted by DAX file systems only.
 static void synchronous(void)
@@ -164,5 +165,46 @@ static void preallocated_processes(void)
     check_pages(fd, 7);
 }
 
+// As a log that is made anew when it is full: its number is the same each time. Prints how many pages are written.
+static void preallocated_again(void)
+{
+    for (int log = 0; log < 4; log++) {
+        int fd = preallocated_file();
+        for (long page = 0; page < GROUPS * GROUP / PAGE; page++)
+            write_page(fd, page);
+        if (log == 3)
+            check_pages(fd, LONG_MAX);
+        close(fd);
+        unlink("preallocated");
+    }
+    say("pages %ld", 4 * GROUPS * GROUP / PAGE);
+}
+
+// A commit as LMDB does it: pages, a sync, and a few bytes by a description with O_DSYNC. Prints the page faults of
+// 4,000, once the file is in use.
+static void committed_by_few_bytes(void)
+{
+    enum { COMMITS = 4000, PAGES = FILE_SIZE / PAGE };
+    char buffer[PAGE];
+    make_file("file", 1, FILE_SIZE);
+    int fd = open("file", O_RDWR), meta = open("file", O_WRONLY | O_DSYNC);
+    struct rusage before, after;
+    if (fd < 0 || meta < 0 || fsync(fd) != 0)
+        die("file");
+    for (int commit = -COMMITS; commit < COMMITS; commit++) {
+        if (commit == 0)
+            getrusage(RUSAGE_SELF, &before);
+        memset(buffer, commit, PAGE);
+        for (int page = 0; page < 3; page++)
+            if (pwrite(fd, buffer, PAGE, (3 + (commit * 3l + COMMITS * 3 + page) % (PAGES - 8)) * PAGE) != PAGE)
+                die("pwrite");
+        if (fdatasync(fd) != 0 || pwrite(meta, buffer, 120, PAGE * (commit & 1) + 16) != 120)
+            die("commit");
+    }
+    getrusage(RUSAGE_SELF, &after);
+    say("faults %ld", after.ru_minflt - before.ru_minflt);
+}
+
 PROGRAM({"synchronous", synchronous}, {"preallocated", preallocated}, {"preallocated-threads", preallocated_threads},
-    {"preallocated-processes", preallocated_processes}, {"preallocated-groups", preallocated_groups})
+    {"preallocated-processes", preallocated_processes}, {"preallocated-groups", preallocated_groups},
+    {"preallocated-again", preallocated_again}, {"committed-by-few-bytes", committed_by_few_bytes})

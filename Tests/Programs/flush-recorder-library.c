@@ -6,7 +6,7 @@
 // - pwrite and its kin, around the shim's: a write that the shim says it has served (its own figures) must have flushed
 //   and fenced every byte before it returned;
 // - fsync and fdatasync: one that the shim has served must find no byte that the kernel wrote for this process since
-//   the last kernel sync and that was not flushed and fenced.
+//   the last kernel sync and that was not flushed and fenced. What it wrote by a description with O_DSYNC it synced.
 //
 // With FLUSH_RECORDER_LIES=1 the last byte of every flush and copy is not noted: the witness must find that.
 // At the end, and at the first failure, a line on stderr. Exit status 99 after a failure.
@@ -231,6 +231,9 @@ static void wrote(int fd, long long offset, long long result, uint64_t served_be
     }
     kernel_writes++;
     if (count && covered(&st, offset, result, &missing))
+        return;
+    // The kernel has synced it itself before it returned.
+    if ((raw(SYS_fcntl, fd, F_GETFL, 0, 0) & O_DSYNC) != 0)
         return;
     for (int i = 0; i < owing; i++)
         if (owed[i].inode == st.st_ino && owed[i].device == st.st_dev)

@@ -25,7 +25,8 @@ exercise() { # MOUNT SEQUENCES [NAME=VALUE...]
 
 write_much() { # MOUNT
     local case
-    for case in overwrite-and-fdatasync small-writes implicit-offsets preallocated dsync-descriptor dsync-flag; do
+    for case in overwrite-and-fdatasync small-writes implicit-offsets preallocated dsync-descriptor dsync-flag \
+        dsync-beside; do
         rm -rf "$1/much"
         mkdir "$1/much"
         LD_PRELOAD="$directory/lib/libpmem.so.1 $library" PMEMSHIM_RUNTIME_DIR="$directory/runtime" \

@@ -106,8 +106,10 @@ extension Engine {
         return UInt32(truncatingIfNeeded: thread.servedCalls(statistics))
     }
 
-    /// Of 4 KiB, that the file has.
+    /// Of 4 KiB, that the file has. On DAX one fault brings a group of 2 MiB, for the price of one that brings sixteen
+    /// pages elsewhere; whether the file lies in groups is known from its first window on.
     private func pages(_ inode: UnsafeMutablePointer<Inode>) -> UInt64 {
-        UInt64(max(inode.pointee.size.load(ordering: .relaxed), 0)) >> 12 &+ 1
+        let size = UInt64(max(inode.pointee.size.load(ordering: .relaxed), 0))
+        return inode.has(InodeFlag.inGroups) ? (size >> 21 &+ 1) &* Price.pagesOfFault : size >> 12 &+ 1
     }
 }

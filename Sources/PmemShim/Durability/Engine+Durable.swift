@@ -48,29 +48,52 @@ extension Engine {
     ///
     /// The kernel's copy does not go through the caches either, but the space it went to may be allocated only in the
     /// journal: a store through the window, which changes nothing, makes the kernel commit that, or finds it committed.
+    /// The store is a page fault, 6,000 instructions, and a page that the next sync of the kernel flushes. A write by
+    /// O_DSYNC or O_SYNC needs none: its space is committed when it returns.
     func kernelHasWritten(_ target: Target, _ before: SyncedBefore?, from start: Int64, to end: Int64) {
-        guard let before, makeDurable(target, from: start, to: end), renewed(target, before) else {
-            target.inode.noteKernelChange()
+        guard let before, start >= 0, end > start else { return target.inode.noteKernelChange() }
+        // Another thread may have given the number to a description without the flag.
+        if target.word.has(DescriptorWord.syncs), target.mayClaim() {
+            guard renewed(target, before) else { return target.inode.noteKernelChange() }
             return
         }
+        guard let between = lookedAgain(target, before), makeDurable(target, from: start, to: end),
+            renewed(target, between)
+        else { return target.inode.noteKernelChange() }
+    }
+
+    /// Where the tick of the look before the write is over: one more look, before the store, which sets a stamp of its
+    /// own, so that each of the two is between looks. Nothing: somebody else may have changed the inode.
+    private func lookedAgain(_ target: Target, _ before: SyncedBefore) -> SyncedBefore? {
+        let tick = ps_sys_coarse_now()
+        guard tick != before.tick else { return before }
+        guard let seen = looked(target, before) else { return nil }
+        var facts = before.facts
+        facts.ctime = seen.ctime
+        return SyncedBefore(word: before.word, facts: facts, tick: tick)
+    }
+
+    private func looked(_ target: Target, _ before: SyncedBefore) -> ps_sync_facts? {
+        var facts = ps_sync_facts()
+        guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(target.inode, facts),
+            before.facts.holdButForStamp(
+                facts, tick: before.tick, now: ps_sys_coarse_now(),
+                isAlone: Settings.current.pointee.exclusive != 0)
+        else { return nil }
+        return facts
     }
 
     private func renewed(_ target: Target, _ before: SyncedBefore) -> Bool {
         if before.isStamped, before.tick == ps_sys_coarse_now() {
             return target.inode.publish(ctime: before.facts.ctime, since: before.word)
         }
-        var facts = ps_sync_facts()
-        guard ps_sys_sync_facts(target.fd, &facts) == 0, isOf(target.inode, facts),
-            before.facts.holdButForStamp(
-                facts, tick: before.tick, now: ps_sys_coarse_now(),
-                isAlone: Settings.current.pointee.exclusive != 0)
-        else { return false }
-        return target.inode.publish(ctime: facts.ctime, since: before.word)
+        guard let seen = looked(target, before) else { return false }
+        return target.inode.publish(ctime: seen.ctime, since: before.word)
     }
 
     /// Makes what is in [start, end) of the file durable, if the window reaches that far. False: it does not.
     private func makeDurable(_ target: Target, from start: Int64, to end: Int64) -> Bool {
-        guard start >= 0, end > start, target.inode.has(InodeFlag.synchronous), target.inode.has(InodeFlag.writable),
+        guard target.inode.has(InodeFlag.synchronous), target.inode.has(InodeFlag.writable),
             let call = target.thread.enter()
         else { return false }
         defer { call.leave() }

@@ -43,11 +43,12 @@ struct SyncFacts: Equatable {
     /// somebody has changed the inode, once or often. So it is taken for ours where the write and both looks were in
     /// one tick: a process that was stopped between them must not take all that was done in that time for its own. What
     /// others did in that tick is as hidden as it is after our stamp (docs/durability.md). Where the stamp is of the
-    /// tick of the first look, nobody has changed anything later.
+    /// tick of the first look, or the one that was there before, nobody has changed anything later.
     ///
     /// `isAlone`: nobody else changes the file, as PMEMSHIM_EXCLUSIVE says.
     func holdButForStamp(_ seen: ps_sync_facts, tick: Int64, now: Int64, isAlone: Bool) -> Bool {
-        seen.size == size && seen.blocks == blocks && (isAlone || seen.ctime == tick || now == tick)
+        seen.size == size && seen.blocks == blocks
+            && (isAlone || seen.ctime == tick || seen.ctime == ctime || now == tick)
     }
 
     /// Whether `fdatasync` would find nothing to do; with `wholly`, whether `fsync` would.
