@@ -48,6 +48,14 @@ def rows():
                   "--files 1 --keep --warm --calls 8 --rounds 4000 --resize flags", NEVER_SLOWER)
     yield pattern("preallocated", "pwrite 4 KiB in order into space that is only preallocated",
                   "--files 1 --size 268435456 --preallocated --calls 65536 --rounds 1 --writes 100 --in-order")
+    for name, what, options in (
+        ("read", "read() of 4 KiB", "--calls 32768 --at-offset --in-order"),
+        ("pread", "pread of 4 KiB", "--calls 32768 --in-order"),
+        ("read-64k", "read() of 64 KiB", "--calls 2048 --length 65536 --at-offset --in-order"),
+        ("random", "pread of 8 KiB at random", "--calls 16384 --length 8192"),
+    ):
+        yield pattern(f"once-{name}", f"a file of 128 MiB is read once by {what}, and closed, four times",
+                      f"--files 1 --size 134217728 --rounds 4 {options}")
     yield pattern("large-reads", "pread 1 MiB in order",
                   "--files 1 --size 268435456 --length 1048576 --calls 1024 --rounds 1 --in-order", 1.0)
     yield pattern("large-writes", "pwrite 1 MiB at random",

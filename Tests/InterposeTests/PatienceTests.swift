@@ -44,6 +44,33 @@ struct PatienceTests {
         #expect(run.counts.served("pread") > 2_000)
     }
 
+    @Test("a file that is read once in order is left to the kernel, and is served when that goes on")
+    func inOrder() throws {
+        let mount = try ScratchMount(.tmpfs, mebibytes: 64)
+        let pages = 4_000
+        try Data(repeating: 7, count: pages << 12).write(to: URL(fileURLWithPath: mount.path("file")))
+        let script = """
+            import os, sys
+            size = os.stat(sys.argv[1]).st_size
+            for way in sys.argv[3:]:
+                fd = os.open(sys.argv[1], os.O_RDONLY)
+                for i in range(int(sys.argv[2]) * (size >> 12)):
+                    if way == "pread": os.pread(fd, 4096, (i << 12) % size)
+                    elif not os.read(fd, 4096): os.lseek(fd, 0, os.SEEK_SET)
+                os.close(fd)
+            """
+        func served(passes: Int, _ ways: String...) throws -> Int {
+            let run = try run(
+                "/usr/bin/python3", ["-c", script, mount.path("file"), String(passes)] + ways, preload: true,
+                mounts: [mount.item], mapAfter: nil)
+            #expect(run.ending == .exited(0), "\(run.stderr)")
+            return Int(run.counts.served("pread") + run.counts.served("read"))
+        }
+        #expect(try served(passes: 1, "pread", "read", "pread", "read") == 0)
+        #expect(try served(passes: 8, "pread") > 3 * pages)
+        #expect(try served(passes: 8, "read") > 3 * pages)
+    }
+
     @Test("a file that gets nothing but writes of 64 bytes is served as others are")
     func short() throws {
         let mount = try ScratchMount(.tmpfs)

@@ -76,6 +76,9 @@ struct ps_thread {
     // writes that were served, and the coarse clock, ns.
     uint32_t faults, writes;
     int64_t weighed;
+    // Of the last read of a cold region: which file, and where it ended (Engine+Heat.swift).
+    uintptr_t read_file;
+    int64_t read_end;
 };
 
 extern __thread struct ps_thread ps_thread_state __attribute__((tls_model("initial-exec"), visibility("hidden")));

@@ -15,6 +15,43 @@ extension Engine {
         if turn & (PS_PAGES_SAMPLE &- 1) == 1 { sample(target, offset, writes: writes, turn: turn) }
     }
 
+    /// The same of a read of what is cold. What goes on in order counts for less, and is looked at in vain.
+    ///
+    /// What is read in order is touched once in a pass, and a page that comes and goes costs as much as a read of it
+    /// saves, or twice that (docs/decisions.md). So a region is served in the third such pass; after a quarter of the
+    /// first where it is read at random, or by less than half a page. On DAX the placement decides, and a huge page is
+    /// dear only once.
+    @inline(never)
+    func warmByRead(_ target: Target, _ offset: Int64, _ count: Int) {
+        let inode = target.inode
+        let isLookedAtRarely = inode.isMostlyVain
+        guard isReadOn(target, offset, count, isLookedAtRarely) else {
+            if isLookedAtRarely, !inode.has(InodeFlag.sparse) { inode.noteFound() }
+            return warm(target, offset, count, writes: false)
+        }
+        inode.noteVain()
+        if isLookedAtRarely {
+            // It stands for the 63 before it.
+            warm(target, offset, count << 4, writes: false)
+        } else if offset >> 15 != (offset &+ Int64(count)) >> 15 {
+            // A call in 32 KiB, by a quarter of what it moves: half of what makes a region hot in one pass.
+            warm(target, offset, count >> 2, writes: false)
+        }
+    }
+
+    /// Whether a read goes on where the thread's last one of what is cold ended, by half a page or more.
+    private func isReadOn(_ target: Target, _ offset: Int64, _ count: Int, _ isLookedAtRarely: Bool) -> Bool {
+        let thread = ps_thread_current()
+        let distance = offset &- thread.pointee.read_end
+        let isSameFile = thread.pointee.read_file == UInt(bitPattern: target.inode)
+        thread.pointee.read_end = offset &+ Int64(count)
+        thread.pointee.read_file = UInt(bitPattern: target.inode)
+        // Of what is looked at rarely 63 calls have moved on, where the offset is not the believed one of read().
+        return isSameFile && count >= 2_048 && (distance == 0 || isLookedAtRarely && distance == 63 &* Int64(count))
+            && Settings.isByPrice && !target.word.has(DescriptorWord.durable)
+            && !mount(target.inode.pointee.mount).pointee.hasHugePages
+    }
+
     /// A read that passes on for the sake of the file's times, as each does that follows a write of the kernel's: it
     /// counts as a call of a cold region does.
     func sampleTick(_ target: Target, _ offset: Int64) {

@@ -130,7 +130,7 @@ extension Engine {
             return PS_OUTCOME_END
         }
         if inode.pointee.base.load(ordering: .relaxed) == 0 {
-            warm(target, offset, count, writes: false)
+            warmByRead(target, offset, count)
             guard mayMap, countTowardsMapping(target), isHotEnough(target, offset),
                 mapWindow(target.fd, wantsWrite: false)
             else {
@@ -160,7 +160,7 @@ extension Engine {
             return lookCloser(target, offset, count, writes: false) && mayMap ? nil : PS_OUTCOME_SPARSE
         }
         if inode.heat(offset, target.geometry) < target.geometry.threshold {
-            warm(target, offset, count, writes: false)
+            warmByRead(target, offset, count)
             return PS_OUTCOME_COLD
         }
         // Limits were changed under us, or the word was: the next call finds them.

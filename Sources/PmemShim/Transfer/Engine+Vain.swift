@@ -30,10 +30,9 @@ extension Engine {
     @inline(never)
     private func isVain(_ target: Target) -> Bool {
         if target.inode.isVain() { return true }
-        let inode = target.inode
-        // Of a file that grows under its reader most are behind the page for probes.
-        let isFollowed = inode.pointee.hasProbePage && inode.pointee.probePage != inode.furthestProbe
-        let reason = inode.has(InodeFlag.sparse) ? PS_OUTCOME_SPARSE : isFollowed ? PS_OUTCOME_COLD : PS_OUTCOME_TICK
+        // Else it is read in order, or grows under its reader.
+        let isTick = target.inode.has(InodeFlag.timesDue)
+        let reason = target.inode.has(InodeFlag.sparse) ? PS_OUTCOME_SPARSE : isTick ? PS_OUTCOME_TICK : PS_OUTCOME_COLD
         target.thread.add(target.geometry.statistics, target.family, reason, 63)
         return false
     }
