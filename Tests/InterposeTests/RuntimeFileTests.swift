@@ -59,6 +59,16 @@ struct RuntimeFileTests {
     @Test("the same just before the program closes a file, or uses its number for another", arguments: [0, nil])
     func harmedThenForgotten(mapAfter: Int?) throws { try expectUnharmed("harmed-then-forgotten", mapAfter: mapAfter) }
 
+    @Test("a vfork child is the first to copy, with all signals blocked, where there are no page arrays")
+    func vforkedBeforeReady() throws {
+        try expectUnharmed("vforked-before-ready") { runtime in
+            for directory in [runtime, "\(runtime)/pages"] {
+                try FileManager.default.createDirectory(
+                    atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+            }
+        }
+    }
+
     @Test("the same before the program starts")
     func harmedBefore() throws { try expectUnharmed("harmed-before") }
 

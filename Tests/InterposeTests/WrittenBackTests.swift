@@ -16,7 +16,7 @@ struct WrittenBackTests {
 
     @Test("are the same as natively", arguments: ScratchMount.Kind.served, ["once", "often"])
     func same(kind: ScratchMount.Kind, name: String) throws {
-        try expectSameAsNative("written-back", name, on: kind, serving: ["pread"], mapAfter: nil)
+        try expectSameAsNative("written-back", name, on: kind, serving: ["pwrite"], mapAfter: nil)
     }
 
     @Test("are the kernel's where each page is written once in between")

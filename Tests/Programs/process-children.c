@@ -239,6 +239,8 @@ static void forks_in_handler(int number)
             for (int i = 0; room > 0 && i < 8; i++) {
                 char *taken = mmap(NULL, (size_t)room, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                // 512 MiB for each child otherwise, of which a busy machine has many at once.
+                madvise(taken, (size_t)room, MADV_NOHUGEPAGE);
                 for (long at = 0; at < room; at += 2 << 20)
                     taken[at] = 'x';
             }

@@ -150,9 +150,16 @@ static void harmed_then_forgotten(void)
     for (int way = 0; way < 6; way++) {
         for (int end = 0; end < 3; end++) {
             int fd = open_file("file", 1, O_RDWR);
+            // With holes, which the shim remembers in its page arrays.
+            struct stat facts;
+            if (fstat(fd, &facts) != 0 || ftruncate(fd, facts.st_size + 65536) != 0)
+                die("ftruncate");
             for (int round = 0; round < 20; round++)
                 some_calls(fd);
             harm("stats", way);
+            harm("pages", way);
+            if (end == 0 && ftruncate(fd, facts.st_size) != 0)
+                die("ftruncate");
             struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
             switch (end) {
             case 0: break;
@@ -161,9 +168,36 @@ static void harmed_then_forgotten(void)
             }
             say("close %d", close(fd));
             raw(SYS_unlink, (long)harmed("stats"), 0, 0, 0, 0, 0);
+            raw(SYS_unlink, (long)harmed("pages"), 0, 0, 0, 0, 0);
         }
     }
     truth("file");
+}
+
+// With all signals blocked, the first copy of the thread is made in a vfork child: the parent's next one faults.
+static void vforked_before_ready(void)
+{
+    sigset_t all_signals;
+    sigfillset(&all_signals);
+    sigprocmask(SIG_SETMASK, &all_signals, NULL);
+    make_file("file", 1, FILE_SIZE);
+    int fd = open("file", O_RDWR);
+    fill(buffer, 1, 0, 512);
+    say("write %zd", write(fd, buffer, 512)); // maps the file, and is the kernel's
+    pid_t child = vfork();
+    if (child == 0) {
+        ssize_t got = pread(fd, buffer, 4096, 4096);
+        _exit(got == 4096 && pread(fd, NULL, 4096, 4096) == -1 ? 7 : 1);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    say("child %d", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+    for (int i = 0; i < 3; i++) {
+        errno = 0;
+        ssize_t got = pread(fd, i == 1 ? buffer : NULL, 4096, 4096);
+        say("pread %zd, errno %d", got, errno);
+    }
+    all(fd);
 }
 
 // The same before the process has any files of ours.
@@ -236,5 +270,5 @@ static void another_user(void)
 }
 
 PROGRAM({"calls", calls}, {"filled", filled}, {"harmed", harmed_in_turn}, {"harmed-before", harmed_before},
-        {"harmed-then-forgotten", harmed_then_forgotten},
+        {"harmed-then-forgotten", harmed_then_forgotten}, {"vforked-before-ready", vforked_before_ready},
         {"limited", limited}, {"leased", leased}, {"another-user", another_user})

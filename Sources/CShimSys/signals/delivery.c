@@ -73,7 +73,7 @@ static void forward(int number, siginfo_t *details, ucontext_t *context)
     if (!was_kept) {
         // What the thread had blocked in the kernel comes back with this frame; from here on it is kept by us.
         ps_signals_thread.blocked = *mask_of(context) & PS_SIGNALS_OURS;
-        ps_signals_thread_is_ready = true;
+        ps_signals_thread_is_ready = !ps_signals_stranger(); // see ps_signals_thread_ready
         ps_signals_change_mask(SIG_UNBLOCK, PS_SIGNALS_OURS);
     }
     // From the kernel for what this thread did; not BUS_MCEERR_AO, which only tells.

@@ -49,6 +49,10 @@ void ps_signals_thread_ready(void)
     if (ps_signals_clear_frames((uintptr_t)__builtin_frame_address(0), &after))
         ps_signals_thread.blocked = after;
     ps_signals_release(~ps_signals_thread.blocked);
+    // A vfork child runs on its parent's thread state, but the kernel has a mask for each: what is unblocked here may
+    // be blocked there, where a fault would be the end. So the parent has to look itself, and the child at each call.
+    if (ps_signals_stranger())
+        ps_signals_thread_is_ready = false;
 }
 
 uint64_t ps_signals_blocked(void) { return ps_signals_thread.blocked; }

@@ -18,10 +18,11 @@ extension Engine {
         return showFromNowOn(claimed.record)
     }
 
-    /// Once the thread may copy, it counts where others see it.
+    /// Once the thread may copy, it counts where others see it. A vfork child only lends the record from its parent,
+    /// which has not been made ready by what the child does.
     @inline(never)
     private func showFromNowOn(_ record: UnsafeMutablePointer<ThreadRecord>) -> CurrentThread? {
-        if makeReady(record) {
+        if !ps_signals_stranger(), makeReady(record) {
             let own = record.pointee.shard.load(ordering: .relaxed)
             let shared = UInt(record.pointee.shared.load(ordering: .relaxed))
             record.pointee.ready.store(sharedShard(own) | shared, ordering: .relaxed)
