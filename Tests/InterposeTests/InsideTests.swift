@@ -45,9 +45,11 @@ struct InsideTests {
         let run = try run(
             Programs.path("dax-mapping"), ["preallocated-again", mount.directory], preload: true, mapAfter: nil)
         #expect(run.ending == .exited(0), "\(run.stderr)")
-        let pages = try number("pages", in: run)
-        // Of the first of four it is not known, nor are the groups that the kernel has begun to write in the others.
-        #expect(run.counts.served("pwrite") >= pages / 2, "\(run.stdout)")
+        let groups = try number("groups", in: run)
+        // All but the first and the last of each of three logs, where nothing else was in the way.
+        if groups < 18 { try Test.cancel("the file system has placed the file otherwise") }
+        // 10,200 of 16,384; 7,700 where the next log waits as long as the first.
+        #expect(run.counts.served("pwrite") >= 9_000, "\(run.stdout)")
     }
 
     @Test("a few bytes by O_DSYNC beside served pages cost no page fault", arguments: Kind.served)
