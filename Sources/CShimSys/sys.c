@@ -81,6 +81,7 @@ uint64_t ps_sys_block_signals(void)
     ps_sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof all);
     return before;
 }
+
 uint64_t ps_sys_blocked_signals(void)
 {
     uint64_t mask = 0;

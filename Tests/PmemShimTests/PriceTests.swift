@@ -96,6 +96,18 @@ struct PriceTests {
         #expect(!lives.patience.isEager)
     }
 
+    @Test func aFileInGroupsCostsOneFaultForEach() {
+        #expect(Price.pages(size: -1, inGroups: false) == 1)
+        #expect(Price.pages(size: 16 << 20, inGroups: false) == 4_097)
+        #expect(Price.pages(size: 16 << 20, inGroups: true) == 9 * Price.pagesOfFault)
+        // A log that is written once in order, 4 KiB at a time: what the next one at its number waits for.
+        for inGroups in [false, true] {
+            let pages = Price.pages(size: 16 << 20, inGroups: inGroups)
+            let after = Patience(bits: 0).afterServing(calls: 4_096, isExact: true, pages: pages)
+            #expect(after.isEager == inGroups)
+        }
+    }
+
     @Test func filesWhoseCallsAreLookedAtInVainAreLookedAtLater() {
         var patience = Patience(bits: Patience.eager)
         for shift in [9, 10, 11, 12, 12] as [UInt32] {

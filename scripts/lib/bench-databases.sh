@@ -59,7 +59,6 @@ bounds_databases() {
         options=(--against "$(realpath "${2:?--against FILE}")")
         shift 2
     fi
-    type -P perf > /dev/null || die "perf is missing: apt install linux-perf"
     "$ROOT/scripts/setup" --databases
     make --silent -C "$ROOT/Benchmarks/databases" OUT="$programs" || die "building the drivers failed"
     trap cleanup EXIT

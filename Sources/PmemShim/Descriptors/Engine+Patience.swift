@@ -106,10 +106,8 @@ extension Engine {
         return UInt32(truncatingIfNeeded: thread.servedCalls(statistics))
     }
 
-    /// Of 4 KiB, that the file has. On DAX one fault brings a group of 2 MiB, for the price of one that brings sixteen
-    /// pages elsewhere; whether the file lies in groups is known from its first window on.
+    /// Of 4 KiB, that the file costs the price of; whether it lies in groups is known from its first window on.
     private func pages(_ inode: UnsafeMutablePointer<Inode>) -> UInt64 {
-        let size = UInt64(max(inode.pointee.size.load(ordering: .relaxed), 0))
-        return inode.has(InodeFlag.inGroups) ? (size >> 21 &+ 1) &* Price.pagesOfFault : size >> 12 &+ 1
+        Price.pages(size: inode.pointee.size.load(ordering: .relaxed), inGroups: inode.has(InodeFlag.inGroups))
     }
 }

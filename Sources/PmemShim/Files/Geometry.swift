@@ -44,8 +44,8 @@ struct Geometry {
     /// goes (270 ns), together about what one call through the kernel costs more than a copy. Without knowing the
     /// future, the best rule is to pay once the calls have cost as much, which would be at half as many calls as the
     /// region has pages (databases move two pages and more at a time). Databases live long, so half of that is enough:
-    /// a region is served when it has seen a quarter as many calls as it has pages. What is touched once is never
-    /// mapped. A huge page is one fault.
+    /// a region is served when it has seen a quarter as many calls as it has pages, by reads in order much later
+    /// (``Engine/warmByRead(_:_:_:)``). A huge page is one fault.
     ///
     /// A page of a DAX file costs more, 5,000 instructions against the 2,000 that a call through the kernel costs more
     /// than a copy, one of 2 MiB hardly more than that. So where the file lies so that such pages map it, nothing is

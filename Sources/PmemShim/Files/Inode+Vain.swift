@@ -1,9 +1,9 @@
 import Synchronization
 
 // Files of which most calls are looked at in vain: mostly holes, or cut again and again, or followed while others make
-// them longer. What is asked of each such call, and told after it, costs about 100 ns, a third of the kernel's read. So
-// the file counts what was in vain, and once that is most of it, all but one of 64 calls pass on unlooked at. The one
-// sees whether that has changed.
+// them longer, or read in order. What is asked of each such call, and told after it, costs about 100 ns, a third of
+// the kernel's read. So the file counts what was in vain, and once that is most of it, all but one of 64 calls pass on
+// unlooked at. The one sees whether that has changed.
 //
 // The count is in the upper 8 bits of `sparseCalls`; a lower one that runs over, after 16 million calls, is one call in
 // vain more. Threads may lose counts to each other.

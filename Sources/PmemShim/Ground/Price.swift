@@ -37,6 +37,13 @@ enum Price {
     /// best would have.
     static var firstCalls: UInt32 { Settings.current.pointee.first_after }
 
+    /// How many pages (4 KiB) a file of `size` bytes costs the price of. On DAX one fault brings a group of 2 MiB, for
+    /// the price of one that brings sixteen pages elsewhere, where the file lies `inGroups`.
+    static func pages(size: Int64, inGroups: Bool) -> UInt64 {
+        let size = UInt64(max(size, 0))
+        return inGroups ? (size >> 21 &+ 1) &* pagesOfFault : size >> 12 &+ 1
+    }
+
     /// Everything that a file of so many pages (4 KiB) has cost by the time it is closed, if so many `calls` are
     /// served.
     static func ofFile(pages: UInt64, calls: UInt64) -> UInt64 {

@@ -31,7 +31,7 @@ extension CurrentThread {
         /// signal blocked the process would end.
         @inline(never)
         private static func checkFaultsArrive() {
-            guard ps_sys_blocked_signals() & 1 << 6 != 0 else { return }
+            guard ps_sys_blocked_signals() & EngineLock.faults != 0 else { return }
             let rule: StaticString = "pmemshim: figures that may fault are touched with SIGBUS blocked\n"
             _ = ps_sys_write(2, rule.utf8Start, rule.utf8CodeUnitCount)
             ps_trap()

@@ -34,7 +34,7 @@ extension Engine {
 
 extension EngineLock {
     /// SIGBUS in a mask of signals.
-    private static let faults: UInt64 = 1 << 6
+    static let faults: UInt64 = 1 << 6
 
     func unlock() {
         #if PMEMSHIM_CHECKS

@@ -26,7 +26,8 @@ extension Engine {
         let inode = target.inode
         let isLookedAtRarely = inode.isMostlyVain
         guard isReadOn(target, offset, count, isLookedAtRarely) else {
-            if isLookedAtRarely, !inode.has(InodeFlag.sparse) { inode.noteFound() }
+            // Holes and cuts have other reasons, which a read at random does not refute.
+            if isLookedAtRarely, !inode.has(InodeFlag.sparse), inode.cutWait == 0 { inode.noteFound() }
             return warm(target, offset, count, writes: false)
         }
         inode.noteVain()
