@@ -114,8 +114,9 @@ class Bench:
                 raise Failure(f"the driver printed no figures: {lines[-1:]}") from None
             found = {"cpu": cpu, "wall": wall, "data": [text for text in lines if text.startswith("data ")]}
             for text in lines:
-                if text.startswith("latency "):
-                    found["latency"] = [float(word) for word in text.split()[1:]]
+                name, *numbers = text.split() or [""]
+                if name in ("latency", "first-latency"):
+                    found[name] = [float(number) for number in numbers]
             if side == "shim":
                 found |= self.served([runtime, os.path.join(directory, "runtime")])
             return found

@@ -123,6 +123,8 @@ def markdown(document, short=False):
         lines.append(
             f"| {found['program']} | {found['title']} | {found['place']} | {shown_ratio(found)} | {shown_wall(found)} "
             f"| {shown_served(found)} | {passed_on(found)} | {found['advice']} |")
+    else:
+        lines += [""] + scaling(chosen)[:-1]
     about = document["machine"]
     lines += ["", f"Above 1 the shim is faster. {about['cpu']}, {about['cpus']} CPUs "
               f"({about['virtual'] or 'bare'}), Linux {about['kernel']}, {about['libc']};",
@@ -143,12 +145,16 @@ def scaling(report):
     by_id, lines = {found["id"]: found for found in report}, []
     for one_id, one in by_id.items():
         two = by_id.get(one_id.removesuffix("1") + "2")
-        if not one_id.endswith("-1") or two is None or "latency" not in one["shim"]["runs"][0]:
+        if not one_id.endswith("-1") or two is None or "first-latency" not in one["shim"]["runs"][0]:
             continue
         texts = []
         for side in ("native", "shim"):
             times = 2 * one[side]["wall_ns"] / two[side]["wall_ns"]
-            p99 = [statistics.median(run["latency"][1] for run in found[side]["runs"]) for found in (one, two)]
-            texts.append(f"{side} {times:.2f} times one, p99 {p99[0]:,.0f} ns and {p99[1]:,.0f} ns")
-        lines.append(f"{one_id.removesuffix('-1')}, two threads do: " + "; ".join(texts))
+            warm, first = ([statistics.median(run[name][1] for run in found[side]["runs"]) for found in (one, two)]
+                           for name in ("latency", "first-latency"))
+            texts.append(f"{side} {times:.2f} times the calls a second; p99 with one thread {warm[0]:,.0f} ns, "
+                         f"with two {warm[1]:,.0f} ns\n  (in the first half of the calls {first[0]:,.0f} and "
+                         f"{first[1]:,.0f} ns)")
+        lines += [f"Two threads of {one_id.removesuffix('-1')} against one:", ""]
+        lines += [f"- {text}" for text in texts] + [""]
     return lines
