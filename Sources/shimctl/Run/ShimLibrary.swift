@@ -13,7 +13,7 @@ struct ShimLibrary {
     let path: FilePath
 
     /// The library `PMEMSHIM_LIBRARY` names, or else the first found beside this program (a build directory), in
-    /// `../lib` and its multiarch and package folders (an installed prefix), and in the system's library directories.
+    /// `../lib` and its multiarch and package folders (an installed prefix), and in those of the system's prefixes.
     /// - Throws: a `Complaint` that lists where it was looked for, or says why the one found is of no use.
     static func found() throws -> ShimLibrary {
         if let value = ProcessInfo.processInfo.environment[overrideName], !value.isEmpty {
@@ -37,10 +37,10 @@ struct ShimLibrary {
         }
         let own = FilePath(executable).removingLastComponent()
         let prefix = own.removingLastComponent()
-        let below = ["lib", "lib/pmemshim", "lib/x86_64-linux-gnu", "lib64"].map { prefix.pushing(FilePath($0)) }
-        let system = ["/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"].map { FilePath($0) }
+        let folders = ["lib", "lib/pmemshim", "lib/x86_64-linux-gnu/pmemshim", "lib/x86_64-linux-gnu", "lib64"]
+        let below = [prefix, "/usr/local", "/usr"].flatMap { top in folders.map { top.pushing(FilePath($0)) } }
         var seen: Set<FilePath> = []
-        return ([own] + below + system).filter { seen.insert($0).inserted }
+        return ([own] + below).filter { seen.insert($0).inserted }
     }
 
     private init(checking candidate: FilePath, named name: String) throws {
