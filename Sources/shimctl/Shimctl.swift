@@ -1,4 +1,5 @@
 import ArgumentParser
+import CShimSys
 
 /// The command beside the library: starts programs under the shim, shows its figures, tells what it can serve.
 @main
@@ -23,5 +24,5 @@ struct Shimctl: ParsableCommand {
         ])
 
     /// Semantic version of the package; the JSON schemas carry their own.
-    static let versionNumber = "0.1.0"
+    static let versionNumber = PS_VERSION
 }
