@@ -97,6 +97,9 @@ let package = Package(
                     // A missing symbol must fail here, not in a user's program at load time.
                     "-Xlinker", "-z", "-Xlinker", "defs",
                     "-Xlinker", "--version-script=\(exportsMap)",
+                    // Without a name gold takes the path that the file is linked at for one, as that of its symbols'
+                    // base version: the path of somebody's build directory.
+                    "-Xlinker", "-soname", "-Xlinker", "libpmemshim.so",
                 ])
             ]),
         .systemLibrary(name: "CElf", providers: [.apt(["libelf-dev"])]),
