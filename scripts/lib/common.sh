@@ -25,12 +25,14 @@ require_swift() {
 
 # Builds the release .so and shimctl, strips the .so, and exports where they are (no other PMEMSHIM_ names: shimctl
 # refuses unknown ones). SwiftPM locks its directory, so that two scripts at once wait for one another rather than build
-# over one another.
+# over one another. A caller may add to BUILD_FLAGS, which go to `swift build`.
+BUILD_FLAGS=()
 build_release() {
     require_swift
     local product
     for product in pmemshim shimctl; do
-        (cd "$ROOT" && swift build -c release --product "$product") || die "building $product failed"
+        (cd "$ROOT" && swift build -c release --product "$product" "${BUILD_FLAGS[@]}") ||
+            die "building $product failed"
     done
     find_release
 }
