@@ -35,13 +35,20 @@ struct SettingsTests {
         }
     }
 
-    @Test(arguments: ["README.md", "docs/shimctl.md", "docs/man/shimctl.1"])
+    @Test(arguments: ["README.md", "docs/shimctl.md"])
     func theDocumentsHaveTheTable(_ document: String) throws {
         let text = try String(contentsOfFile: "\(Shim.packageRoot)/\(document)", encoding: .utf8)
         #expect(try Self.variables("SETTING").filter { !text.contains($0) } == [])
         let generated = try spawn("\(Shim.packageRoot)/scripts/lib/settings-table", [document])
         #expect(generated.ending == .exited(0), "\(generated.stderr)")
         #expect(generated.stdout == text, "scripts/generate writes it anew")
+    }
+
+    @Test func theManualHasTheTable() throws {
+        let text = try String(contentsOfFile: "\(Shim.packageRoot)/docs/man/pmemshim.7", encoding: .utf8)
+        #expect(try Self.variables("SETTING").filter { !text.contains("\\fB\($0)\\fR (") } == [])
+        let check = try spawn("\(Shim.packageRoot)/scripts/lib/manual", ["--check"])
+        #expect(check.ending == .exited(0), "scripts/generate writes it anew: \(check.stdout)\(check.stderr)")
     }
 
     /// A misspelt variable in a script would set nothing, and in a document mislead.
