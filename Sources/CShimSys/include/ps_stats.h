@@ -111,7 +111,8 @@ struct ps_stats_record {
     char command[16];      // comm, NUL-terminated
     char note[128];        // a bad PMEMSHIM_* value, or why the shim gave way; empty: all is well
     uint32_t shard_count;  // shards in use: later ones are holes
-    uint8_t reserved[76];
+    char version[16];      // PS_VERSION of the library in that process, NUL-terminated; empty: before 0.2
+    uint8_t reserved[60];
     struct ps_stats_mount mounts[PS_STATS_MOUNTS];
     uint64_t reserved2[4]; // shards begin on a cache line
     struct ps_stats_shard shards[PS_STATS_SHARDS];

@@ -75,6 +75,9 @@ extension StatisticsFile {
         withUnsafeMutablePointer(to: &head.pointee.command) {
             UnsafeMutableRawPointer($0).storeBytes(of: identity.command, as: (UInt64, UInt64).self)
         }
+        withUnsafeMutablePointer(to: &head.pointee.version) {
+            ps_version_words(UnsafeMutableRawPointer($0).assumingMemoryBound(to: UInt64.self))
+        }
         let size = StatisticsFile.headSize
         return ps_sys_pwrite(file.fd, scratch, size, StatisticsFile.offset(ofRecord: index)) == size
     }
