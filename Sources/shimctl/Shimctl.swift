@@ -19,8 +19,8 @@ struct Shimctl: ParsableCommand {
             """,
         version: "shimctl \(Shimctl.versionNumber)",
         subcommands: [
-            RunCommand.self, StatsCommand.self, CheckCommand.self, CreateCommand.self, AttachCommand.self,
-            DetachCommand.self, ListCommand.self, InspectCommand.self,
+            RunCommand.self, EnvCommand.self, ProfileCommand.self, StatsCommand.self, CheckCommand.self,
+            CreateCommand.self, AttachCommand.self, DetachCommand.self, ListCommand.self, InspectCommand.self,
         ])
 
     /// Semantic version of the package; the JSON schemas carry their own.

@@ -45,7 +45,7 @@ struct Settings {
                 }
             case .runtimeDirectory:
                 readRuntimeDirectory(value)
-            case .library:
+            case .library, .profiles:
                 break  // shimctl reads it.
             }
         }

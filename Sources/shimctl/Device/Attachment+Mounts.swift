@@ -8,7 +8,7 @@ extension Attachment {
         guard isCurrent else { return [] }
         let names = [DeviceNodes.data(name), data.path ?? DeviceNodes.data(name)]
         return MountEntry.all.filter { $0.device == data.description || names.contains($0.source) }
-            .map(\.point.printable)
+            .map(\.point)
     }
 
     /// The attached device that `argument` means: its name, its image or block device, or its logical block space.

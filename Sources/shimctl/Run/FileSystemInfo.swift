@@ -47,15 +47,21 @@ struct FileSystemInfo {
 extension FileSystemInfo {
     /// The file system `directory` is on; nothing where /proc does not tell.
     init?(of directory: FilePath) {
+        guard let mount = Self.mount(of: directory) else { return nil }
+        self.init(type: mount.type, isDAX: mount.isDAX)
+    }
+
+    /// The mount `directory` is on; nothing where /proc does not tell. The directory need not be readable.
+    static func mount(of directory: FilePath) -> MountEntry? {
         // The mount's number, not its path: bind mounts and mounts stacked on one another share paths and devices.
-        guard let descriptor = try? FileDescriptor.open(directory, .readOnly, options: [.directory, .closeOnExec])
-        else { return nil }
-        defer { try? descriptor.close() }
-        guard let fdinfo = try? String(contentsOfFile: "/proc/self/fdinfo/\(descriptor.rawValue)", encoding: .utf8),
+        let descriptor = open(directory.string, Int32(PS_O_PATH.rawValue) | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { _ = close(descriptor) }
+        guard let fdinfo = ProcFile.text("/proc/self/fdinfo/\(descriptor)"),
             let text = fdinfo.split(separator: "\n").first(where: { $0.hasPrefix("mnt_id:") })?
                 .split(whereSeparator: \.isWhitespace).last,
-            let identifier = UInt64(text), let mount = MountEntry.all.first(where: { $0.identifier == identifier })
+            let identifier = UInt64(text)
         else { return nil }
-        self.init(type: mount.type, isDAX: mount.isDAX)
+        return MountEntry.all.first { $0.identifier == identifier }
     }
 }

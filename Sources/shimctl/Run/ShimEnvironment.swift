@@ -16,16 +16,25 @@ struct ShimEnvironment {
 
     /// Checks `inherited` and adds the options to it.
     /// - Parameters:
+    ///   - profile: values of a profile, which those that are inherited come before.
     ///   - mountArguments: values of `--mount`, added after the inherited directories.
     ///   - logArgument: value of `--log`; takes the place of an inherited `PMEMSHIM_LOG`.
     /// - Throws: a `Complaint` for the first bad value, naming it.
-    init(inherited: [String: String], mountArguments: [String], logArgument: String?) throws {
+    init(
+        inherited: [String: String], profile: [ps_setting: String] = [:], mountArguments: [String],
+        logArgument: String?
+    ) throws {
         try Self.refuseUnknownNames(in: inherited.keys)
         // An empty value means the same as none.
         var values: [ps_setting: String] = [:]
         for setting in ps_setting.all {
-            guard let value = inherited[setting.variable] else { continue }
-            if value.isEmpty { changes.append((setting, nil)) } else { values[setting] = value }
+            if let value = inherited[setting.variable] {
+                if value.isEmpty { changes.append((setting, nil)) } else { values[setting] = value }
+            } else if let value = profile[setting] {
+                values[setting] = value
+                // What has options is added together with these.
+                if setting != .mounts, setting != .log { changes.append((setting, value)) }
+            }
         }
         try setMounts(inherited: values[.mounts], arguments: mountArguments)
         try setLog(inherited: values[.log], argument: logArgument)
@@ -42,7 +51,7 @@ struct ShimEnvironment {
         case .mapAfter, .firstAfter: try Self.checkCalls(value, of: setting)
         case .memory: try Self.checkMemory(value)
         case .runtimeDirectory: try Self.checkRuntimeDirectory(value)
-        case .library: break  // `ShimLibrary` looks at it.
+        case .library, .profiles: break  // `ShimLibrary` and `ProfileFolder` look at them.
         }
     }
 
