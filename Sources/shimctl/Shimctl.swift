@@ -12,17 +12,40 @@ struct Shimctl: ParsableCommand {
             mount through memory mappings. shimctl sets it up, reads its statistics and judges programs.
 
             EXAMPLES
+              shimctl advise --mount /dev/shm/data -- sqlite3 /dev/shm/data/a.db ".read load.sql"
               shimctl run --mount /dev/shm/data -- sqlite3 /dev/shm/data/a.db
               shimctl stats
-              shimctl stats --watch 1
-              shimctl check postgres
+              shimctl doctor --pid 4711
             """,
         version: "shimctl \(Shimctl.versionNumber)",
-        subcommands: [
-            RunCommand.self, EnvCommand.self, ProfileCommand.self, StatsCommand.self, CheckCommand.self,
-            CreateCommand.self, AttachCommand.self, DetachCommand.self, ListCommand.self, InspectCommand.self,
+        subcommands: [BenchWorkerCommand.self],
+        groupedSubcommands: [
+            CommandGroup(name: "Run:", subcommands: [RunCommand.self, EnvCommand.self, ProfileCommand.self]),
+            CommandGroup(
+                name: "Judge:", subcommands: [AdviseCommand.self, CheckCommand.self, DoctorCommand.self]),
+            CommandGroup(
+                name: "Measure:", subcommands: [BenchCommand.self, StatCommand.self, CompareCommand.self]),
+            CommandGroup(name: "Watch:", subcommands: [StatsCommand.self]),
+            CommandGroup(
+                name: "Devices:",
+                subcommands: [
+                    CreateCommand.self, AttachCommand.self, DetachCommand.self, ListCommand.self, InspectCommand.self,
+                ]),
         ])
 
     /// Semantic version of the package; the JSON schemas carry their own.
     static let versionNumber = PS_VERSION
+
+    /// Parses the command line and does what it says. A command line that cannot be parsed has its message as JSON,
+    /// too, where JSON was asked for.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            let status = exitCode(for: error).rawValue
+            if status != 0, !(error is ExitCode) { Complaint.writeJSON(message(for: error), by: "", status: status) }
+            exit(withError: error)
+        }
+    }
 }

@@ -216,7 +216,7 @@ struct StatsFiguresTests {
         let run = try shimctl("stats", environment: fixture.environment)
         #expect(run.ending == .exited(0))
         for text in [
-            "/mnt/data", "memory", "pread", "1,234,567", "end 89", "99.9", "3.00 GiB", "4711", "sqlite3", "ended",
+            "/mnt/data", "memory", "pread", "1,234,567", "end 89", "99.9", "3.00 GiB", "4711", "sqlite3", "Ended",
             "PMEMSHIM_LOG cannot be opened",
         ] {
             #expect(run.stdout.contains(text), "\(text) in\n\(run.stdout)")

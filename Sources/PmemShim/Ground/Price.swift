@@ -4,7 +4,7 @@ import CShimSys
 ///
 /// Measured by `scripts/bench price-steps` (docs/benchmarks.md). Only what they are to each other matters, which is
 /// much the same on other machines: a fault and a system call become dear together.
-enum Price {
+package enum Price {
     /// A pread of 4 KiB that is served, against one through the kernel.
     static let savedByCall: UInt64 = 215
     /// Learning what a number means, and forgetting it when it is closed.
@@ -17,7 +17,7 @@ enum Price {
     static let page: UInt64 = 215
     /// What the first look and the first window of a process cost besides: code and tables that are touched for the
     /// first time, /proc/self/mountinfo, handlers of signals, the record of figures.
-    static let first: UInt64 = 350_000
+    package static let first: UInt64 = 350_000
 
     /// What a call of so many bytes saves, in calls of 4 KiB: each page beyond the first saves half as much as it
     /// (`scripts/bench micro --set PMEMSHIM_MAP_AFTER=0`: pread of 4 and 64 KiB 725 and 5,300 ns, pwrite of 4, 8 and

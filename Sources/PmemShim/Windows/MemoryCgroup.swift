@@ -2,13 +2,13 @@ import CShimSys
 
 /// The memory cgroup of this process, as /proc/self/cgroup names it (cgroups(7)), and its limit. Both versions: there
 /// is a line "0::/path" for version 2, and one with the controller "memory" for version 1.
-struct MemoryCgroup {
+package struct MemoryCgroup {
     /// Of its directory, below where cgroups of that version are mounted. Begins with a slash.
-    let path: UnsafeBufferPointer<UInt8>
-    let isUnified: Bool
+    package let path: UnsafeBufferPointer<UInt8>
+    package let isUnified: Bool
 
     /// The one that limits memory: that of version 1, where a line names it.
-    init?(_ text: UnsafeBufferPointer<UInt8>) {
+    package init?(_ text: UnsafeBufferPointer<UInt8>) {
         var found: MemoryCgroup?
         var at = 0
         while at < text.count {

@@ -21,7 +21,9 @@ struct CheckCommand: ParsableCommand {
               0 if it is served, 1 if not, 2 if there is no such program or it cannot be judged, 64 for a bad option
             """)
 
-    @Argument(help: ArgumentHelp("A path, or a name to be found in PATH.", valueName: "program"))
+    @Argument(
+        help: ArgumentHelp("A path, or a name to be found in PATH.", valueName: "program"),
+        completion: .shellCommand("compgen -c"))
     var program: String
 
     @Flag(help: "Write JSON (schema in docs/shimctl.md).")

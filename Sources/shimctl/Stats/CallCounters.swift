@@ -49,6 +49,15 @@ struct CallCounters: Equatable {
 
     func total(_ family: CallFamily) -> UInt64 { served(family).saturatingAdd(passedOn(family)) }
 
+    /// Of all families of one kind.
+    func served(_ kind: CallFamily.Kind) -> UInt64 { sum(of: kind) { served($0) } }
+    func passedOn(_ kind: CallFamily.Kind) -> UInt64 { sum(of: kind) { passedOn($0) } }
+    func calls(_ kind: CallFamily.Kind, _ outcome: CallOutcome) -> UInt64 { sum(of: kind) { calls($0, outcome) } }
+
+    private func sum(of kind: CallFamily.Kind, _ count: (CallFamily) -> UInt64) -> UInt64 {
+        CallFamily.allCases.reduce(0) { $1.kind == kind ? $0.saturatingAdd(count($1)) : $0 }
+    }
+
     var served: UInt64 { CallFamily.allCases.reduce(0) { $0.saturatingAdd(served($1)) } }
     var passedOn: UInt64 { CallFamily.allCases.reduce(0) { $0.saturatingAdd(passedOn($1)) } }
     var total: UInt64 { served.saturatingAdd(passedOn) }

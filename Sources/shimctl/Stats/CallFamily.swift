@@ -7,6 +7,18 @@ enum CallFamily: Int, CaseIterable {
     case fsync, fdatasync, syncFileRange, msync
     case mmap, copy, resize
 
+    /// What its calls do with data.
+    enum Kind { case read, write, sync, other }
+
+    var kind: Kind {
+        switch self {
+        case .read, .pread, .readv, .preadv: .read
+        case .write, .pwrite, .writev, .pwritev: .write
+        case .fsync, .fdatasync, .syncFileRange, .msync: .sync
+        case .mmap, .copy, .resize: .other
+        }
+    }
+
     /// As the documentation and JSON name it.
     var name: String {
         switch self {
@@ -47,6 +59,24 @@ enum CallOutcome: Int, CaseIterable {
         case .argument: "odd arguments"
         case .giveWay: "mlockall, seccomp or unshare: the shim stepped aside"
         case .kernel: "always the kernel's"
+        }
+    }
+
+    /// What somebody who runs the program can do about it; nothing where there is nothing to be done, or no need.
+    var cure: String? {
+        switch self {
+        case .served, .offset, .tick, .fault, .kernel, .argument: nil
+        case .cold:
+            "normal at the beginning; PMEMSHIM_MAP_AFTER=0 maps at once, which pays for files that are used long"
+        case .end: "growing a file is the kernel's work: let the program reuse or preallocate its files where it can"
+        case .small: "larger writes, or a processor with AVX-512, are served"
+        case .append: "O_APPEND is the kernel's work: nothing to be done but fewer, larger writes"
+        case .flags: "leave direct I/O and O_SYNC off; fdatasync is served where it can be"
+        case .sparse: "holes are the kernel's: let the program preallocate its files"
+        case .limit: "raise RLIMIT_AS, RLIMIT_FSIZE or PMEMSHIM_MEMORY (shimctl doctor --pid tells which)"
+        case .busy: "several writers of one file wait for one another: the kernel does some of their calls"
+        case .backing: "on this file system durability is the kernel's; a DAX mount would leave it out"
+        case .giveWay: "the library stepped aside for good: start the program without the call that asks for that"
         }
     }
 }

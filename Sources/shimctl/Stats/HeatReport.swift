@@ -59,7 +59,7 @@ struct HeatReport {
                 Figures.bytes(number * Self.groupSize), Figures.count(group.reads), Figures.count(group.writes),
                 Figures.count(group.bad), Self.bar(group.samples, of: most))
         }
-        return "\(Self.name(file))\n\(table.text)"
+        return "\(Self.name(file).printable)\n\(table.text)"
     }
 
     private static func name(_ file: HeatSnapshot.File) -> String {

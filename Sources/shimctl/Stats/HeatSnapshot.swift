@@ -99,7 +99,7 @@ struct HeatSnapshot {
                     guard lstat(path, &found) == 0 else { continue }
                     if found.st_mode & S_IFMT == S_IFDIR { directories.append(path) }
                     for key in nameless where key.inode == UInt64(found.st_ino) {
-                        gathered[key]?.path = path.printable
+                        gathered[key]?.path = path
                         nameless.remove(key)
                     }
                 }

@@ -65,7 +65,7 @@ struct PagesFile {
             return Slot(
                 number: index, key: key, device: Self.number(bytes, start + 8), inode: Self.number(bytes, start + 16),
                 birth: Int64(bitPattern: Self.number(bytes, start + 24)), section: Self.number(bytes, start + 32),
-                path: String(printable: path))
+                path: String(decoding: path, as: UTF8.self))
         }
     }
 

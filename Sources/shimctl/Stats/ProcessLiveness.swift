@@ -6,7 +6,7 @@ enum ProcessLiveness {
     /// True if process `pid` exists, has not ended (a zombie has), and began `startTime` clock ticks after boot: a
     /// reused number has another start time (proc_pid_stat(5), field 22).
     static func isRunning(pid: Int32, startTime: UInt64) -> Bool {
-        guard pid > 0, let data = FileManager.default.contents(atPath: "/proc/\(pid)/stat") else { return false }
+        guard pid > 0, let data = ProcFile.contents("/proc/\(pid)/stat") else { return false }
         // The name in parentheses may itself hold spaces and parentheses; the rest begins after the last one.
         let text = String(decoding: data, as: UTF8.self)
         guard let parenthesis = text.lastIndex(of: ")") else { return false }

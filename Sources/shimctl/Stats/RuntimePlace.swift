@@ -11,6 +11,13 @@ struct RuntimePlace {
     /// Nobody named another.
     let isDefault: Bool
 
+    /// - Parameter owner: whose directory and files they must be; nothing: the caller's.
+    init(directory: FilePath, owner: uid_t? = nil) {
+        self.directory = directory
+        self.owner = owner ?? geteuid()
+        isDefault = false
+    }
+
     /// - Parameter user: name or number of another user, for root; nothing: `PMEMSHIM_RUNTIME_DIR`, else
     ///   `/dev/shm/pmemshim-<effective uid>`, which in a directory that is writable for all may be somebody else's.
     init(user: String? = nil) throws {

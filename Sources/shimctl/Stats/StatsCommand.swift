@@ -7,29 +7,37 @@ import SystemPackage
 struct StatsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats",
-        abstract: "Show what the shim does and did: calls served and passed on, bytes, windows, faults.",
+        abstract: "Show what the shim does and did: calls served and passed on, bytes, windows, faults, time saved.",
         discussion: """
             Figures are kept by user, in PMEMSHIM_RUNTIME_DIR (default /dev/shm/pmemshim-UID), by mount and by \
-            process, and stay after a process has ended. A call was served, or passed on to the kernel for the reason \
-            shown. Settings that the shim in a process could not use (a directory that does not exist, or that is not \
-            served without :pagecache) are told as well, and, to root, which other users have figures.
+            process, and stay after a process has ended. A call was served, or passed on to the kernel for a reason. \
+            Settings that the shim in a process could not use (a directory that does not exist, or that is not served \
+            without :pagecache) are told as well, and, to root, which other users have figures.
+
+            What was saved is CPU time, estimated from the figures and from what calls cost on the mount (shimctl \
+            bench).
 
             EXAMPLES
               shimctl stats
+              shimctl stats --by process --live --sort read --limit 5
               shimctl stats --pid 4711
               shimctl stats --json | jq '.mounts[] | {path, served: .figures.served_percent}'
               shimctl stats --watch 1 --count 10
+              shimctl stats --openmetrics
               sudo shimctl stats --user postgres
-              shimctl stats --heat
+              sudo shimctl stats --all-users --by user
               shimctl stats --heat /mnt/pmem/table.db
 
             EXIT STATUS
               0, also when there are no figures yet; 1 if the statistics file is damaged, not yours or not readable, \
-            or if there is no process of the number asked for; 64 for a bad option
+            or if there are no figures of the process asked for; 64 for a bad option
             """)
 
     @Flag(help: "Write JSON (schema in docs/shimctl.md); with --watch one document a line.")
     var json = false
+
+    @Flag(help: "Write the OpenMetrics text format, for Prometheus.")
+    var openmetrics = false
 
     @Option(help: ArgumentHelp("Show what happened in every interval of so many seconds.", valueName: "seconds"))
     var watch: Double?
@@ -37,16 +45,37 @@ struct StatsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Stop after so many intervals.", valueName: "n"))
     var count: Int?
 
+    @Option(help: ArgumentHelp("One table with a row for each command, mount, process or user.", valueName: "what"))
+    var by: StatsReport.Grouping?
+
+    @Option(help: ArgumentHelp("By calls, served, passed, read, written, saved or name.", valueName: "column"))
+    var sort = StatsReport.Order.calls
+
+    @Option(help: ArgumentHelp("So many rows.", valueName: "n"))
+    var limit = 20
+
     @Option(help: ArgumentHelp("Only this process.", valueName: "pid"))
     var pid: Int32?
+
+    @Option(help: ArgumentHelp("Only on this mount or served directory.", valueName: "dir"), completion: .directory)
+    var mount: String?
+
+    @Option(help: ArgumentHelp("Only of programs of this name.", valueName: "name"))
+    var command: String?
+
+    @Flag(help: "Only of processes that run.")
+    var live = false
 
     @Option(help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"))
     var user: String?
 
+    @Flag(help: "Figures of all users (for root).")
+    var allUsers = false
+
     @Flag(help: "Show instead which files are hot, and which 2 MiB of them (sampled).")
     var heat = false
 
-    @Argument(help: ArgumentHelp("With --heat: only this file.", valueName: "path"))
+    @Argument(help: ArgumentHelp("With --heat: only this file.", valueName: "path"), completion: .file())
     var path: String?
 
     func validate() throws {
@@ -57,8 +86,18 @@ struct StatsCommand: ParsableCommand {
             guard watch != nil else { throw ValidationError("--count goes with --watch.") }
             guard count > 0 else { throw ValidationError("--count \(count): at least 1.") }
         }
-        if path != nil, !heat { throw ValidationError("A path goes with --heat.") }
-        if heat, watch != nil || pid != nil { throw ValidationError("--heat goes with neither --watch nor --pid.") }
+        guard (1...100_000).contains(limit) else { throw ValidationError("--limit \(limit): between 1 and 100000.") }
+        if let path {
+            guard !path.hasPrefix("-") else { throw ValidationError("Unknown option '\(path)'") }
+            guard heat else { throw ValidationError("A path (\(path)) goes with --heat.") }
+        }
+        if heat, watch != nil || pid != nil || openmetrics || by != nil {
+            throw ValidationError("--heat goes with neither --watch, --pid, --openmetrics nor --by.")
+        }
+        if openmetrics, json || watch != nil {
+            throw ValidationError("--openmetrics goes with neither --json nor --watch.")
+        }
+        if allUsers, user != nil || heat { throw ValidationError("--all-users goes with neither --user nor --heat.") }
         if let pid, pid <= 0 { throw ValidationError("--pid \(pid): process numbers begin at 1.") }
     }
 
@@ -70,17 +109,25 @@ struct StatsCommand: ParsableCommand {
     }
 
     private func show() throws {
-        let place = try RuntimePlace(user: user)
-        let snapshot = try sample(in: place)
+        let source = try StatsSource(user: user, all: allUsers)
+        let snapshot = try sample(source)
+        let place = source.places[0].place
+        var report = StatsReport(snapshot: snapshot, place: place)
+        if openmetrics { return try Output.line(report.openMetrics.text) }
         let refused = try RefusedSettings(in: place, pid: pid)
-        let others = place.isDefault && pid == nil ? RuntimePlace.otherUsers : []
+        let others = place.isDefault && pid == nil && !allUsers ? RuntimePlace.otherUsers : []
         let isUnknown = pid != nil && snapshot.processes.isEmpty && refused.lines.isEmpty
         if json {
             try Output.json(
                 StatsReport.Document(
-                    snapshot, directory: place.directory.string.printable, refused: refused, otherUsers: others))
+                    snapshot, directory: place.directory.string, refused: refused, otherUsers: others,
+                    saved: report.savedByMount))
         } else if !isUnknown {
-            let parts = [StatsReport(snapshot: snapshot).text, refused.text, StatsAdvice.otherUsers(others)]
+            report.grouping = by ?? (pid == nil ? nil : .process)
+            report.order = sort
+            report.limit = limit
+            report.width = Terminal.width
+            let parts = [report.text, by == nil ? refused.text : "", StatsAdvice.otherUsers(by == nil ? others : [])]
             try Output.line(parts.filter { !$0.isEmpty }.joined(separator: "\n\n"))
             if snapshot.isEmpty, pid == nil { try Output.line("\n" + StatsAdvice(place).text) }
         }
@@ -91,28 +138,33 @@ struct StatsCommand: ParsableCommand {
         let place = try RuntimePlace(user: user)
         let report = try HeatReport(try HeatSnapshot.read(in: place), path: path)
         if json {
-            try Output.json(report.document(directory: place.directory.string.printable))
+            try Output.json(report.document(directory: place.directory.string))
         } else {
             try Output.line(report.text)
         }
     }
 
     private func follow(every seconds: Double) throws {
-        let place = try RuntimePlace(user: user)
+        let source = try StatsSource(user: user, all: allUsers)
         let clock = ContinuousClock()
-        var earlier = try sample(in: place)
+        var earlier = try sample(source)
+        if let pid, earlier.processes.isEmpty {
+            throw Complaint(.failure, "there are no figures of process \(pid)")
+        }
         var then = clock.now
         var done = 0
         while count.map({ done < $0 }) ?? true {
-            Pause.take(seconds: seconds)
+            // From the moment that the last sample was due: what a sample takes does not add up.
+            let due = then + .seconds(seconds)
+            Pause.take(seconds: max((due - clock.now) / .seconds(1), 0))
             // Opened again every time: the file may have been made, or made anew, since.
-            let later = try sample(in: place)
+            let later = try sample(source)
             let now = clock.now
             let rates = StatsRates(from: earlier, to: later, interval: (now - then) / .seconds(1))
             if json {
                 try Output.json(rates.document, compact: true)
             } else {
-                try Output.line((done > 0 ? "\n" : "") + rates.text)
+                try Output.line(rates.text(heading: done % 20 == 0, width: Terminal.width))
             }
             earlier = later
             then = now
@@ -120,12 +172,33 @@ struct StatsCommand: ParsableCommand {
         }
     }
 
-    private func sample(in place: RuntimePlace) throws -> StatsSnapshot {
-        guard let file = try StatsFile.open(in: place) else {
-            return StatsSnapshot(time: StatsSnapshot.now(), processes: [], ended: [])
-        }
-        defer { file.close() }
-        let snapshot = try file.snapshot()
-        return pid.map { snapshot.filtered(pid: $0) } ?? snapshot
+    private func sample(_ source: StatsSource) throws -> StatsSnapshot {
+        let snapshot = try source.snapshot()
+        let wanted = mount.map { MountItem(directory: FilePath($0), pagecache: false).resolved.directory.string }
+        return (pid.map { snapshot.filtered(pid: $0) } ?? snapshot)
+            .filtered(mount: wanted, command: command, live: live)
     }
+}
+
+extension StatsReport.Grouping: ExpressibleByArgument {}
+extension StatsReport.Order: ExpressibleByArgument {}
+
+extension StatsReport {
+    /// CPU time that was saved on each mount that was measured, ns.
+    var savedByMount: [String: Double] {
+        var result: [String: Double] = [:]
+        for mount in snapshot.mounts { result[mount.path] = saved(on: mount) }
+        return result
+    }
+
+    func saved(on mount: StatsSnapshot.Mount) -> Double? {
+        guard let calibration = calibrations[mount.path] else { return nil }
+        let processes = mount.liveProcesses.saturatingAdd(mount.endedProcesses)
+        return Estimate(
+            unwatched: mount.counters, windows: mount.counters.windowsTotal, processes: processes, on: mount.path,
+            by: calibration
+        ).saved
+    }
+
+    var openMetrics: OpenMetrics { OpenMetrics(snapshot: snapshot, saved: saved) }
 }

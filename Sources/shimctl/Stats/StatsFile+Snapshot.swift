@@ -62,6 +62,7 @@ extension StatsFile {
             command: head.text(in: Record.command),
             note: head.text(in: Record.note),
             isLive: isLive,
+            version: head.text(in: Record.version),
             mounts: (0..<mountCount).map { mount(at: $0, head: head, shards: shards, isLive: isLive) })
     }
 

@@ -39,7 +39,8 @@ enum StatsLayout {
         static let superseded = offset(\ps_stats_record.superseded)
         static let mountCount = offset(\ps_stats_record.mount_count)
         static let command = offset(\ps_stats_record.command)..<offset(\ps_stats_record.note)
-        static let note = offset(\ps_stats_record.note)..<offset(\ps_stats_record.reserved)
+        static let note = offset(\ps_stats_record.note)..<offset(\ps_stats_record.shard_count)
+        static let version = offset(\ps_stats_record.version)..<offset(\ps_stats_record.reserved)
         static let mounts = offset(\ps_stats_record.mounts)
         static let shards = offset(\ps_stats_record.shards)
     }
@@ -65,8 +66,8 @@ struct StatsBytes {
         return bytes.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: Value.self)) }
     }
 
-    /// Text up to its NUL or the end of the range, fit for a terminal.
+    /// Text up to its NUL or the end of the range, as it is: what shows it makes it fit for a terminal.
     func text(in range: Range<Int>) -> String {
-        String(printable: bytes[range.clamped(to: bytes.indices)].prefix { $0 != 0 })
+        String(decoding: bytes[range.clamped(to: bytes.indices)].prefix { $0 != 0 }, as: UTF8.self)
     }
 }

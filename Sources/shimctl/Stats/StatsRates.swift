@@ -22,24 +22,25 @@ struct StatsRates {
         }
     }
 
-    var text: String {
-        let clock = Date(timeIntervalSince1970: Double(time) / 1e9).formatted(.iso8601)
+    /// A line for each mount, as vmstat(8) has them; with titles above where they are wanted.
+    func text(heading: Bool, width: Int) -> String {
+        let clock = Date(timeIntervalSince1970: Double(time) / 1e9).formatted(.iso8601).dropFirst(11).prefix(8)
         guard !mounts.isEmpty else { return "\(clock)  no figures yet" }
         var table = Table(
-            .text("Mount"), .text("Backing"), .number("Calls/s"), .number("Served %"), .number("Read/s by shim"),
-            .number("by kernel"), .number("Written/s by shim"), .number("by kernel"), .number("Windows"),
-            .number("Mapped"), .number("Faults"))
+            .text("Time"), .number("   Calls/s"), .number("Served %"), .number("    Read/s"), .number(" Written/s"),
+            .number("Windows", spare: 2), .number("    Mapped", spare: 3), .number("Faults", spare: 4),
+            .text("Mount", shrinks: true))
         for mount in mounts {
             let counters = mount.counters
+            let read = counters.servedRead.saturatingAdd(counters.passedRead)
+            let written = counters.servedWritten.saturatingAdd(counters.passedWritten)
             table.add(
-                mount.path, mount.backing.rawValue,
-                Figures.fixed(perSecond(counters.total), decimals: 0),
-                Figures.percentText(counters.served, of: counters.total),
-                Figures.bytes(perSecond(counters.servedRead)), Figures.bytes(perSecond(counters.passedRead)),
-                Figures.bytes(perSecond(counters.servedWritten)), Figures.bytes(perSecond(counters.passedWritten)),
-                Figures.count(mount.windows), Figures.bytes(mount.mappedBytes), Figures.count(counters.faults))
+                String(clock), Figures.count(UInt64(min(perSecond(counters.total), 1e18))),
+                Figures.percentText(counters.served, of: counters.total), Figures.bytes(perSecond(read)),
+                Figures.bytes(perSecond(written)), Figures.count(mount.windows), Figures.bytes(mount.mappedBytes),
+                Figures.count(counters.faults), mount.path)
         }
-        return clock + "\n" + table.text
+        return table.lines(width: width).dropFirst(heading ? 0 : 2).joined(separator: "\n")
     }
 
     private func perSecond(_ count: UInt64) -> Double { Double(count) / interval }

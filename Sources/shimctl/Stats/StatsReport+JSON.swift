@@ -16,14 +16,15 @@ extension StatsReport {
         let otherUsers: [RuntimePlace.User]
 
         init(
-            _ snapshot: StatsSnapshot, directory: String, refused: RefusedSettings, otherUsers: [RuntimePlace.User]
+            _ snapshot: StatsSnapshot, directory: String, refused: RefusedSettings, otherUsers: [RuntimePlace.User],
+            saved: [String: Double]
         ) {
             refusedSettings = refused.lines
             self.otherUsers = otherUsers
             timeUnixNs = snapshot.time
             runtimeDirectory = directory
             total = CallFigures(snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters })
-            mounts = snapshot.mounts.map(MountDocument.init)
+            mounts = snapshot.mounts.map { MountDocument($0, saved: saved[$0.path]) }
             processes = snapshot.processes.map(ProcessDocument.init)
             endedFolded = snapshot.ended.map(EndedDocument.init)
         }
@@ -37,8 +38,11 @@ extension StatsReport {
         let windows: UInt64
         let mappedBytes: UInt64
         let figures: CallFigures
+        /// CPU time saved, estimated; null where the mount was not measured.
+        @Explicit var savedNs: Double?
 
-        init(_ mount: StatsSnapshot.Mount) {
+        init(_ mount: StatsSnapshot.Mount, saved: Double? = nil) {
+            savedNs = saved
             path = mount.path
             backing = mount.backing.rawValue
             processesLive = mount.liveProcesses
@@ -65,6 +69,10 @@ extension StatsReport {
         let startTimeTicks: UInt64
         let claimedUnixNs: UInt64
         let note: String
+        /// Version of the library in it; empty: before 0.2.
+        let libraryVersion: String
+        /// Empty where only one user's figures were asked for.
+        let user: String
         let mounts: [Mount]
 
         init(_ process: StatsSnapshot.Process) {
@@ -74,6 +82,8 @@ extension StatsReport {
             startTimeTicks = process.startTime
             claimedUnixNs = process.claimed
             note = process.note
+            libraryVersion = process.version
+            user = process.user
             mounts = process.mounts.map {
                 Mount(
                     path: $0.path, backing: $0.backing.rawValue, windows: $0.windows, windowsTotal: $0.windowsTotal,

@@ -1,52 +1,76 @@
 import FoundationEssentials
 import Glibc
+import SystemPackage
 
 /// The figures as tables.
 struct StatsReport {
-    let snapshot: StatsSnapshot
-    /// Rows of the table of processes that are shown for processes that have ended.
-    static let endedRows = 20
+    /// What has a row of its own.
+    enum Grouping: String, CaseIterable { case command, mount, process, user }
+    /// What the first row has the most of.
+    enum Order: String, CaseIterable { case calls, served, passed, read, written, saved, name }
 
-    var text: String {
-        guard !snapshot.isEmpty else { return Self.nothingYet }
-        var parts = [mountTable]
-        for mount in snapshot.mounts where mount.counters.total > 0 {
-            parts.append("Calls on \(mount.path) (\(mount.backing.rawValue))\n\(Self.callTable(mount.counters))")
+    let snapshot: StatsSnapshot
+    /// Prices of the mounts that were measured.
+    let calibrations: [String: Calibration]
+    var grouping: Grouping?
+    var order = Order.calls
+    var limit = 20
+    var width = 80
+
+    /// - Parameter place: where calibrations are kept.
+    init(snapshot: StatsSnapshot, place: RuntimePlace?) {
+        self.snapshot = snapshot
+        var found: [String: Calibration] = [:]
+        for mount in snapshot.mounts {
+            if let place, let kept = Calibration.kept(for: FilePath(mount.path), in: place) { found[mount.path] = kept }
         }
-        if !snapshot.processes.isEmpty { parts.append(processTable) }
-        let notes = snapshot.processes.filter { !$0.note.isEmpty }
-        if !notes.isEmpty {
-            parts.append(
-                "Notes\n" + notes.map { "  \($0.command) (\($0.pid)): \($0.note)" }.joined(separator: "\n"))
-        }
-        return parts.joined(separator: "\n\n")
+        calibrations = found
     }
 
     static let nothingYet =
         "No figures yet: no program of yours has used a served file. Start one with shimctl run --mount DIR -- COMMAND."
 
+    var text: String {
+        guard !snapshot.isEmpty else { return Self.nothingYet }
+        if let grouping { return table(of: grouping) }
+        var parts = [table(of: .command), mountTable]
+        let reasons = reasonText
+        if !reasons.isEmpty { parts.append(reasons) }
+        for mount in snapshot.mounts where mount.counters.total > 0 {
+            parts.append("Calls on \(mount.path.printable) (\(mount.backing.rawValue))\n\(callTable(mount.counters))")
+        }
+        let notes = snapshot.processes.filter { !$0.note.isEmpty }
+        if !notes.isEmpty {
+            let lines = notes.prefix(limit).map { "  \($0.command) (\($0.pid)): \($0.note)".printable }
+            let rest = notes.count - lines.count
+            parts.append((["Notes"] + lines + (rest > 0 ? ["  ... and \(rest) more"] : [])).joined(separator: "\n"))
+        }
+        if calibrations.isEmpty {
+            let hint = "What was saved is told once a mount is measured: shimctl bench --quick DIR"
+            parts.append(Wrapped.lines(hint, 0, width).joined(separator: "\n"))
+        }
+        return parts.joined(separator: "\n\n")
+    }
+
     private var mountTable: String {
         var table = Table(
-            .text("Mount"), .text("Backing"), .number("Live"), .number("Ended"), .number("Calls"), .number("Served %"),
-            .number("Read by shim"), .number("by kernel"), .number("Written by shim"), .number("by kernel"),
-            .number("Windows"), .number("Mapped"), .number("Faults"))
+            .text("Mount", shrinks: true), .text("Backing"), .number("Calls"), .number("Served %"),
+            .number("Windows", spare: 3), .number("Mapped", spare: 2), .number("Faults", spare: 4))
         for mount in snapshot.mounts {
             let counters = mount.counters
             table.add(
-                mount.path, mount.backing.rawValue,
-                Figures.count(mount.liveProcesses), Figures.count(mount.endedProcesses),
-                Figures.count(counters.total), Figures.percentText(counters.served, of: counters.total),
-                Figures.bytes(counters.servedRead), Figures.bytes(counters.passedRead),
-                Figures.bytes(counters.servedWritten), Figures.bytes(counters.passedWritten),
-                Figures.count(mount.windows), Figures.bytes(mount.mappedBytes), Figures.count(counters.faults))
+                mount.path, mount.backing.rawValue, Figures.count(counters.total),
+                Figures.percentText(counters.served, of: counters.total), Figures.count(mount.windows),
+                Figures.bytes(mount.mappedBytes), Figures.count(counters.faults))
         }
-        return table.text
+        return table.text(width: width)
     }
 
-    private static func callTable(_ counters: CallCounters) -> String {
+    private func callTable(_ counters: CallCounters) -> String {
         var table = Table(
-            .text("Call"), .number("Calls"), .number("Served"), .number("Served %"), .number("Passed on"),
-            .text("Why passed on"))
+            .text("Call"), .number("Calls"), .number("Served", spare: 1), .number("Served %"),
+            .number("Passed on", spare: 2),
+            .text("Why passed on", shrinks: true))
         for family in CallFamily.allCases where counters.total(family) > 0 {
             let reasons = CallOutcome.allCases.dropFirst()
                 .map { (outcome: $0, count: counters.calls(family, $0)) }
@@ -58,30 +82,24 @@ struct StatsReport {
                 Figures.count(counters.passedOn(family)),
                 reasons.map { "\($0.outcome.name) \(Figures.count($0.count))" }.joined(separator: ", "))
         }
-        let seen = CallOutcome.allCases.dropFirst().filter { outcome in
-            CallFamily.allCases.contains { counters.calls($0, outcome) > 0 }
-        }
-        return ([table.text] + seen.map { "  \($0.name): \($0.explanation)" }).joined(separator: "\n")
+        return table.text(width: width)
     }
 
-    private var processTable: String {
-        var table = Table(
-            .number("PID"), .text("Command"), .text("State"), .text("Mount"), .number("Calls"), .number("Served %"),
-            .number("Read"), .number("Written"), .number("Windows"), .number("Mapped"), .number("Faults"))
-        let live = snapshot.processes.filter(\.isLive)
-        let ended = snapshot.processes.filter { !$0.isLive }
-        for process in live + ended.prefix(Self.endedRows) {
-            for mount in process.mounts {
-                let counters = mount.counters
-                table.add(
-                    String(process.pid), process.command, process.isLive ? "live" : "ended", mount.path,
-                    Figures.count(counters.total), Figures.percentText(counters.served, of: counters.total),
-                    Figures.bytes(counters.servedRead.saturatingAdd(counters.passedRead)),
-                    Figures.bytes(counters.servedWritten.saturatingAdd(counters.passedWritten)),
-                    Figures.count(mount.windows), Figures.bytes(mount.mappedBytes), Figures.count(counters.faults))
-            }
+    /// Why calls were passed on, as sentences: the most frequent reason first.
+    private var reasonText: String {
+        let all = snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters }
+        let reasons = CallOutcome.allCases.dropFirst().map { outcome in
+            (outcome, CallFamily.allCases.reduce(UInt64(0)) { $0.saturatingAdd(all.calls($1, outcome)) })
+        }.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
+        guard !reasons.isEmpty else { return "" }
+        var lines = ["Why calls were passed on to the kernel"]
+        for (outcome, count) in reasons {
+            let share = Figures.percentText(count, of: all.total)
+            lines += Wrapped.lines(
+                "\(Figures.count(count)) (\(share) %) \(outcome.name): \(outcome.explanation)", 2, width)
+            // What is not much is not worth a change.
+            if let cure = outcome.cure, count > all.total / 50 { lines += Wrapped.lines("-> \(cure)", 6, width) }
         }
-        let hidden = ended.count - min(ended.count, Self.endedRows)
-        return table.text + (hidden > 0 ? "\n... and \(hidden) more that have ended (--json lists all)" : "")
+        return lines.joined(separator: "\n")
     }
 }

@@ -25,7 +25,23 @@ struct StatsSnapshot {
         let command: String
         let note: String
         let isLive: Bool
+        /// Version of the library in it; empty: before 0.2.
+        let version: String
         let mounts: [ProcessMount]
+        /// Whose it is; empty where only one user's are looked at.
+        var user = ""
+
+        func with(_ mounts: [ProcessMount]) -> Process {
+            Process(
+                pid: pid, startTime: startTime, claimed: claimed, command: command, note: note, isLive: isLive,
+                version: version, mounts: mounts, user: user)
+        }
+
+        func of(user: String) -> Process {
+            var copy = self
+            copy.user = user
+            return copy
+        }
 
         var counters: CallCounters { mounts.reduce(into: CallCounters()) { $0 += $1.counters } }
     }
@@ -36,6 +52,13 @@ struct StatsSnapshot {
         let backing: Backing
         let processes: UInt64
         let counters: CallCounters
+        var user = ""
+
+        func of(user: String) -> Ended {
+            var copy = self
+            copy.user = user
+            return copy
+        }
     }
 
     /// All that is known of one mount.
@@ -94,6 +117,23 @@ struct StatsSnapshot {
     /// The part of the figures that belongs to processes numbered `pid`.
     func filtered(pid: Int32) -> StatsSnapshot {
         StatsSnapshot(time: time, processes: processes.filter { $0.pid == pid }, ended: [])
+    }
+
+    /// The part that is wanted.
+    /// - Parameters:
+    ///   - mount: only on the mount or served directory of this path.
+    ///   - command: only of programs of this name, as the kernel cuts it.
+    ///   - live: only of processes that run.
+    func filtered(mount: String?, command: String?, live: Bool) -> StatsSnapshot {
+        guard mount != nil || command != nil || live else { return self }
+        let wanted = processes.compactMap { process -> Process? in
+            guard command.map({ process.command == $0 }) ?? true, !live || process.isLive else { return nil }
+            let mounts = process.mounts.filter { found in mount.map { found.path == $0 } ?? true }
+            return mounts.isEmpty ? nil : process.with(mounts)
+        }
+        // Of those that were folded nobody knows the program any more.
+        let folded = command == nil && !live ? ended.filter { line in mount.map { line.path == $0 } ?? true } : []
+        return StatsSnapshot(time: time, processes: wanted, ended: folded)
     }
 
     static func now() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970) * 1e9) }

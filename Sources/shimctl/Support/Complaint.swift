@@ -28,13 +28,28 @@ struct Complaint: Error, CustomStringConvertible {
     }
 
     /// Runs `body`; a complaint of it goes to standard error as `shimctl COMMAND: message`, and becomes the exit
-    /// status.
+    /// status. Where JSON was asked for, standard output gets it as JSON besides.
     static func reported(by command: String, _ body: () throws -> Void) throws {
         do {
             try body()
         } catch let complaint as Complaint {
             Output.warn("shimctl \(command): \(complaint.description)")
+            writeJSON(complaint.description, by: command, status: complaint.status.rawValue)
             throw ExitCode(complaint.status.rawValue)
         }
+    }
+
+    private struct Document: Encodable {
+        let schema = "pmemshim.error/1"
+        let command: String
+        let error: String
+        let exitStatus: Int32
+    }
+
+    /// The schema pmemshim.error/1 on one line, if our own options ask for JSON. There is nobody to tell if that fails.
+    static func writeJSON(_ message: String, by command: String, status: Int32) {
+        let options = CommandLine.arguments.prefix { $0 != "--" }
+        guard options.contains("--json") || options.contains("-j") else { return }
+        try? Output.json(Document(command: command, error: message, exitStatus: status), compact: true)
     }
 }

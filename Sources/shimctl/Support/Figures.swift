@@ -45,6 +45,28 @@ enum Figures {
         return result
     }
 
+    /// `1 error`, `2 errors`, `no errors`.
+    static func number(_ count: Int, _ thing: String) -> String {
+        switch count {
+        case 0: "no \(thing)s"
+        case 1: "1 \(thing)"
+        default: "\(Self.count(UInt64(max(count, 0)))) \(thing)s"
+        }
+    }
+
+    /// Seconds with three significant digits or so: `1.20 s`, `340 ms`, `2 h 5 min`; with a minus where it is negative.
+    static func duration(_ nanoseconds: Double) -> String {
+        if nanoseconds < 0 { return "-" + duration(-nanoseconds) }
+        switch nanoseconds {
+        case ..<1e6: return fixed(nanoseconds / 1e3, decimals: 0) + " us"
+        case ..<1e9: return fixed(nanoseconds / 1e6, decimals: nanoseconds < 1e7 ? 1 : 0) + " ms"
+        case ..<120e9: return fixed(nanoseconds / 1e9, decimals: nanoseconds < 1e10 ? 2 : 1) + " s"
+        default:
+            let minutes = Int(min(nanoseconds / 60e9, 1e12))
+            return minutes < 60 ? "\(minutes) min" : "\(minutes / 60) h \(minutes % 60) min"
+        }
+    }
+
     /// `part` of `whole` in percent with one decimal; nothing for an empty whole.
     static func percent(_ part: UInt64, of whole: UInt64) -> Double? {
         guard whole > 0 else { return nil }

@@ -23,6 +23,11 @@ enum Output {
     /// Writes `value` as one JSON document with sorted keys: over several lines, or on one (`compact`: a stream of
     /// samples is one document a line).
     static func json(_ value: some Encodable, compact: Bool = false) throws {
+        try line(try jsonText(value, compact: compact))
+    }
+
+    /// That document, without a newline at its end.
+    static func jsonText(_ value: some Encodable, compact: Bool = false) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         if !compact { encoder.outputFormatting.insert(.prettyPrinted) }
@@ -30,6 +35,6 @@ enum Output {
         guard let text = String(data: try encoder.encode(value), encoding: .utf8) else {
             throw Complaint(.failure, "the figures could not be put into JSON")
         }
-        try line(text)
+        return text
     }
 }

@@ -1,0 +1,158 @@
+import CShimSys
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// A program that is run to its end in our place: at our terminal, with our files, and with the signals that are meant
+/// for it.
+enum ChildProcess {
+    struct Ending {
+        /// As waitpid(2) has it.
+        let status: Int32
+        /// Elapsed time, ns.
+        let wall: UInt64
+        /// CPU time in user and kernel mode of the program and of all that it has started and that has ended, daemons
+        /// included, ns.
+        let user: UInt64
+        let system: UInt64
+        /// The most memory that one of them had, bytes.
+        let peakMemory: UInt64
+
+        var cpu: UInt64 { user &+ system }
+
+        /// As a shell has it: 128 and the signal's number for a program that was killed.
+        var exitStatus: Int32 { status & 0x7f == 0 ? status >> 8 & 0xff : 128 + (status & 0x7f) }
+        var isSuccess: Bool { status == 0 }
+    }
+
+    /// Runs the program that the last `count` words of our own argument vector name; they are handed on as they are.
+    /// - Parameters:
+    ///   - changes: what its environment has that ours has not; nothing means: unset.
+    ///   - output: takes the place of standard output, and `errors` that of standard error.
+    ///   - interval: seconds after which `tick` is called, again and again.
+    /// - Throws: a `Complaint` where it cannot be started, with the status that env(1) gives then.
+    static func run(
+        last count: Int, changes: [(name: String, value: String?)], output: FileDescriptor? = nil,
+        errors: FileDescriptor? = nil, interval: Double? = nil, tick: () throws -> Void = {}
+    ) throws -> Ending {
+        let words = CommandLine.unsafeArgv + (Int(CommandLine.argc) - count)
+        guard count > 0, let name = words[0] else { throw Complaint(.failure, "the argument vector is not as parsed") }
+        var awaited = sigset_t()
+        var before = sigset_t()
+        sigemptyset(&awaited)
+        for signal in [SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP] { sigaddset(&awaited, signal) }
+        sigprocmask(SIG_BLOCK, &awaited, &before)
+        defer { sigprocmask(SIG_SETMASK, &before, nil) }
+
+        // Where the kernel refuses, the times of daemons are missing.
+        _ = ps_adopt_orphans()
+        var sum = Usage()
+        let begin = ContinuousClock.now
+        let child = try spawn(words, name: name, changes, output, errors, mask: &before)
+        let next = interval.map { Duration.seconds($0) }
+        var due = next.map { begin + $0 }
+        while true {
+            if let status = sum.reap(waitingFor: child) { return sum.ending(status, since: begin) }
+            let signal = awaitSignal(&awaited, until: due)
+            // The terminal sends these two to the program as well; the others are sent to us alone.
+            if signal == SIGTERM || signal == SIGHUP { _ = kill(child, signal) }
+            if let step = next, let moment = due, ContinuousClock.now >= moment {
+                try tick()
+                // Ticks that were missed are left out.
+                due = max(moment + step, .now)
+            }
+        }
+    }
+
+    /// Waits for one of the signals, which are blocked.
+    /// - Returns: its number; 0 or less where the time was over.
+    private static func awaitSignal(_ signals: inout sigset_t, until due: ContinuousClock.Instant?) -> Int32 {
+        guard let due else { return sigwaitinfo(&signals, nil) }
+        let left = max((due - .now) / .nanoseconds(1), 0)
+        var time = timespec(tv_sec: Int(left / 1e9), tv_nsec: Int(left.truncatingRemainder(dividingBy: 1e9)))
+        return sigtimedwait(&signals, nil, &time)
+    }
+
+    private static func spawn(
+        _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, name: UnsafeMutablePointer<CChar>,
+        _ changes: [(name: String, value: String?)], _ output: FileDescriptor?, _ errors: FileDescriptor?,
+        mask: inout sigset_t
+    ) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        if let output { posix_spawn_file_actions_adddup2(&actions, output.rawValue, STDOUT_FILENO) }
+        if let errors { posix_spawn_file_actions_adddup2(&actions, errors.rawValue, STDERR_FILENO) }
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        posix_spawnattr_setsigmask(&attributes, &mask)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var environment = Self.environment(with: changes)
+        defer { for variable in environment { free(variable) } }
+        var child = pid_t()
+        let reason = posix_spawnp(&child, name, &actions, &attributes, words, &environment)
+        guard reason == 0 else {
+            let program = String(cString: name)
+            let isMissing = reason == ENOENT && ProgramSearch.path(of: program) == nil
+            throw Complaint(
+                reason == ENOENT ? .notFound : .notExecutable,
+                isMissing
+                    ? "\(program.printable): command not found" : "\(program.printable): \(Errno(rawValue: reason))")
+        }
+        return child
+    }
+
+    /// Our environment byte for byte, but for the changes; NULL-terminated, to be freed.
+    private static func environment(
+        with changes: [(name: String, value: String?)]
+    ) -> [UnsafeMutablePointer<CChar>?] {
+        var result: [UnsafeMutablePointer<CChar>?] = []
+        var next = environ
+        while let variable = next.pointee {
+            next += 1
+            let isChanged = changes.contains { name, _ in
+                strncmp(variable, name + "=", name.utf8.count + 1) == 0
+            }
+            if !isChanged { result.append(strdup(variable)) }
+        }
+        for case (let name, let value?) in changes { result.append(strdup("\(name)=\(value)")) }
+        return result + [nil]
+    }
+}
+
+/// What processes that have ended took.
+private struct Usage {
+    private var user: UInt64 = 0
+    private var system: UInt64 = 0
+    private var peakMemory: UInt64 = 0
+
+    /// Takes in all children that have ended.
+    /// - Returns: the status of `child`, if it is among them.
+    mutating func reap(waitingFor child: pid_t) -> Int32? {
+        var result: Int32?
+        while true {
+            var status: Int32 = 0
+            var usage = rusage()
+            let found = wait4(-1, &status, WNOHANG, &usage)
+            guard found > 0 else {
+                if found < 0, errno == EINTR { continue }
+                return result
+            }
+            user &+= Self.nanoseconds(usage.ru_utime)
+            system &+= Self.nanoseconds(usage.ru_stime)
+            peakMemory = max(peakMemory, UInt64(max(usage.ru_maxrss, 0)) * 1_024)
+            if found == child { result = status }
+        }
+    }
+
+    func ending(_ status: Int32, since begin: ContinuousClock.Instant) -> ChildProcess.Ending {
+        ChildProcess.Ending(
+            status: status, wall: UInt64(max((.now - begin) / .nanoseconds(1), 0)), user: user, system: system,
+            peakMemory: peakMemory)
+    }
+
+    private static func nanoseconds(_ time: timeval) -> UInt64 {
+        UInt64(max(time.tv_sec, 0)) * 1_000_000_000 + UInt64(max(time.tv_usec, 0)) * 1_000
+    }
+}

@@ -1,0 +1,126 @@
+import ArgumentParser
+import FoundationEssentials
+import SystemPackage
+
+/// `shimctl stat`: a program's own figures at its end, as `perf stat` has them.
+struct StatCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stat",
+        abstract: "Run a program under the shim, and say at its end what was served.",
+        usage: "shimctl stat [<options>] -- <command> [<argument> ...]",
+        discussion: """
+            Runs the program as run does, but waits for it. The figures are those of the program and all that it \
+            starts, and are kept apart from those of shimctl stats. They go to standard error, so that the program's \
+            output stays its own. Times are those of all its processes that have ended, daemons included. A process \
+            that becomes another user has no figures.
+
+            What was saved is estimated where the mount is calibrated (shimctl bench).
+
+            EXAMPLES
+              shimctl stat --mount /dev/shm/data -- sqlite3 /dev/shm/data/a.db .dump
+              shimctl stat -r 5 --mount . -- ./load
+              shimctl stat -j -o figures.json --mount . -- ./load
+              shimctl stat -I 1000 --mount /mnt/pmem -- ./server
+
+            EXIT STATUS
+              the program's own (that of the last run), 128 and the signal's number if it was killed; else as run
+            """)
+
+    @OptionGroup var options: ShimOptions
+
+    @Option(
+        name: [.customShort("r", allowingJoined: true), .customLong("repeat")],
+        help: ArgumentHelp("Run it so often.", valueName: "n"))
+    var runs = 1
+
+    @Option(
+        name: [.customShort("I", allowingJoined: true), .customLong("interval")],
+        help: ArgumentHelp("Print what happened in every interval of so many milliseconds.", valueName: "ms"))
+    var milliseconds: Double?
+
+    @Flag(name: [.customShort("j"), .customLong("json")], help: "Write JSON (schema pmemshim.stat/1).")
+    var json = false
+
+    @Option(
+        name: [.customShort("x", allowingJoined: true), .customLong("field-separator")],
+        help: ArgumentHelp("Write one line per figure: value, unit, name, with this between.", valueName: "separator"))
+    var separator: String?
+
+    @Option(
+        name: [.customShort("o", allowingJoined: true), .customLong("output")],
+        help: ArgumentHelp("Write the figures to this file.", valueName: "file"), completion: .file())
+    var output: String?
+
+    @Argument(
+        parsing: .captureForPassthrough,
+        help: ArgumentHelp("The program and its arguments, unchanged.", valueName: "command"),
+        completion: .shellCommand("compgen -c"))
+    var command: [String] = []
+
+    func validate() throws {
+        guard (1...10_000).contains(runs) else { throw ValidationError("--repeat \(runs): between 1 and 10000.") }
+        if let milliseconds, !(milliseconds >= 10 && milliseconds <= 86_400_000) {
+            throw ValidationError("--interval \(milliseconds): between 10 and 86400000 milliseconds.")
+        }
+        guard !json || separator == nil else { throw ValidationError("--json goes without --field-separator.") }
+        try ProgramWords.validate(command, of: self)
+    }
+
+    func run() throws {
+        var status: Int32 = 0
+        try Complaint.reported(by: "stat") {
+            let setup = try ShimSetup(options, program: ProgramWords.program(command))
+            setup.warnWhereNothingIsServed(by: "stat")
+            // Before the program has run: a file that cannot be written must not cost its work.
+            let target = try target()
+            var runs: [MeasuredRun] = []
+            for _ in 0..<self.runs {
+                let found = try MeasuredRun.run(
+                    last: ProgramWords.count(command), setup: setup, interval: (milliseconds ?? 200) / 1_000,
+                    sample: intervals(to: target))
+                runs.append(found)
+                if !found.ending.isSuccess { break }
+            }
+            let report = StatReport(command: ProgramWords.text(command), runs: runs)
+            let text =
+                if json { try Output.jsonText(report.document) } else if let separator {
+                    report.lines(separator: separator)
+                } else { report.text }
+            try write(text + "\n", to: target)
+            status = runs.last?.ending.exitStatus ?? 0
+        }
+        if status != 0 { throw ExitCode(status) }
+    }
+
+    private func target() throws -> FileDescriptor {
+        guard let output else { return .standardError }
+        do {
+            return try FileDescriptor.open(
+                FilePath(output), .writeOnly, options: [.create, .truncate, .closeOnExec],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        } catch {
+            throw Complaint(.failure, "--output: \"\(output.printable)\": \(error)")
+        }
+    }
+
+    private func intervals(to target: FileDescriptor) -> (StatsSnapshot) throws -> Void {
+        guard milliseconds != nil else { return { _ in } }
+        var earlier = StatsSnapshot(time: StatsSnapshot.now(), processes: [], ended: [])
+        return { later in
+            let seconds = Double(later.time.saturatingSubtract(earlier.time)) / 1e9
+            let rates = StatsRates(from: earlier, to: later, interval: seconds)
+            try write(
+                (json ? try Output.jsonText(rates.document, compact: true) : rates.text(heading: true, width: 120))
+                    + "\n", to: target)
+            earlier = later
+        }
+    }
+
+    private func write(_ text: String, to target: FileDescriptor) throws {
+        do {
+            try target.writeAll(text.utf8)
+        } catch {
+            throw Complaint(.failure, "\(output.map { "\"\($0.printable)\"" } ?? "standard error"): \(error)")
+        }
+    }
+}
