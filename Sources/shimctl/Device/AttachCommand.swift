@@ -19,18 +19,27 @@ struct AttachCommand: ParsableCommand {
             An image file, or a block device without DAX, goes through a loop device; a DAX device through the device \
             mapper, which keeps DAX. A superblock of which one copy is damaged is repaired.
 
+            With --all the devices of /etc/pmemshim/devices are attached that are not: a line has the image or block \
+            device, and, if wanted, a name and a group (- leaves one out). pmemshim-attach.service does it at boot.
+
             EXAMPLES
               shimctl attach /srv/pmem.img
               mkfs.ext4 /dev/pmemshim/pmem
               mount /dev/pmemshim/pmem /mnt/pmem
               shimctl run -- sqlite3 /mnt/pmem/a.db
 
+              shimctl attach --all
+
             EXIT STATUS
-              0 done; 1 no device, attached already, or it cannot be done; 64 for a bad option
+              0 done; 1 no device, attached already, or it cannot be done (with --all: one of them, which a message \
+            names); 64 for a bad option
             """)
 
-    @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"))
-    var device: String
+    @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"), completion: .file())
+    var device: String?
+
+    @Flag(help: "Attach every device of /etc/pmemshim/devices that is not attached yet.")
+    var all = false
 
     @Option(
         help: ArgumentHelp(
@@ -44,6 +53,10 @@ struct AttachCommand: ParsableCommand {
     var group: String?
 
     func validate() throws {
+        guard (device == nil) == all else {
+            throw ValidationError(all ? "--all goes without a device." : "Missing a device, or --all.")
+        }
+        if all, name != nil || group != nil { throw ValidationError("--all goes with neither --name nor --group.") }
         if let name, !DeviceNodes.isName(name) {
             throw ValidationError(
                 "--name \(name.printable): letters, digits and . _ - +, no leading dot, at most 64,"
@@ -53,6 +66,22 @@ struct AttachCommand: ParsableCommand {
     }
 
     func run() throws {
+        guard all else { return try attachOne() }
+        var hasFailed = false
+        try Complaint.reported(by: "attach") {
+            for line in try DeviceTable().lines {
+                let attached = try Attachment.find(line.device)
+                if let attached, attached.isCurrent { continue }
+                var one = self
+                (one.device, one.name, one.group, one.all) = (line.device, line.name, line.group, false)
+                // The others come back all the same.
+                do { try one.attachOne() } catch { hasFailed = true }
+            }
+        }
+        if hasFailed { throw ExitCode(1) }
+    }
+
+    private func attachOne() throws {
         try Complaint.reported(by: "attach") {
             let owners = try groupNumber()
             let attachment = try AttachmentLock.held(.exclusive) { try attach(owners) }
@@ -68,7 +97,7 @@ struct AttachCommand: ParsableCommand {
 
     /// With the lock.
     private func attach(_ owners: gid_t) throws -> Attachment {
-        let file = try DeviceFile.open(device, for: .change)
+        let file = try DeviceFile.open(device ?? "", for: .change)
         defer { file.close() }
         let (superblock, pair) = try file.superblock()
         if pair.agreement == .differ {

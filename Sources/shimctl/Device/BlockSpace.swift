@@ -54,7 +54,7 @@ enum BlockSpaces {
 
     private static func isDAX(_ file: DeviceFile) -> Bool {
         let number = DeviceNumber(file.stat.rawValue.st_rdev)
-        let text = try? String(contentsOfFile: "/sys/dev/block/\(number.description)/queue/dax", encoding: .utf8)
+        let text = ProcFile.text("/sys/dev/block/\(number.description)/queue/dax")
         return text?.first == "1"
     }
 }

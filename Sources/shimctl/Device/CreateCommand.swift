@@ -30,7 +30,7 @@ struct CreateCommand: ParsableCommand {
               0 done; 1 refused, or it cannot be done; 64 for a bad option
             """)
 
-    @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"))
+    @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"), completion: .file())
     var device: String
 
     @Option(help: ArgumentHelp("Bytes to use (64G, 1.5T); needed for a new image.", valueName: "size"))

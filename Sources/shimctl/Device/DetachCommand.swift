@@ -22,7 +22,7 @@ struct DetachCommand: ParsableCommand {
               0 done; 1 not attached, in use, not written back, or it cannot be done; 64 for a bad option
             """)
 
-    @Argument(help: ArgumentHelp("Image file, block device, or name.", valueName: "device"))
+    @Argument(help: ArgumentHelp("Image file, block device, or name.", valueName: "device"), completion: .file())
     var device: String
 
     func run() throws {
@@ -43,6 +43,13 @@ struct DetachCommand: ParsableCommand {
     /// Block devices made of the same file or block device, at our offsets, that are nobody's: none is registered, and
     /// who makes them has the lock. With the lock.
     private func clearLeftovers() throws {
+        if !device.contains("/"), (try? Stat(FilePath(device))) == nil {
+            let names = try Registry.all().map(\.name.printable)
+            throw Complaint(
+                .failure,
+                "nothing of the name \"\(device.printable)\" is attached"
+                    + (names.isEmpty ? ", nor anything else" : " (attached: \(names.joined(separator: ", ")))"))
+        }
         let file = try DeviceFile.open(device, for: .inspect)
         defer { file.close() }
         let (superblock, _) = try file.superblock()

@@ -36,7 +36,7 @@ struct DeviceNumber: Equatable {
 
     /// Which disk has the number now: it is never given twice while the machine runs (Linux 5.15). 0: not known.
     var sequence: UInt64 {
-        let text = try? String(contentsOfFile: "/sys/dev/block/\(description)/diskseq", encoding: .utf8)
+        let text = ProcFile.text("/sys/dev/block/\(description)/diskseq")
         return text.flatMap { UInt64($0.filter(\.isNumber)) } ?? 0
     }
 

@@ -23,7 +23,9 @@ struct InspectCommand: ParsableCommand {
             a bad option
             """)
 
-    @Argument(help: ArgumentHelp("Image file, block device, or name of an attached device.", valueName: "device"))
+    @Argument(
+        help: ArgumentHelp("Image file, block device, or name of an attached device.", valueName: "device"),
+        completion: .file())
     var device: String
 
     @Option(help: ArgumentHelp("Only this device page: state, owner, sampled counts.", valueName: "n"))

@@ -14,7 +14,7 @@ struct LinearDevice: BlockSpace {
 
     /// - Returns: nothing for what is no mapping of ours.
     init?(number: DeviceNumber) {
-        let text = try? String(contentsOfFile: "/sys/dev/block/\(number.description)/dm/name", encoding: .utf8)
+        let text = ProcFile.text("/sys/dev/block/\(number.description)/dm/name")
         guard let name = text?.trimmed, name.hasPrefix(Self.prefix) else {
             return nil
         }
@@ -26,7 +26,7 @@ struct LinearDevice: BlockSpace {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/block")) ?? []
         return names.compactMap { name in
             guard name.hasPrefix("dm-"),
-                let text = try? String(contentsOfFile: "/sys/block/\(name)/dev", encoding: .utf8),
+                let text = ProcFile.text("/sys/block/\(name)/dev"),
                 let number = DeviceNumber(text: text)
             else { return nil }
             return LinearDevice(number: number)
@@ -53,7 +53,7 @@ struct LinearDevice: BlockSpace {
         let below = "/sys/dev/block/\(device.description)/slaves"
         let names = (try? FileManager.default.contentsOfDirectory(atPath: below)) ?? []
         let numbers = names.map { name in
-            (try? String(contentsOfFile: "\(below)/\(name)/dev", encoding: .utf8)).flatMap(DeviceNumber.init(text:))
+            (ProcFile.text("\(below)/\(name)/dev")).flatMap(DeviceNumber.init(text:))
         }
         return numbers == [DeviceNumber(found.st_rdev)]
     }
