@@ -14,6 +14,7 @@ struct Shimctl: ParsableCommand {
             EXAMPLES
               shimctl advise --mount /dev/shm/data -- sqlite3 /dev/shm/data/a.db ".read load.sql"
               shimctl run --mount /dev/shm/data -- sqlite3 /dev/shm/data/a.db
+              shimctl top
               shimctl stats
               shimctl doctor --pid 4711
             """,
@@ -25,7 +26,9 @@ struct Shimctl: ParsableCommand {
                 name: "Judge:", subcommands: [AdviseCommand.self, CheckCommand.self, DoctorCommand.self]),
             CommandGroup(
                 name: "Measure:", subcommands: [BenchCommand.self, StatCommand.self, CompareCommand.self]),
-            CommandGroup(name: "Watch:", subcommands: [StatsCommand.self]),
+            CommandGroup(
+                name: "Watch:",
+                subcommands: [TopCommand.self, StatsCommand.self, RecordCommand.self, ReportCommand.self]),
             CommandGroup(
                 name: "Devices:",
                 subcommands: [

@@ -39,11 +39,58 @@ inside_use() {
     served=$(served_calls)
     ((served > 1000)) || die "of the calls on /mnt $served were served"
     shimctl stats
+    say "advise"
+    shimctl advise /mnt
+    shimctl advise --mount /mnt -- sqlite3 /mnt/used.db "pragma cache_size = 10; select count(*) from t a, t b
+        where b.rowid = a.i * 7919 % 20000 + 1;" > answer
+    equal "the database's answer" "20000" "$(cat answer)"
+    shimctl run --profile sqlite --mount /mnt -- sqlite3 /mnt/used.db "select max(i) from t;" > answer
+    equal "the database's answer" "20000" "$(cat answer)"
+    say "record and report"
+    PMEMSHIM_MAP_AFTER=0 shimctl record -o /mnt/used.record --interval 0.02 --mount /mnt -- sqlite3 /mnt/used.db \
+        "pragma cache_size = 10; select sum(length(filler)) from t;" > answer
+    shimctl report /mnt/used.record
+    shimctl report /mnt/used.record --html /mnt/used.html
+    grep --quiet 'Served share over time' /mnt/used.html || die "the page has no drawing"
+    use_cluster
     # The page of a manual and a completion are where their readers look.
     [[ -f /usr/share/man/man1/shimctl.1.gz ]] || die "there is no page of the manual"
     bash -c 'source /usr/share/bash-completion/completions/shimctl && complete -p shimctl'
-    rm /mnt/used.db answer
+    rm /mnt/used.* answer
 }
+
+# A PostgreSQL cluster of Debian's gets the library by its profile, and loses it again.
+use_cluster() {
+    local environment=/etc/postgresql/15/main/environment pid served
+    say "a PostgreSQL cluster"
+    # A pool that holds next to nothing: what is read comes from files.
+    pg_createcluster 15 main --datadir /mnt/cluster --pgoption shared_buffers=1MB > log 2>&1 || die "pg_createcluster: $(cat log)"
+    cp "$environment" /mnt/environment
+    shimctl profile apply 15/main --yes
+    pg_ctlcluster 15 main start
+    pid=$(head -n 1 /mnt/cluster/postmaster.pid)
+    grep --quiet "$library" "/proc/$pid/maps" || die "the cluster does not have the library"
+    as_postgres psql --quiet --command "create table t as select i, repeat('x', 200) as filler
+        from generate_series(1, 100000) i" --command "create index on t(i)" \
+        --command "set enable_seqscan = off; set enable_bitmapscan = off; set jit = off;
+            select sum(length(t.filler)) from generate_series(1, 100000) g
+                join t on t.i = g::bigint * 7919 % 100000 + 1" > answer
+    grep --quiet 20000000 answer || die "the cluster's answer is $(cat answer)"
+    shimctl doctor --cluster 15/main
+    shimctl stats --user postgres
+    served=$(shimctl stats --user postgres --json |
+        perl -MJSON::PP -0777 -ne 'print decode_json($_)->{total}{served}')
+    ((served > 1000)) || die "of the cluster's calls $served were served"
+    shimctl profile revert 15/main --yes
+    cmp "$environment" /mnt/environment || die "revert has left something"
+    pg_ctlcluster 15 main restart
+    pid=$(head -n 1 /mnt/cluster/postmaster.pid)
+    if grep --quiet "$library" "/proc/$pid/maps"; then die "the cluster still has the library"; fi
+    pg_dropcluster --stop 15 main
+    rm -r /mnt/environment /dev/shm/pmemshim-"$(id --user postgres)"
+}
+
+as_postgres() { setpriv --reuid=postgres --regid=postgres --clear-groups env --chdir=/ "$@"; }
 
 # served_calls [PID]: how many calls on /mnt were served, of a process or of all.
 served_calls() {

@@ -1,0 +1,183 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// `shimctl record`: figures over time, into a file for `shimctl report`.
+struct RecordCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "record",
+        abstract: "Run a program under the shim and record its figures over time, for shimctl report.",
+        usage: """
+            shimctl record [<options>] -- <command> [<argument> ...]
+            shimctl record [<options>] --seconds <seconds>
+            """,
+        discussion: """
+            The recording has the figures of each interval, those of each process, and at the end which parts of which \
+            files were hot. With --seconds and without a program all that a user's programs do meanwhile is recorded.
+
+            EXAMPLES
+              shimctl record --mount /dev/shm/data -- ./load
+              shimctl record -o pg.record --seconds 60 --user postgres
+              shimctl report pg.record --html pg.html
+
+            EXIT STATUS
+              the program's own (128 and the signal's number if it was killed); 0 without one; 1 if the file cannot \
+            be written; else as run
+            """)
+
+    @OptionGroup var options: ShimOptions
+
+    @Option(
+        name: [.customShort("o", allowingJoined: true), .customLong("output")],
+        help: ArgumentHelp("The file to write.", valueName: "file"), completion: .file())
+    var output = "pmemshim.record"
+
+    @Option(help: ArgumentHelp("Seconds between samples.", valueName: "seconds"))
+    var interval = 0.25
+
+    @Option(help: ArgumentHelp("Record what runs already, for so many seconds.", valueName: "seconds"))
+    var seconds: Double?
+
+    @Option(help: ArgumentHelp("Of this user: a name or number (for root).", valueName: "name"))
+    var user: String?
+
+    @Argument(
+        parsing: .captureForPassthrough,
+        help: ArgumentHelp("The program and its arguments, unchanged.", valueName: "command"),
+        completion: .shellCommand("compgen -c"))
+    var command: [String] = []
+
+    func validate() throws {
+        guard interval >= 0.02, interval <= 3_600 else {
+            throw ValidationError("--interval \(interval): between 0.02 and 3600 seconds.")
+        }
+        guard let seconds else {
+            guard user == nil else { throw ValidationError("--user goes with --seconds.") }
+            return try ProgramWords.validate(command, of: self)
+        }
+        guard command.isEmpty else { throw ValidationError("--seconds goes without a program.") }
+        guard seconds > 0, seconds <= 604_800 else {
+            throw ValidationError("--seconds \(seconds): above 0, at most 604800.")
+        }
+    }
+
+    func run() throws {
+        var status: Int32 = 0
+        try Complaint.reported(by: "record") {
+            let recorder = try Recorder(
+                path: FilePath(output), command: command.isEmpty ? "" : ProgramWords.text(command))
+            if let seconds {
+                try recordWhatRuns(recorder, seconds)
+            } else {
+                status = try recordProgram(recorder)
+            }
+            Output.warn("shimctl record: \(output.printable): shimctl report \(output.printable) --html OUT shows it")
+        }
+        if status != 0 { throw ExitCode(status) }
+    }
+
+    private func recordProgram(_ recorder: Recorder) throws -> Int32 {
+        let setup = try ShimSetup(options, program: ProgramWords.program(command))
+        setup.warnWhereNothingIsServed(by: "record")
+        let runtime = try PrivateRuntime()
+        defer { runtime.remove() }
+        let ending = try ChildProcess.run(
+            last: ProgramWords.count(command),
+            changes: setup.changes.filter { $0.name != runtime.change.name } + [runtime.change], interval: interval,
+            tick: { try recorder.add(try runtime.snapshot()) })
+        let snapshot = try runtime.snapshot()
+        try recorder.add(snapshot)
+        let heat = (try? HeatSnapshot.read(in: runtime.place))?.files ?? []
+        try recorder.end(snapshot, heat, exitStatus: ending.exitStatus, elapsed: ending.wall, cpu: ending.cpu)
+        return ending.exitStatus
+    }
+
+    private func recordWhatRuns(_ recorder: Recorder, _ seconds: Double) throws {
+        let place = try RuntimePlace(user: user)
+        let begin = ContinuousClock.now
+        let first = try StatsFile.snapshot(in: place)
+        var last = first
+        while ContinuousClock.now - begin < .seconds(seconds) {
+            Pause.take(seconds: min(interval, seconds))
+            last = try StatsFile.snapshot(in: place)
+            try recorder.add(last, since: first)
+        }
+        let heat = (try? HeatSnapshot.read(in: place))?.files ?? []
+        let elapsed = UInt64(max((.now - begin) / .nanoseconds(1), 0))
+        try recorder.end(last, heat, exitStatus: nil, elapsed: elapsed, cpu: nil)
+    }
+}
+
+/// Writes a recording.
+struct Recorder {
+    private let file: FileDescriptor
+    private let begin = ContinuousClock.now
+
+    /// - Throws: a `Complaint` where the file cannot be written, before anything is run.
+    init(path: FilePath, command: String) throws {
+        do {
+            file = try FileDescriptor.open(
+                path, .writeOnly, options: [.create, .truncate, .closeOnExec],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        } catch {
+            throw Complaint(.failure, "\"\(path.string.printable)\": \(error)")
+        }
+        let head = Recording.Head(
+            version: Shimctl.versionNumber, command: command, kernel: Calibration.kernelRelease,
+            processor: Processor.name, timeUnixNs: StatsSnapshot.now())
+        try write(Recording.Line(head: head))
+    }
+
+    /// - Parameter first: what had been counted before the recording began, which is left out.
+    func add(_ snapshot: StatsSnapshot, since first: StatsSnapshot? = nil) throws {
+        var mounts = snapshot.mounts
+        if let first {
+            let before = first.mounts
+            for index in mounts.indices {
+                let known = before.first { $0.path == mounts[index].path && $0.backing == mounts[index].backing }
+                if let known { mounts[index].counters = mounts[index].counters.since(known.counters) }
+            }
+        }
+        let elapsed = UInt64(max((.now - begin) / .nanoseconds(1), 0))
+        try write(Recording.Line(sample: .init(elapsedNs: elapsed, mounts: mounts.map(Recording.Mount.init))))
+    }
+
+    func end(
+        _ snapshot: StatsSnapshot, _ files: [HeatSnapshot.File], exitStatus: Int32?, elapsed: UInt64, cpu: UInt64?
+    ) throws {
+        let place = try? RuntimePlace()
+        var estimate: Estimate?
+        for mount in snapshot.mounts {
+            guard let place, let found = Calibration.kept(for: FilePath(mount.path), in: place) else { continue }
+            let part = Estimate(
+                unwatched: mount.counters, windows: mount.counters.windowsTotal,
+                processes: mount.liveProcesses.saturatingAdd(mount.endedProcesses), on: mount.path, by: found)
+            if estimate == nil { estimate = part } else { estimate? += part }
+        }
+        let processes = snapshot.processes.prefix(200).map {
+            Recording.Process(
+                pid: $0.pid, command: $0.command, served: $0.counters.served, passedOn: $0.counters.passedOn)
+        }
+        let heat = files.prefix(100).map { file in
+            Recording.File(
+                path: file.path.isEmpty ? "inode \(file.inode)" : file.path,
+                groups: file.groups.sorted { $0.key < $1.key }.prefix(4_096).map {
+                    Recording.Group(offset: $0.key << 21, reads: $0.value.reads, writes: $0.value.writes)
+                })
+        }
+        try write(
+            Recording.Line(
+                end: .init(
+                    exitStatus: exitStatus, elapsedNs: elapsed, cpuNs: cpu, savedNs: estimate?.saved,
+                    processes: processes, files: Array(heat))))
+    }
+
+    private func write(_ line: Recording.Line) throws {
+        do {
+            try file.writeAll((try Output.jsonText(line, compact: true) + "\n").utf8)
+        } catch let error as Errno {
+            throw Complaint(.failure, "the recording cannot be written: \(error)")
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import FoundationEssentials
+import Glibc
+import SystemPackage
+
+/// What `shimctl record` writes, and `report` reads: a file of JSON documents, one a line. Fields are added, but not
+/// renamed or removed, without a new schema number.
+struct Recording {
+    static let schema = "pmemshim.record/1"
+
+    struct Head: Codable {
+        var schema = Recording.schema
+        let version: String
+        /// Empty where everything of a user was recorded.
+        let command: String
+        let kernel: String
+        let processor: String
+        let timeUnixNs: UInt64
+    }
+
+    /// The figures since the beginning of the recording's processes.
+    struct Sample: Codable {
+        let elapsedNs: UInt64
+        let mounts: [Mount]
+    }
+
+    struct Mount: Codable {
+        let path: String
+        let backing: String
+        let windows: UInt64
+        let mappedBytes: UInt64
+        /// By family and outcome, those above zero.
+        let calls: [String: [String: UInt64]]
+        let servedRead: UInt64
+        let passedRead: UInt64
+        let servedWritten: UInt64
+        let passedWritten: UInt64
+        let faults: UInt64
+    }
+
+    struct End: Codable {
+        /// Nothing where no program was run.
+        let exitStatus: Int32?
+        let elapsedNs: UInt64
+        let cpuNs: UInt64?
+        /// CPU time saved, where the mounts were calibrated.
+        let savedNs: Double?
+        let processes: [Process]
+        let files: [File]
+    }
+
+    struct Process: Codable {
+        let pid: Int32
+        let command: String
+        let served: UInt64
+        let passedOn: UInt64
+    }
+
+    /// Samples of a file, by 2 MiB of it.
+    struct File: Codable {
+        let path: String
+        let groups: [Group]
+    }
+
+    struct Group: Codable {
+        let offset: UInt64
+        let reads: UInt64
+        let writes: UInt64
+    }
+
+    /// A line has one of these.
+    struct Line: Codable {
+        var head: Head?
+        var sample: Sample?
+        var end: End?
+    }
+
+    let name: String
+    let head: Head
+    private(set) var samples: [Sample] = []
+    /// Nothing where the recording was cut short.
+    private(set) var end: End?
+}
+
+extension Recording {
+    private static let mostBytes = 256 << 20
+
+    /// - Throws: a `Complaint` that names the file, and the line which is wrong.
+    init(reading path: FilePath) throws {
+        let text: Data
+        do {
+            let file = try FileDescriptor.open(path, .readOnly, options: [.nonBlocking, .closeOnExec])
+            text = try file.closeAfter {
+                let stat = try Stat(file)
+                guard stat.type == .regular, stat.size <= Self.mostBytes else {
+                    throw Complaint(.failure, "\(path.string.printable) is no recording: not a file, or too large")
+                }
+                var bytes = [UInt8](repeating: 0, count: Int(stat.size))
+                let count = try bytes.withUnsafeMutableBytes { try file.fill($0, at: 0) }
+                return Data(bytes.prefix(count))
+            }
+        } catch let error as Errno {
+            throw Complaint(.failure, "\(path.string.printable): \(error)")
+        }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        var head: Head?
+        var samples: [Sample] = []
+        let lines = text.split(separator: UInt8(ascii: "\n"))
+        for (index, bytes) in lines.enumerated() {
+            guard let line = try? decoder.decode(Line.self, from: Data(bytes)) else {
+                // The last line of a recording that was cut short may be half a line.
+                if index == lines.count - 1, head != nil { break }
+                throw Complaint(.failure, "\(path.string.printable), line \(index + 1), is not a line of a recording")
+            }
+            if let found = line.head {
+                guard found.schema == Self.schema else {
+                    throw Complaint(
+                        .failure,
+                        "\(path.string.printable) has the schema \(found.schema.printable);"
+                            + " this shimctl reads \(Self.schema)"
+                    )
+                }
+                head = found
+            }
+            if let sample = line.sample { samples.append(sample) }
+            if let found = line.end { end = found }
+        }
+        guard let head else {
+            throw Complaint(.failure, "\(path.string.printable) is not a recording of shimctl record")
+        }
+        name = path.lastComponent?.string ?? path.string
+        self.head = head
+        self.samples = samples
+    }
+}
+
+extension Recording.Mount {
+    init(_ mount: StatsSnapshot.Mount) {
+        let counters = mount.counters
+        var calls: [String: [String: UInt64]] = [:]
+        for family in CallFamily.allCases where counters.total(family) > 0 {
+            for outcome in CallOutcome.allCases where counters.calls(family, outcome) > 0 {
+                calls[family.name, default: [:]][outcome.name] = counters.calls(family, outcome)
+            }
+        }
+        self.init(
+            path: mount.path, backing: mount.backing.rawValue, windows: mount.windows, mappedBytes: mount.mappedBytes,
+            calls: calls, servedRead: counters.servedRead, passedRead: counters.passedRead,
+            servedWritten: counters.servedWritten, passedWritten: counters.passedWritten, faults: counters.faults)
+    }
+
+    /// Sums over families: saturating, for a file can hold anything.
+    func sum(_ isWanted: (_ family: String, _ outcome: String) -> Bool) -> UInt64 {
+        var result: UInt64 = 0
+        for (family, outcomes) in calls {
+            for (outcome, count) in outcomes where isWanted(family, outcome) { result = result.saturatingAdd(count) }
+        }
+        return result
+    }
+}
+
+extension Recording.Sample {
+    func sum(_ isWanted: (_ family: String, _ outcome: String) -> Bool) -> UInt64 {
+        mounts.reduce(0) { $0.saturatingAdd($1.sum(isWanted)) }
+    }
+
+    var served: UInt64 { sum { $1 == CallOutcome.served.name } }
+    var total: UInt64 { sum { _, _ in true } }
+    var readBytes: UInt64 { mounts.reduce(0) { $0.saturatingAdd($1.servedRead).saturatingAdd($1.passedRead) } }
+    var writtenBytes: UInt64 { mounts.reduce(0) { $0.saturatingAdd($1.servedWritten).saturatingAdd($1.passedWritten) } }
+}
