@@ -64,7 +64,8 @@ use_cluster() {
     local environment=/etc/postgresql/15/main/environment pid served
     say "a PostgreSQL cluster"
     # A pool that holds next to nothing: what is read comes from files.
-    pg_createcluster 15 main --datadir /mnt/cluster --pgoption shared_buffers=1MB > log 2>&1 || die "pg_createcluster: $(cat log)"
+    pg_createcluster 15 main --datadir /mnt/cluster --pgoption shared_buffers=1MB > log 2>&1 ||
+        die "pg_createcluster: $(cat log)"
     cp "$environment" /mnt/environment
     shimctl profile apply 15/main --yes
     pg_ctlcluster 15 main start
