@@ -96,7 +96,7 @@ import Testing
 
         #expect(chown(directory, user, user) == 0 && chown("\(directory)/stats", user, user) == 0)
         let told = try shimctl(["stats"])
-        let isTold = told.lines.contains { $0.hasPrefix("Other users with figures:") && $0.contains("\(user)") }
+        let isTold = told.lines.contains { $0.hasPrefix("Other users have figures:") && $0.contains("\(user)") }
         #expect(isTold, "\(told.stdout)")
         let users = try json(try shimctl(["stats", "--json"]).stdout)["other_users"]
         #expect(users.items.contains { $0["uid"].number == UInt64(user) })

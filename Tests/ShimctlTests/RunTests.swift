@@ -57,7 +57,7 @@ struct RunTests {
 
     @Test func loadsTheLibrary() throws {
         let source =
-            #"#include <unistd.h>"# + "\n"
+            EmptyLibrary.source + "\n#include <unistd.h>\n"
             + #"__attribute__((constructor)) static void hello(void) { write(2, "loaded", 6); }"#
         let library = try Compiled(source, name: "libpmemshim.so", ["-shared", "-fPIC"])
         let run = try shimctl(

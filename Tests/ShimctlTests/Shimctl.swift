@@ -18,16 +18,24 @@ func shimctl(_ arguments: [String], environment: [String: String] = [:], working
         !$0.key.hasPrefix("PMEMSHIM_") && !$0.key.hasPrefix("LD_")
     }
     variables["LC_ALL"] = "C"
+    // Texts are looked for that a narrower terminal would have in several lines.
+    variables["COLUMNS"] = "1000"
     variables["PMEMSHIM_LIBRARY"] = try EmptyLibrary.shared.get().path
     variables.merge(environment) { $1 }
     return try spawn(
         Shim.shimctl, arguments, environment: variables, workingDirectory: workingDirectory, timeout: .seconds(120))
 }
 
-/// A shared library that does nothing, by the shim's name.
+/// A shared library that does nothing, by the shim's name and with the note of its version, without which it would be
+/// refused.
 enum EmptyLibrary {
+    static let source = #"""
+        __asm__(".section .note.pmemshim,\"a\",@note\n.align 4\n.long 9, 16, 1\n.asciz \"pmemshim\"\n.align 4\n"
+                ".asciz \"0.0.0\"\n.zero 10\n.previous");
+        int nothing_at_all;
+        """#
     static let shared = Result {
-        try Compiled("int nothing_at_all;", name: "libpmemshim.so", ["-shared", "-fPIC"]).keptUntilExit()
+        try Compiled(source, name: "libpmemshim.so", ["-shared", "-fPIC"]).keptUntilExit()
     }
 }
 

@@ -6,6 +6,7 @@ bench_estimates() {
     local runs=3 load work figures
     if [[ ${1:-} == --runs ]]; then runs=${2:?--runs N}; fi
     "$ROOT/scripts/setup" --databases
+    # shellcheck disable=SC2154 # scripts/bench assigns programs
     make --silent -C "$ROOT/Benchmarks/databases" OUT="$programs" || die "building the drivers failed"
     build_release
     trap cleanup EXIT
@@ -16,17 +17,17 @@ bench_estimates() {
     : > "$figures"
     # PostgreSQL does not run as root, and a program that becomes another user has no figures: all of it is nobody's.
     local -a become=()
-    local library=$PMEMSHIM_LIBRARY shimctl=$SHIMCTL
+    local library=$PMEMSHIM_LIBRARY command=$SHIMCTL
     if ((EUID == 0)); then
         become=(setpriv --reuid=65534 --regid=65534 --clear-groups)
         install -D --mode=755 "$library" "$scratch/bin/libpmemshim.so"
-        install --mode=755 "$shimctl" "$ROOT/Benchmarks/estimates/postgres" "$ROOT/Benchmarks/estimates/redis" \
+        install --mode=755 "$command" "$ROOT/Benchmarks/estimates/postgres" "$ROOT/Benchmarks/estimates/redis" \
             "$programs/databases-rocksdb" "$scratch/bin/"
         install --mode=644 "$ROOT/Benchmarks/estimates/load.sql" "$scratch/bin/"
         chmod 755 "$scratch/bin"
         work=$scratch/work
         install --directory --owner=65534 --group=65534 --mode=700 "$work"
-        library=$scratch/bin/libpmemshim.so shimctl=$scratch/bin/shimctl
+        library=$scratch/bin/libpmemshim.so command=$scratch/bin/shimctl
     else
         work=$scratch/work
         mkdir -m 700 "$work" "$scratch/bin"
@@ -54,8 +55,9 @@ bench_estimates() {
     for load in SQLite PostgreSQL RocksDB Redis; do
         for ((run = 0; run < runs; run++)); do
             say "estimates: $load, run $((run + 1)) of $runs"
+            # shellcheck disable=SC2016 # the shell that becomes another user expands them
             "${become[@]}" sh -c 'exec "$0" advise --verify --json --prepare "$1" --mount "$2" -- sh -c "$3"' \
-                "$shimctl" "${before[$load]}" "$work" "${commands[$load]}" 2> "$scratch/advice" > /dev/null ||
+                "$command" "${before[$load]}" "$work" "${commands[$load]}" 2> "$scratch/advice" > /dev/null ||
                 die "$load: $(tail -n 3 "$scratch/advice")"
             python3 "$ROOT/Benchmarks/report/estimates.py" line "$load" < "$scratch/advice" >> "$figures"
         done

@@ -4,7 +4,7 @@ import re
 COLUMNS = 78
 HEADING = re.compile(r"[A-Z][A-Z0-9 ,-]*[A-Z0-9]")
 # What the help calls docs/X.md lies here once it is installed.
-DOCUMENTS = "/usr/share/doc/pmemshim/"
+DOCUMENTS = "/usr/share/doc/pmemshim/docs/"
 
 
 class Markup:

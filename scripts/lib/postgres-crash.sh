@@ -241,7 +241,9 @@ SETTINGS
         true)
     expect "complaints in the server's log" "${complaints:-none}" none
     ((alone)) || check_copies "$cluster"
-    if ((!native)); then PMEMSHIM_RUNTIME_DIR=$cluster/runtime "$SHIMCTL" stats | head -n 14; fi
+    if ((!native)); then
+        COLUMNS=120 PMEMSHIM_RUNTIME_DIR=$cluster/runtime "$SHIMCTL" stats | sed -n '/^Calls on/,/^$/p'
+    fi
     if ((crash_failures)); then
         say "crash postgres: $crash_failures FAILED (seed $seed)"
         return 1

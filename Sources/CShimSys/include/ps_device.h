@@ -97,7 +97,7 @@ _Static_assert(offsetof(struct ps_page_descriptor, reads) == 40, "descriptor");
 _Static_assert(offsetof(struct ps_page_descriptor, writes) == 48, "descriptor");
 _Static_assert(PS_DEVICE_SECTION_PAGES * PS_DEVICE_DESCRIPTOR == PS_DEVICE_ARRAY_SIZE, "a section's array");
 
-// CRC-32C (Castagnoli, as in iSCSI and ext4). Bit by bit: it is needed for 4 KiB at an attach.
+// CRC-32C (Castagnoli, as in iSCSI and ext4). Bit by bit, and not by a library: it is needed for 4 KiB at an attach.
 static inline uint32_t ps_crc32c_step(uint32_t crc, uint8_t byte)
 {
     crc ^= byte;

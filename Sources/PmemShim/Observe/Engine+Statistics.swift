@@ -116,7 +116,10 @@ extension Engine {
         let sign: Int64 = mapped ? 1 : -1
         thread.addOwn(at: mount &+ CounterLayout.windows, UInt64(bitPattern: sign))
         thread.addOwn(at: mount &+ CounterLayout.mappedBytes, UInt64(bitPattern: sign &* bytes))
-        if mapped { thread.addOwn(at: mount &+ CounterLayout.windowsTotal, 1) }
+        if mapped {
+            thread.addOwn(at: mount &+ CounterLayout.windowsTotal, 1)
+            thread.addOwn(at: mount &+ CounterLayout.mappedTotal, UInt64(bitPattern: bytes))
+        }
         observe.pointee.figuresDue.store(1, ordering: .relaxed)
     }
 

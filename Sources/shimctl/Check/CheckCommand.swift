@@ -9,7 +9,8 @@ struct CheckCommand: ParsableCommand {
             Looks at the program's ELF file and at the libraries that are loaded with it; nothing is executed. A \
             script is judged by its interpreter. Not served are static programs (no loader reads LD_PRELOAD), \
             setuid, setgid and privileged ones (the loader ignores it), programs for other machines, and programs \
-            that do all their I/O through streams inside libc.
+            that do all their I/O through streams inside libc. Where only its libraries read and write, or its own \
+            files are read through streams, it says that little may be served.
 
             EXAMPLES
               shimctl check sqlite3
@@ -33,7 +34,7 @@ struct CheckCommand: ParsableCommand {
         var isServed = false
         try Complaint.reported(by: "check") {
             let judgement = try Judgement(of: program)
-            let report = CheckReport(judgement: judgement)
+            let report = CheckReport(judgement: judgement, width: Terminal.width)
             if json { try Output.json(report.document) } else { try Output.line(report.text) }
             isServed = judgement.isServed
             for problem in StatsAdvice.problems {

@@ -39,6 +39,8 @@ extension CheckReport {
         let interpreter: String
         let privileges: [String]
         let served: Bool
+        /// `served`, `perhaps_little` or `not_served`.
+        let verdict: String
         let obstacles: [String]
         let remarks: [String]
         let libraries: [Library]
@@ -65,7 +67,7 @@ extension CheckReport {
             machine: image.machineName,
             interpreter: image.interpreter?.printable ?? "",
             privileges: judgement.program.privileges.flatMap(\.privileges.gained),
-            served: judgement.isServed,
+            served: judgement.isServed, verdict: judgement.verdict.rawValue,
             obstacles: judgement.obstacles,
             remarks: judgement.remarks,
             libraries: libraries.map {

@@ -1,6 +1,8 @@
 /// A judgement as text and as JSON.
 struct CheckReport {
     let judgement: Judgement
+    /// Columns.
+    var width = 80
 
     var text: String {
         let image = judgement.program.image
@@ -10,22 +12,30 @@ struct CheckReport {
         for script in judgement.program.scripts { lines.append("  by way of \(script.string.printable)") }
         let loader = image.interpreter.map { ", loaded by \($0.printable)" } ?? ""
         lines.append("Kind      \(judgement.kind.rawValue), \(image.machineName)\(loader)")
-        lines.append("Verdict   \(judgement.isServed ? "served" : "not served")")
+        let verdict =
+            switch judgement.verdict {
+            case .served: "served"
+            case .perhapsLittle: "can be served, but perhaps little of it (shimctl advise tells how much)"
+            case .notServed: "not served"
+            }
+        lines.append("Verdict   \(verdict)")
         lines += judgement.obstacles.map { "  because \($0)" }
-        if !judgement.remarks.isEmpty { lines += ["", "Remarks"] + judgement.remarks.map { "  \($0)" } }
-        if let closure = judgement.closure { lines += ["", libraryTable(closure).text] }
+        if !judgement.remarks.isEmpty {
+            lines += ["", "Remarks"] + judgement.remarks.flatMap { Wrapped.lines($0, 2, width) }
+        }
+        if let closure = judgement.closure { lines += ["", libraryTable(closure).text(width: width)] }
         for treatment in EntryPoints.Treatment.allCases {
             let imports = judgement.imports.filter { $0.treatment == treatment }
             guard !imports.isEmpty else { continue }
-            lines += ["", Self.heading(treatment), importTable(imports).text]
+            lines += ["", Self.heading(treatment), importTable(imports).text(width: width)]
         }
         return lines.joined(separator: "\n")
     }
 
     private func libraryTable(_ closure: LibraryClosure) -> Table {
         var table = Table(
-            .text("Object"), .text("File"), .number("Served"), .number("Passed on"), .number("Unknown"),
-            .number("Raw syscalls"))
+            .text("Object", shrinks: true), .text("File", shrinks: true), .number("Served"), .number("Passed on"),
+            .number("Unknown", spare: 1), .number("Raw syscalls", spare: 2))
         for object in closure.objects {
             let name = object.name.printable
             let count = { (treatment: EntryPoints.Treatment) -> String in
@@ -62,9 +72,9 @@ struct CheckReport {
                 groups.append((item.importedBy, [item.name]))
             }
         }
-        var table = Table(.text("  Names"), .text("Imported by"))
+        var table = Table(.text("  Names"), .text("Imported by", shrinks: true))
         for group in groups {
-            for (row, names) in Self.wrapped(group.names, width: 72).enumerated() {
+            for (row, names) in Self.wrapped(group.names, width: max(width - 32, 24)).enumerated() {
                 table.add("  " + names, row == 0 ? objectNames(group.objects) : "")
             }
         }

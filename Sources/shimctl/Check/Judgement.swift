@@ -36,6 +36,16 @@ struct Judgement {
 
     var isServed: Bool { obstacles.isEmpty }
 
+    /// How much can be hoped for, by who imports what. It is a guess: read and write are for sockets, too.
+    enum Verdict: String {
+        case served
+        /// It can be served, but its own file I/O is perhaps in streams, or only its libraries have any.
+        case perhapsLittle = "perhaps_little"
+        case notServed = "not_served"
+    }
+
+    private(set) var verdict = Verdict.served
+
     init(of name: String) throws {
         asked = name
         program = try ProgramFile(named: name)
@@ -50,6 +60,32 @@ struct Judgement {
         judgeFile()
         judgePrivileges()
         if let closure { judge(closure) }
+        if !isServed { verdict = .notServed } else { judgeHopes() }
+    }
+
+    /// Databases read at positions. Who does not, and reads streams, uses read and write for something else.
+    private mutating func judgeHopes() {
+        let positional: Set<String> = ["pread", "preadv", "preadv2"]
+        let served = imports.filter { EntryPoints.entries[$0.name]?.treatment == "SERVE" }
+        guard !served.contains(where: { positional.contains(EntryPoints.base(of: $0.name)) }) else { return }
+        let own = program.image.path.string.printable
+        let isStreams = imports.contains {
+            $0.treatment == .stdio && $0.importedBy.contains(own) && Self.readsFiles($0.name)
+        }
+        guard !served.contains(where: { $0.importedBy.contains(own) }) || isStreams else { return }
+        verdict = .perhapsLittle
+        if isStreams {
+            remarks.insert(
+                "its own file I/O is likely by streams (fread, fgets), inside libc, where no preload sees it:"
+                    + " its read and write may be for sockets", at: 0)
+        } else if !served.isEmpty {
+            let users = Set(served.flatMap(\.importedBy)).sorted().joined(separator: ", ")
+            remarks.insert("only its libraries read and write (\(users)): that may be little", at: 0)
+        }
+    }
+
+    private static func readsFiles(_ name: String) -> Bool {
+        ["fread", "fgets", "getline", "getdelim", "fgetc", "fscanf"].contains(EntryPoints.base(of: name))
     }
 
     private static func kind(of image: ElfImage, _ dynamic: ElfImage.Dynamic?) -> Kind {

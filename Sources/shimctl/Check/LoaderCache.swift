@@ -1,7 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// /etc/ld.so.cache, in the format of glibc 2.2 and later (sysdeps/generic/dl-cache.h: struct cache_file_new).
+/// /etc/ld.so.cache, in the format of glibc 2.2 and later (sysdeps/generic/dl-cache.h: struct cache_file_new), which no
+/// library reads.
 struct LoaderCache {
     private var paths: [String: String] = [:]
 

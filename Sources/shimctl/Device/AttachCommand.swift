@@ -13,8 +13,8 @@ struct AttachCommand: ParsableCommand {
         discussion: """
             The logical block space becomes /dev/pmemshim/NAME, on which any file system can be made and mounted; \
             mounts of it are found and served by the shim without being named. The page arrays become \
-            /dev/pmemshim/NAME.pages, readable and writable by one group: access to them opens no data. All page \
-            descriptors begin in their initial state, on a device of any size, by raising one number.
+            /dev/pmemshim/NAME.pages, readable and writable by one group: access to them opens no data. What they \
+            said before the attach counts no more.
 
             An image file, or a block device without DAX, goes through a loop device; a DAX device through the device \
             mapper, which keeps DAX. A superblock of which one copy is damaged is repaired.
@@ -49,7 +49,7 @@ struct AttachCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Whose members may use the page arrays; by default pmemshim if there is such a group, else disk.",
-            valueName: "name"))
+            valueName: "name"), completion: .shellCommand("compgen -g"))
     var group: String?
 
     func validate() throws {

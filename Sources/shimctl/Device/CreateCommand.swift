@@ -33,16 +33,20 @@ struct CreateCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("Image file or block device.", valueName: "device"), completion: .file())
     var device: String
 
-    @Option(help: ArgumentHelp("Bytes to use (64G, 1.5T); needed for a new image.", valueName: "size"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Bytes to use (64G, 1.5T); needed for a new image.", valueName: "size"))
     var size: ByteSize?
 
-    @Option(help: ArgumentHelp("4K, 16K or 64K; by default 4K.", valueName: "size"))
+    @Option(
+        help: ArgumentHelp("4K, 16K or 64K; by default 4K.", valueName: "size"),
+        completion: .list(["4K", "16K", "64K"]))
     var pageSize: PageSize?
 
     @Option(help: ArgumentHelp("The device's identifier; by default a random one.", valueName: "uuid"))
     var uuid: String?
 
-    @Flag(help: "Whatever the device holds, it may go; with --recreate: the parameters given are right.")
+    @Flag(help: "Overwrite what the device holds; with --recreate: take the parameters given without evidence.")
     var force = false
 
     @Flag(help: "Put the superblock back, and touch no data.")

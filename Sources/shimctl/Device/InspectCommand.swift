@@ -28,7 +28,9 @@ struct InspectCommand: ParsableCommand {
         completion: .file())
     var device: String
 
-    @Option(help: ArgumentHelp("Only this device page: state, owner, sampled counts.", valueName: "n"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Only this device page: state, owner, sampled counts.", valueName: "n"))
     var page: UInt64?
 
     @Flag(help: "Write JSON (schema in docs/shimctl.md).")

@@ -26,9 +26,9 @@ struct Advice {
         var lines = ["", "\(command):"]
         guard let estimate, let expected, counters.total > 0 else {
             lines += Wrapped.lines(
-                "No call on a served mount was counted: nothing was used long enough, or the library was not loaded"
-                    + " (shimctl check, shimctl doctor). It took \(Figures.duration(Double(run.ending.wall))).", 2,
-                width)
+                "No call on a served mount was counted: no directory was named where its files lie (--mount), it made"
+                    + " too few calls (below 2,048 none is looked at), or it cannot be served (shimctl check). It took"
+                    + " \(Figures.duration(Double(run.ending.wall))).", 2, width)
             return lines.joined(separator: "\n")
         }
         let share = Figures.percentText(counters.served, of: counters.total)
@@ -66,9 +66,10 @@ struct Advice {
 
     private func truth(_ native: ChildProcess.Ending, _ expected: (wall: Double, cpu: Double)) -> String {
         let error = (expected.wall / max(Double(native.wall), 1) - 1) * 100
+        let off = Figures.fixed(abs(error), decimals: 0)
         return "In truth the native run took \(Figures.duration(Double(native.wall)))"
-            + " (\(Figures.duration(Double(native.cpu))) of CPU): the estimate is off by"
-            + " \(Figures.fixed(error, decimals: 0)) %."
+            + " (\(Figures.duration(Double(native.cpu))) of CPU): the estimate is"
+            + (off == "0" ? " right." : " \(off) % too \(error > 0 ? "high" : "low").")
     }
 
     struct Document: Encodable {

@@ -37,7 +37,7 @@ struct AdviseCommand: ParsableCommand {
 
     @OptionGroup var options: ShimOptions
 
-    @Option(help: ArgumentHelp("A running process.", valueName: "pid"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("A running process.", valueName: "pid"))
     var pid: Int32?
 
     @Flag(help: "Run the program natively as well, and compare the estimate with the truth.")
@@ -101,24 +101,27 @@ struct AdviseCommand: ParsableCommand {
             let found = try BenchCommand.calibrate(item, try ShimLibrary.found(), in: try RuntimePlace())
             func ratio(_ title: String, _ native: Double, _ served: Double) -> Finding {
                 let times = served > 0 ? native / served : 1
-                return Finding(
-                    .ok, title,
-                    "\(Figures.fixed(native, decimals: 0)) ns natively, \(Figures.fixed(served, decimals: 0)) ns"
-                        + " served: \(Figures.fixed(times, decimals: 1)) times as fast")
+                let text =
+                    "\(Figures.fixed(native, decimals: 0)) ns natively, \(Figures.fixed(served, decimals: 0)) ns served"
+                return times > 1.05
+                    ? Finding(.ok, title, "\(text): \(Figures.fixed(times, decimals: 1)) times as fast")
+                    : Finding(.note, title, "\(text): nothing to gain")
             }
             let page = 4_096.0
             let saved = max(found.native.read.cost(bytes: page) - found.served.read.cost(bytes: page), 1)
-            let least = (found.window + found.page * 512) / saved
+            let price = found.window + found.page * 512
+            let least = Figures.count(UInt64(min(max(price / saved, 1), 1e9)))
             return [
                 ratio("read 4 KiB", found.native.read.cost(bytes: page), found.served.read.cost(bytes: page)),
                 ratio("overwrite 4 KiB", found.native.write.cost(bytes: page), found.served.write.cost(bytes: page)),
                 Finding(
-                    .note, "a window",
-                    "2 MiB of a file cost \(Figures.duration(found.window + found.page * 512)) to map whole, which"
-                        + " \(Figures.count(UInt64(max(least, 1)))) reads of 4 KiB earn"),
+                    .note, "worth it",
+                    "for programs that read the same files again and again: to map 2 MiB of one whole costs"
+                        + " \(Figures.duration(price)), and pays after \(least) reads of 4 KiB there",
+                    cure: "shimctl advise --mount \(path) -- COMMAND tells of a program"),
             ]
         } catch {
-            return [Finding(.warning, path, "\(error)")]
+            return [Finding(.warning, "calls", "\(error)")]
         }
     }
 

@@ -26,13 +26,16 @@ struct DoctorCommand: ParsableCommand {
               0 if there is no error among the findings, else 1; 64 for a bad option
             """)
 
-    @Option(help: ArgumentHelp("A process.", valueName: "pid"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("A process.", valueName: "pid"))
     var pid: Int32?
 
-    @Option(help: ArgumentHelp("A unit of systemd.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("A unit of systemd.", valueName: "name"), completion: .custom { _, _, _ in Service.units })
     var unit: String?
 
-    @Option(help: ArgumentHelp("A PostgreSQL cluster of Debian's, as 15/main.", valueName: "cluster"))
+    @Option(
+        help: ArgumentHelp("A PostgreSQL cluster of Debian's, as 15/main.", valueName: "cluster"),
+        completion: .custom { _, _, _ in Service.clusters })
     var cluster: String?
 
     @Option(
@@ -52,7 +55,18 @@ struct DoctorCommand: ParsableCommand {
             var report = FindingReport()
             report.add("This machine", MachineFindings.all)
             if let pid { report.add("Process \(pid)", ProcessFindings(pid: pid).all) }
-            for name in [unit, cluster].compactMap({ $0 }) { try add(service: try Service(name), to: &report) }
+            if let unit { try add(service: try Service(unit), to: &report) }
+            if let cluster {
+                let service = try Service(cluster)
+                guard case .cluster = service else {
+                    let known = Service.clusters.joined(separator: ", ")
+                    throw Complaint(
+                        .usage,
+                        "--cluster \(cluster.printable): a cluster is VERSION/NAME"
+                            + (known.isEmpty ? "" : " (here: \(known))"))
+                }
+                try add(service: service, to: &report)
+            }
             for argument in mount {
                 let item = try MountItem.argument(argument).resolved
                 report.add("Directory \(item.description)", MountFindings(item: item).all)
@@ -64,12 +78,14 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private func add(service: Service, to report: inout FindingReport) throws {
-        report.add("Service \(service.name)", try ServiceFindings(service: service).all)
-        if let pid = service.mainProcess {
-            report.add("Its main process, \(pid)", ProcessFindings(pid: pid).all)
-        } else {
-            report.add("Its main process", [Finding(.note, "process", "it does not run now")])
+        let findings = ServiceFindings(service: service)
+        report.add("Service \(service.name)", try findings.all)
+        guard let pid = service.mainProcess else {
+            return report.add("Its main process", [Finding(.note, "process", "it does not run now")])
         }
+        let process = ProcessFindings(pid: pid, service: service)
+        report.add("Its main process, \(pid)", process.all)
+        report.add("All its programs", findings.figures(of: process.process))
     }
 }
 
@@ -88,8 +104,7 @@ struct ServiceFindings {
 
     var all: [Finding] {
         get throws {
-            let place: any ServiceFile
-            if case .unit(let name) = service { place = DropIn(unit: name) } else { place = try service.file() }
+            let place = try service.file()
             let path = place.file.path.string
             guard let text = try place.file.text(), let lines = place.variables(in: text) else {
                 return [
@@ -108,6 +123,33 @@ struct ServiceFindings {
             }
             return findings
         }
+    }
+
+    /// What the user of its main process has had served in the directories that are named for it.
+    func figures(of process: ProcessView) -> [Finding] {
+        guard let user = process.effectiveUser, user == geteuid() || geteuid() == 0,
+            let file = try? service.file(), let text = try? file.file.text(),
+            let variables = file.variables(in: text),
+            let mounts = variables.first(where: { $0.name == ps_setting.mounts.variable })?.value
+        else { return [] }
+        let directories = mounts.split(separator: ":").map(String.init)
+        let place = RuntimePlace(directory: FilePath("/dev/shm/pmemshim-\(user)"), owner: user)
+        let known = ((try? StatsFile.snapshot(in: place))?.mounts ?? []).filter { directories.contains($0.path) }
+        let counters = known.reduce(into: CallCounters()) { $0 += $1.counters }
+        let name = getpwuid(user).flatMap(\.pointee.pw_name).map { String(cString: $0) } ?? "\(user)"
+        guard counters.total > 0 else {
+            return [
+                Finding(
+                    .note, "figures", "none yet in \(mounts)",
+                    cure: "give it work, then look again, or at shimctl stats --user \(name)")
+            ]
+        }
+        return [
+            Finding(
+                .ok, "figures",
+                "\(Figures.percentText(counters.served, of: counters.total)) % of \(Figures.count(counters.total)) data"
+                    + " calls in \(mounts) served (shimctl stats --user \(name))")
+        ]
     }
 }
 

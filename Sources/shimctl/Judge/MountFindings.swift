@@ -22,6 +22,9 @@ struct MountFindings {
         return [backing(mount)] + tmpfs(mount) + dax(mount) + space
     }
 
+    /// Those among them that something is to be done about.
+    var problems: [Finding] { all.filter { $0.level == .warning || $0.level == .error } }
+
     private func backing(_ mount: MountEntry) -> Finding {
         let info = FileSystemInfo(type: mount.type, isDAX: mount.isDAX)
         let place = "\(mount.type), mounted on \(mount.point)"

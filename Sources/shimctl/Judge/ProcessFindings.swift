@@ -6,8 +6,13 @@ import SystemPackage
 /// What is so of a process that runs: is the library in it, are its settings right, what of its files is served.
 struct ProcessFindings {
     let process: ProcessView
+    /// The service whose main process it is, if it was asked for by that.
+    let service: Service?
 
-    init(pid: Int32) { process = ProcessView(pid: pid) }
+    init(pid: Int32, service: Service? = nil) {
+        process = ProcessView(pid: pid)
+        self.service = service
+    }
 
     var all: [Finding] {
         guard process.exists else { return [Finding(.error, "process \(process.pid)", "there is no such process")] }
@@ -19,8 +24,11 @@ struct ProcessFindings {
             ]
         }
         let library = library
-        guard let path = library.path else { return [library.finding] + environment }
-        return [library.finding] + environment + figures(of: path) + files + limits
+        guard let path = library.path else {
+            // Settings of a process without the library say nothing.
+            return [library.finding]
+        }
+        return [library.finding] + applied + environment + figures(of: path) + files + limits
     }
 
     /// Where the library is in it, as /proc/PID/maps names it.
@@ -47,7 +55,26 @@ struct ProcessFindings {
         return (Finding(.ok, "library", text), found.path)
     }
 
+    /// Whether what the service is started with has changed since.
+    private var isApplied: Bool {
+        guard let service, let file = try? service.file(), let text = try? file.file.text() else { return false }
+        return file.variables(in: text) != nil
+    }
+
+    private var applied: [Finding] {
+        guard let service, !isApplied else { return [] }
+        return [
+            Finding(
+                .note, "library", "it keeps it until it is restarted: nothing is applied to \(service.name) any more",
+                cure: service.restart)
+        ]
+    }
+
     private func absent(_ who: String) -> Finding {
+        if let service, isApplied {
+            return Finding(
+                .error, "library", "\(who) was started before the profile was applied", cure: service.restart)
+        }
         let preload = process.environment["LD_PRELOAD"] ?? ""
         if preload.contains(ShimLibrary.fileName) {
             return Finding(
@@ -64,6 +91,15 @@ struct ProcessFindings {
 
     /// Its settings, judged as `run` judges them.
     private var environment: [Finding] {
+        if process.hasOverwrittenEnvironment {
+            let places = countedMounts.joined(separator: ", ")
+            return [
+                Finding(
+                    .note, "settings",
+                    "its environment is overwritten (a program does that for its title in ps)"
+                        + (places.isEmpty ? "" : "; its figures are of \(places)"))
+            ]
+        }
         let variables = process.environment.filter { $0.key.hasPrefix("PMEMSHIM_") }
         var findings: [Finding] = []
         do {
@@ -83,7 +119,7 @@ struct ProcessFindings {
                 let names = variables.keys.sorted().map { "\($0)=\(variables[$0] ?? "")" }.joined(separator: " ")
                 findings.append(Finding(.ok, "settings", names.isEmpty ? "none: DAX mounts are found" : names))
             }
-            for item in environment.mounts { findings += MountFindings(item: item).all.filter { $0.level != .ok } }
+            for item in environment.mounts { findings += MountFindings(item: item).problems }
         } catch {
             findings.append(
                 Finding(
@@ -93,16 +129,21 @@ struct ProcessFindings {
         return findings
     }
 
-    /// What it has counted.
-    private func figures(of path: String) -> [Finding] {
-        guard let user = process.effectiveUser else { return [] }
+    /// Its own figures; nothing where there are none, or they are another user's.
+    private func record() throws -> StatsSnapshot.Process? {
+        guard let user = process.effectiveUser, user == geteuid() || geteuid() == 0 else { return nil }
         let named = process.environment[ps_setting.runtimeDirectory.variable]
         let directory = named.flatMap { $0.isEmpty ? nil : $0 } ?? "/dev/shm/pmemshim-\(user)"
-        guard user == geteuid() || geteuid() == 0 else { return [] }
         let place = RuntimePlace(directory: FilePath(directory), owner: user)
+        return try StatsFile.snapshot(in: place).processes.first { $0.pid == process.pid && $0.isLive }
+    }
+
+    private var countedMounts: [String] { (try? record())?.mounts.map(\.path) ?? [] }
+
+    /// What it has counted.
+    private func figures(of path: String) -> [Finding] {
         do {
-            let records = try StatsFile.snapshot(in: place).processes.filter { $0.pid == process.pid && $0.isLive }
-            guard let record = records.first else {
+            guard let record = try record() else {
                 return [
                     Finding(
                         .note, "figures", "none yet: it has not used a file of a served mount for long",
@@ -142,7 +183,7 @@ extension ProcessFindings {
             .filter { $0.hasPrefix("/") }
         let daxes = MountEntry.all(ofProcess: "\(process.pid)").filter(\.isDAX).map(\.point)
         let attached = ((try? Registry.all()) ?? []).flatMap(\.mountPoints)
-        let places = (mounts + daxes + attached).map { $0 == "/" ? "/" : $0 + "/" }
+        let places = (mounts + countedMounts + daxes + attached).map { $0 == "/" ? "/" : $0 + "/" }
         let open = process.openFiles.filter { file in places.contains { file.path.hasPrefix($0) } }
         guard !open.isEmpty else { return [Finding(.note, "files", "it has no file of a served mount open now")] }
         let windows = Set(process.mappings.filter { $0.permissions.hasSuffix("s") }.map(\.inode))

@@ -15,6 +15,17 @@ struct ProcessView {
         String(decoding: contents("comm") ?? Data(), as: UTF8.self).trimmed
     }
 
+    /// What it calls itself, where it says more than its name: `postgres: checkpointer` (a title that a program writes
+    /// over its arguments is one text, without a path).
+    var title: String {
+        let words = (contents("cmdline") ?? Data()).split(separator: 0)
+        guard let first = words.first, words.count == 1 || words.dropFirst().allSatisfy(\.isEmpty) else {
+            return command
+        }
+        let text = String(decoding: first, as: UTF8.self).trimmed
+        return text.hasPrefix("/") || !text.contains(": ") ? command : text
+    }
+
     /// Whether its memory and files may be looked at.
     var isReadable: Bool { contents("environ") != nil }
 
@@ -29,6 +40,12 @@ struct ProcessView {
         return result
     }
 
+    /// PostgreSQL and others write their title over it: nothing but zeros is left, or a part of the title.
+    var hasOverwrittenEnvironment: Bool {
+        guard let bytes = contents("environ"), !bytes.isEmpty else { return false }
+        return environment.isEmpty
+    }
+
     var effectiveUser: uid_t? {
         status("Uid").flatMap { $0.split(separator: "\t").dropFirst().first }.flatMap { uid_t($0) }
     }
@@ -38,14 +55,6 @@ struct ProcessView {
         let text = String(decoding: contents("status") ?? Data(), as: UTF8.self)
         return text.split(separator: "\n").first { $0.hasPrefix(name + ":") }
             .map { String($0.dropFirst(name.count + 1)).trimmed }
-    }
-
-    /// Memory that belongs to files, bytes: what of its mappings is there.
-    var fileMemory: UInt64? {
-        let kinds = ["RssFile", "RssShmem"].compactMap { name in
-            status(name).flatMap { $0.split(separator: " ").first }.flatMap { UInt64($0) }
-        }
-        return kinds.isEmpty ? nil : kinds.reduce(0, +) << 10
     }
 
     /// Soft limit as /proc/PID/limits has it: a number, or nothing for unlimited.

@@ -27,12 +27,12 @@ struct CompareCommand: ParsableCommand {
     @OptionGroup var options: ShimOptions
 
     @Option(
-        name: [.customShort("n", allowingJoined: true), .customLong("pairs")],
+        name: [.customShort("n", allowingJoined: true), .customLong("pairs")], parsing: .unconditional,
         help: ArgumentHelp("Pairs of runs.", valueName: "n"))
     var pairs = 10
 
     @Option(
-        name: [.customShort("w", allowingJoined: true), .customLong("warmup")],
+        name: [.customShort("w", allowingJoined: true), .customLong("warmup")], parsing: .unconditional,
         help: ArgumentHelp("Pairs before them that do not count.", valueName: "n"))
     var warmup = 1
 

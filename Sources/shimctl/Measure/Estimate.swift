@@ -1,5 +1,4 @@
 import PmemShim
-import SystemPackage
 
 /// What calls on a mount took, and what they would have taken without the library: counters priced by a calibration.
 /// CPU time, ns.
@@ -26,13 +25,8 @@ struct Estimate {
 
     init() {}
 
-    /// - Parameters:
-    ///   - windows: that were mapped since the process began.
-    ///   - mapped: bytes that lay in windows at most; no more pages of them were touched than bytes were moved.
-    ///   - processes: that have mapped any: the first window costs more than others.
-    init(
-        _ counters: CallCounters, windows: UInt64, mapped: UInt64, processes: UInt64 = 0, by calibration: Calibration
-    ) {
+    /// - Parameter processes: that have mapped windows: the first one of each costs more than others.
+    init(_ counters: CallCounters, processes: UInt64, by calibration: Calibration) {
         add(.read, counters, counters.servedRead, counters.passedRead, calibration)
         add(.write, counters, counters.servedWritten, counters.passedWritten, calibration)
         let syncs = Double(counters.served(.sync))
@@ -40,21 +34,11 @@ struct Estimate {
         servable += syncs * calibration.native.sync
         shim += syncs * calibration.served.sync + Double(counters.passedOn(.sync)) * calibration.native.sync
         let moved = counters.servedRead.saturatingAdd(counters.servedWritten)
-        shim += Double(windows) * calibration.window + Double(min(moved, mapped) / 4_096) * calibration.page
+        // No more pages of them were touched than bytes were moved.
+        let pages = min(moved, counters.windowedBytes) / 4_096
+        shim += Double(counters.windowsTotal) * calibration.window + Double(pages) * calibration.page
         shim += Double(processes) * Double(Price.first)
         losses.sort { $0.ns > $1.ns }
-    }
-
-    /// Of figures whose processes nobody has watched: each may have touched all that its mount holds, but no more than
-    /// it moved.
-    init(
-        unwatched counters: CallCounters, windows: UInt64, processes: UInt64, on mount: String,
-        by calibration: Calibration
-    ) {
-        let space = FileSystemSpace(of: FilePath(mount))
-        let held = space.map { $0.total.saturatingSubtract($0.free) } ?? .max
-        let (mapped, overflow) = held.multipliedReportingOverflow(by: max(processes, 1))
-        self.init(counters, windows: windows, mapped: overflow ? .max : mapped, by: calibration)
     }
 
     private mutating func add(
@@ -110,8 +94,8 @@ extension Estimate.Loss {
             switch (kind, outcome) {
             case (.write, .append), (.write, .end): "writes at or behind the end"
             case (.read, .end): "reads that reach the end"
-            case (.read, .cold): "reads of what was not yet used enough"
-            case (.write, .cold): "writes of what was not yet used enough"
+            case (.read, .cold): "reads before the file was mapped"
+            case (.write, .cold): "writes before the file was mapped"
             case (.read, _): "reads (\(outcome.explanation))"
             default: "writes (\(outcome.explanation))"
             }

@@ -29,12 +29,12 @@ struct StatCommand: ParsableCommand {
     @OptionGroup var options: ShimOptions
 
     @Option(
-        name: [.customShort("r", allowingJoined: true), .customLong("repeat")],
+        name: [.customShort("r", allowingJoined: true), .customLong("repeat")], parsing: .unconditional,
         help: ArgumentHelp("Run it so often.", valueName: "n"))
     var runs = 1
 
     @Option(
-        name: [.customShort("I", allowingJoined: true), .customLong("interval")],
+        name: [.customShort("I", allowingJoined: true), .customLong("interval")], parsing: .unconditional,
         help: ArgumentHelp("Print what happened in every interval of so many milliseconds.", valueName: "ms"))
     var milliseconds: Double?
 

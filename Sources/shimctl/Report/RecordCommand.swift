@@ -33,14 +33,21 @@ struct RecordCommand: ParsableCommand {
         help: ArgumentHelp("The file to write.", valueName: "file"), completion: .file())
     var output = "pmemshim.record"
 
-    @Option(help: ArgumentHelp("Seconds between samples.", valueName: "seconds"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Seconds between samples.", valueName: "seconds"))
     var interval = 0.25
 
-    @Option(help: ArgumentHelp("Record what runs already, for so many seconds.", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Record what runs already, for so many seconds.", valueName: "seconds"))
     var seconds: Double?
 
-    @Option(help: ArgumentHelp("Of this user: a name or number (for root).", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Of this user: a name or number (for root).", valueName: "name"),
+        completion: .shellCommand("compgen -u"))
     var user: String?
+
+    @Flag(help: "Of all users (for root).")
+    var allUsers = false
 
     @Argument(
         parsing: .captureForPassthrough,
@@ -53,7 +60,7 @@ struct RecordCommand: ParsableCommand {
             throw ValidationError("--interval \(interval): between 0.02 and 3600 seconds.")
         }
         guard let seconds else {
-            guard user == nil else { throw ValidationError("--user goes with --seconds.") }
+            guard user == nil, !allUsers else { throw ValidationError("--user and --all-users go with --seconds.") }
             return try ProgramWords.validate(command, of: self)
         }
         guard command.isEmpty else { throw ValidationError("--seconds goes without a program.") }
@@ -82,6 +89,7 @@ struct RecordCommand: ParsableCommand {
         setup.warnWhereNothingIsServed(by: "record")
         let runtime = try PrivateRuntime()
         defer { runtime.remove() }
+        try recorder.add(try runtime.snapshot())
         let ending = try ChildProcess.run(
             last: ProgramWords.count(command),
             changes: setup.changes.filter { $0.name != runtime.change.name } + [runtime.change], interval: interval,
@@ -94,13 +102,14 @@ struct RecordCommand: ParsableCommand {
     }
 
     private func recordWhatRuns(_ recorder: Recorder, _ seconds: Double) throws {
-        let place = try RuntimePlace(user: user)
+        let source = try StatsSource(user: user, all: allUsers)
+        let place = source.places[0].place
         let begin = ContinuousClock.now
-        let first = try StatsFile.snapshot(in: place)
+        let first = try source.snapshot()
         var last = first
         while ContinuousClock.now - begin < .seconds(seconds) {
             Pause.take(seconds: min(interval, seconds))
-            last = try StatsFile.snapshot(in: place)
+            last = try source.snapshot()
             try recorder.add(last, since: first)
         }
         let heat = (try? HeatSnapshot.read(in: place))?.files ?? []
@@ -151,8 +160,7 @@ struct Recorder {
         for mount in snapshot.mounts {
             guard let place, let found = Calibration.kept(for: FilePath(mount.path), in: place) else { continue }
             let part = Estimate(
-                unwatched: mount.counters, windows: mount.counters.windowsTotal,
-                processes: mount.liveProcesses.saturatingAdd(mount.endedProcesses), on: mount.path, by: found)
+                mount.counters, processes: snapshot.processesWithWindows(on: mount.path), by: found)
             if estimate == nil { estimate = part } else { estimate? += part }
         }
         let processes = snapshot.processes.prefix(200).map {

@@ -13,7 +13,7 @@ struct EnvCommand: ParsableCommand {
 
             FORMATS
               sh              export lines for a shell, which `eval` takes
-              systemd         Environment= lines, for a drop-in below [Service] (systemctl edit NAME)
+              systemd         a section [Service], for a drop-in (systemctl edit NAME)
               debian-cluster  /etc/postgresql/VERSION/CLUSTER/environment
               docker          a file for docker run --env-file; the paths are those inside the container
               json            an object of names and values
@@ -40,7 +40,8 @@ struct EnvCommand: ParsableCommand {
             if format == .json {
                 return try Output.json(Dictionary(uniqueKeysWithValues: variables.map { ($0.name, $0.value) }))
             }
-            try Output.line(try EnvironmentText(variables: variables).text(format))
+            let text = try EnvironmentText(variables: variables).text(format)
+            try Output.line(format == .systemd ? "[Service]\n" + text : text)
         }
     }
 }

@@ -1,3 +1,4 @@
+import CShimSys
 import FoundationEssentials
 import Glibc
 import SystemPackage
@@ -35,8 +36,16 @@ struct ShimSetup {
         }
     }
 
-    /// Says on standard error that nothing will be served, if so.
+    /// Says on standard error that nothing will be served, or nothing counted, if so.
     func warnWhereNothingIsServed(by command: String) {
+        if let place = try? RuntimePlace(), place.isDefault,
+            let found = try? Stat(place.directory, followTargetSymlink: false),
+            found.rawValue.st_uid != geteuid()
+        {
+            Output.warn(
+                "shimctl \(command): warning: \(place.directory.string.printable) belongs to another user: nothing will"
+                    + " be counted; set \(ps_setting.runtimeDirectory.variable)")
+        }
         guard environment.servesNothing else { return }
         Output.warn(
             "shimctl \(command): warning: no directory is served: no --mount, no PMEMSHIM_MOUNTS, no mount with"

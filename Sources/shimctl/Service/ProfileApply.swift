@@ -8,7 +8,7 @@ struct ServiceOptions: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
             "A unit of systemd (mariadb, redis-server.service), or a PostgreSQL cluster of Debian's (15/main).",
-            valueName: "service"))
+            valueName: "service"), completion: .custom { _, _, _ in Service.clusters + Service.units })
     var service: String
 
     @Flag(help: "Write without asking.")
@@ -82,9 +82,12 @@ struct ProfileApply: ParsableCommand {
             try target.carryOut(place.file, from: current, to: content)
             if target.dryRun { return }
             try Output.line("It takes effect with: \(service.restart)")
-            for item in profile?.advice ?? [] {
-                try Output.line("Set in the program itself: \(item.setting.printable)")
-                for line in Wrapped.lines(item.reason.printable, 2, 100) { try Output.line(line) }
+            try Output.line("Then, once it has worked: sudo shimctl doctor \(service.option)")
+            if let profile, !profile.advice.isEmpty {
+                let settings = profile.advice.map(\.setting).joined(separator: ", ")
+                let text =
+                    "The program itself is best set so (shimctl profile show \(profile.name) says why): \(settings)"
+                for line in Wrapped.lines(text.printable, 0, Terminal.width) { try Output.line(line) }
             }
         }
     }

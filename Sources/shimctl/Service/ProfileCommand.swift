@@ -50,11 +50,11 @@ struct ProfileList: ParsableCommand {
                 let places = ProfileFolder.directories.map(\.string.printable).joined(separator: ", ")
                 return try Output.line("There are no profiles in \(places).")
             }
-            var table = Table(.text("Profile"), .text("For"), .text("File"))
+            var table = Table(.text("Profile"), .text("For"), .text("File", spare: 1))
             for profile in profiles {
                 table.add(profile.name.printable, profile.description.printable, profile.path.printable)
             }
-            try Output.line(table.text)
+            try Output.line(table.text(width: Terminal.width))
         }
         if isWrong { throw ExitCode(1) }
     }
@@ -80,31 +80,32 @@ struct ProfileShow: ParsableCommand {
         try Complaint.reported(by: "profile show") {
             let profile = try ProfileFolder.profile(named: name)
             if json { return try Output.json(ProfileDocument(profile)) }
-            try Output.line(profile.text)
+            try Output.line(profile.text(width: Terminal.width))
         }
     }
 }
 
 extension Profile {
-    /// For people.
-    var text: String {
+    /// For people, in lines of at most `width` columns.
+    func text(width: Int) -> String {
         var lines = ["\(name.printable): \(description.printable)", "  \(path.printable)"]
         if !services.isEmpty { lines.append("  for the services \(services.joined(separator: ", ").printable)") }
         if !environment.isEmpty {
-            lines += ["", "Settings of the shim"]
+            lines += ["", "Settings of the library"]
             for setting in ps_setting.all {
                 if let value = environment[setting] { lines.append("  \(setting.variable)=\(value.printable)") }
             }
         }
+        if environment.isEmpty { lines += ["", "Settings of the library: none, its defaults are right"] }
         if !advice.isEmpty {
             lines += ["", "What the program should be set to"]
             for item in advice {
-                lines += ["  \(item.setting.printable)"] + Wrapped.lines(item.reason.printable, 6, 100)
+                lines += ["  \(item.setting.printable)"] + Wrapped.lines(item.reason.printable, 6, width)
             }
         }
         if !notServed.isEmpty {
             lines += ["", "What will not be served"]
-            for item in notServed { lines += Wrapped.lines(item.printable, 2, 100) }
+            for item in notServed { lines += Wrapped.lines(item.printable, 2, width) }
         }
         return lines.joined(separator: "\n")
     }

@@ -43,6 +43,14 @@ enum Service: Equatable {
         }
     }
 
+    /// The option of doctor that means it.
+    var option: String {
+        switch self {
+        case .unit: "--unit \(name)"
+        case .cluster: "--cluster \(name)"
+        }
+    }
+
     /// By what profiles know it.
     var profileName: String {
         switch self {
@@ -76,6 +84,13 @@ extension Service {
     func file() throws -> any ServiceFile {
         switch self {
         case .unit(let name):
+            if name == "postgresql", !Self.clusters.isEmpty {
+                throw Complaint(
+                    .usage,
+                    "postgresql.service starts no server itself: name a cluster"
+                        + " (here: \(Self.clusters.joined(separator: ", ")))"
+                )
+            }
             guard Self.unitFile(of: name) != nil else {
                 let places = Self.unitDirectories.joined(separator: ", ")
                 throw Complaint(.failure, "there is no unit \(name).service in \(places)")
@@ -85,9 +100,32 @@ extension Service {
             let directory = Self.clusterDirectory(version, name)
             guard (try? Stat(directory).type) == .directory else {
                 throw Complaint(
-                    .failure, "there is no cluster \(version)/\(name): \(directory.string.printable) does not exist")
+                    .failure,
+                    "there is no cluster \(version)/\(name)"
+                        + (Self.clusters.isEmpty
+                            ? ", nor any other" : " (here: \(Self.clusters.joined(separator: ", ")))"))
             }
             return ClusterEnvironment(directory: directory)
+        }
+    }
+
+    /// Units of services on this machine, without suffix.
+    static var units: [String] {
+        var names: Set<String> = []
+        for directory in unitDirectories {
+            for file in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+            where file.hasSuffix(".service") { names.insert(String(file.dropLast(8))) }
+        }
+        return names.sorted()
+    }
+
+    /// Debian's clusters on this machine: `15/main`.
+    static var clusters: [String] {
+        func names(_ path: String) -> [String] {
+            ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted()
+        }
+        return names("/etc/postgresql").flatMap { version in
+            names("/etc/postgresql/\(version)").map { "\(version)/\($0.printable)" }
         }
     }
 

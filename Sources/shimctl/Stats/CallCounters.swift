@@ -18,6 +18,14 @@ struct CallCounters: Equatable {
     /// Windows mapped since the process began.
     private(set) var windowsTotal: UInt64 = 0
 
+    /// Bytes of files that were ever in a window, about. A window has room for its file to grow: as much again, at
+    /// least 64 MiB (`windowLength` of the engine); so that is taken away.
+    var windowedBytes: UInt64 {
+        let mapped = calls[Int(PS_FAMILY_OTHER.rawValue) * StatsLayout.outcomes]
+        let (room, overflow) = windowsTotal.multipliedReportingOverflow(by: 64 << 20)
+        return min(mapped.saturatingSubtract(overflow ? .max : room), mapped / 2)
+    }
+
     var windows: UInt64 { windowBalance >> 63 == 0 ? windowBalance : 0 }
     var mappedBytes: UInt64 { mappedBalance >> 63 == 0 ? mappedBalance : 0 }
 

@@ -55,10 +55,10 @@ enum CallOutcome: Int, CaseIterable {
         case .fault: "the copy faulted; the kernel did it again"
         case .limit: "resource limit, or too many windows"
         case .busy: "another writer held the range"
-        case .backing: "the kernel's on this backing"
+        case .backing: "done by the kernel on this backing"
         case .argument: "odd arguments"
         case .giveWay: "mlockall, seccomp or unshare: the shim stepped aside"
-        case .kernel: "always the kernel's"
+        case .kernel: "always done by the kernel"
         }
     }
 

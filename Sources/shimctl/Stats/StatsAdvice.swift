@@ -8,7 +8,18 @@ struct StatsAdvice {
 
     init(_ place: RuntimePlace) { self.place = place }
 
-    var text: String {
+    /// In lines of at most `width` columns.
+    func text(width: Int) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line -> [String] in
+            let text = String(line)
+            guard text.hasPrefix("  - ") else { return Wrapped.lines(text, 0, width) }
+            var wrapped = Wrapped.lines(String(text.dropFirst(4)), 4, width)
+            if let first = wrapped.first { wrapped[0] = "  - " + first.dropFirst(4) }
+            return wrapped
+        }.joined(separator: "\n")
+    }
+
+    private var text: String {
         var lines = ["Looked for in \(place.directory.string.printable). If a program was to be served:"]
         lines += Self.problems.map { "  - here, in this environment, \($0)" }
         if let environment = try? Self.environment() {
@@ -38,7 +49,7 @@ struct StatsAdvice {
     static func otherUsers(_ users: [RuntimePlace.User]) -> String {
         guard !users.isEmpty else { return "" }
         let names = users.map { $0.name == "\($0.uid)" ? $0.name : "\($0.name) (\($0.uid))" }
-        return "Other users with figures: \(names.joined(separator: ", ")): shimctl stats --user NAME"
+        return "Other users have figures: \(names.joined(separator: ", ")): --user NAME, or --all-users"
     }
 
     private static func environment() throws -> ShimEnvironment {
@@ -47,6 +58,8 @@ struct StatsAdvice {
     }
 
     private static let general = [
+        "  - it may have made too few calls: the first file of a process is looked at after 2,048 data calls"
+            + " (PMEMSHIM_FIRST_AFTER)",
         "  - it may run as another user, or with a PMEMSHIM_RUNTIME_DIR of its own",
         "  - it may not have the library: grep libpmemshim /proc/PID/maps; shimctl check PROGRAM tells whether it can",
         "  - its settings may be wrong: tr '\\0' '\\n' < /proc/PID/environ | grep PMEMSHIM_; a directory that does not"

@@ -39,10 +39,12 @@ struct StatsCommand: ParsableCommand {
     @Flag(help: "Write the OpenMetrics text format, for Prometheus.")
     var openmetrics = false
 
-    @Option(help: ArgumentHelp("Show what happened in every interval of so many seconds.", valueName: "seconds"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Show what happened in every interval of so many seconds.", valueName: "seconds"))
     var watch: Double?
 
-    @Option(help: ArgumentHelp("Stop after so many intervals.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Stop after so many intervals.", valueName: "n"))
     var count: Int?
 
     @Option(help: ArgumentHelp("One table with a row for each command, mount, process or user.", valueName: "what"))
@@ -51,10 +53,10 @@ struct StatsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("By calls, served, passed, read, written, saved or name.", valueName: "column"))
     var sort = StatsReport.Order.calls
 
-    @Option(help: ArgumentHelp("So many rows.", valueName: "n"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("So many rows.", valueName: "n"))
     var limit = 20
 
-    @Option(help: ArgumentHelp("Only this process.", valueName: "pid"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Only this process.", valueName: "pid"))
     var pid: Int32?
 
     @Option(help: ArgumentHelp("Only on this mount or served directory.", valueName: "dir"), completion: .directory)
@@ -66,7 +68,9 @@ struct StatsCommand: ParsableCommand {
     @Flag(help: "Only of processes that run.")
     var live = false
 
-    @Option(help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"),
+        completion: .shellCommand("compgen -u"))
     var user: String?
 
     @Flag(help: "Figures of all users (for root).")
@@ -127,11 +131,31 @@ struct StatsCommand: ParsableCommand {
             report.order = sort
             report.limit = limit
             report.width = Terminal.width
-            let parts = [report.text, by == nil ? refused.text : "", StatsAdvice.otherUsers(by == nil ? others : [])]
+            if snapshot.isEmpty, isFiltered, let text = try leftOut(source) { return try Output.line(text) }
+            let told = by == nil || snapshot.isEmpty
+            let parts = [report.text, told ? refused.text : "", StatsAdvice.otherUsers(told ? others : [])]
             try Output.line(parts.filter { !$0.isEmpty }.joined(separator: "\n\n"))
-            if snapshot.isEmpty, pid == nil { try Output.line("\n" + StatsAdvice(place).text) }
+            // Who sees that others have figures has been told enough.
+            if snapshot.isEmpty, pid == nil, others.isEmpty {
+                try Output.line("\n" + StatsAdvice(place).text(width: Terminal.width))
+            }
         }
         if let pid, isUnknown { throw Complaint(.failure, "there are no figures of process \(pid)") }
+    }
+
+    private var isFiltered: Bool { mount != nil || command != nil || live }
+
+    /// What there would be without the filters; nothing where there is none.
+    private func leftOut(_ source: StatsSource) throws -> String? {
+        let all = try source.snapshot()
+        guard !all.isEmpty else { return nil }
+        let programs = Set(all.processes.map(\.command.printable)).sorted().joined(separator: ", ")
+        let mounts = all.mounts.map(\.path.printable).joined(separator: ", ")
+        let end = all.processes.contains(where: \.isLive) ? "run or have ended" : "all have ended"
+        let lines =
+            Wrapped.lines("of the programs \(programs), which \(end)", 2, Terminal.width)
+            + Wrapped.lines("on \(mounts)", 2, Terminal.width)
+        return (["No figures match. There are figures:"] + lines).joined(separator: "\n")
     }
 
     private func showHeat() throws {
@@ -193,11 +217,11 @@ extension StatsReport {
 
     func saved(on mount: StatsSnapshot.Mount) -> Double? {
         guard let calibration = calibrations[mount.path] else { return nil }
-        let processes = mount.liveProcesses.saturatingAdd(mount.endedProcesses)
-        return Estimate(
-            unwatched: mount.counters, windows: mount.counters.windowsTotal, processes: processes, on: mount.path,
-            by: calibration
-        ).saved
+        // Of those that were folded, as many may have mapped one as there were windows.
+        let folded = snapshot.ended.filter { $0.path == mount.path }
+            .reduce(UInt64(0)) { $0.saturatingAdd(min($1.processes, $1.counters.windowsTotal)) }
+        let processes = snapshot.processesWithWindows(on: mount.path).saturatingAdd(folded)
+        return Estimate(mount.counters, processes: processes, by: calibration).saved
     }
 
     var openMetrics: OpenMetrics { OpenMetrics(snapshot: snapshot, saved: saved) }

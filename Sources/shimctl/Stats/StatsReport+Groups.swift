@@ -23,7 +23,8 @@ extension StatsReport {
             switch grouping {
             case .process:
                 Table(
-                    .number("PID"), .text("Command"), .text("State", spare: 5), .text("Mount", shrinks: true),
+                    .number("PID"), .text("Command", shrinks: true), .text("State", spare: 5),
+                    .text("Mount", shrinks: true),
                     .number("Calls"), .number("Served %"), .number("Read", spare: 2), .number("Written", spare: 2),
                     .number("Saved"), .number("Windows", spare: 4), .number("Faults", spare: 6))
             default:
@@ -72,7 +73,7 @@ extension StatsReport {
                     case .user: process.user
                     case .process: "\(number) \(mount.path)"
                     }
-                var row = rows[key] ?? Row(name: grouping == .process ? process.command : key)
+                var row = rows[key] ?? Row(name: grouping == .process ? Self.title(process) : key)
                 row.pid = "\(process.pid)"
                 row.state = process.isLive ? "live" : "ended"
                 row.mount = mount.path
@@ -81,7 +82,7 @@ extension StatsReport {
                 if isNew, process.isLive { row.live += 1 }
                 if isNew, !process.isLive { row.ended += 1 }
                 row.windows = row.windows.saturatingAdd(mount.windows)
-                add(mount.counters, windows: mount.windowsTotal, processes: 1, on: mount.path, to: &row)
+                add(mount.counters, processes: mount.windowsTotal > 0 ? 1 : 0, on: mount.path, to: &row)
                 rows[key] = row
             }
         }
@@ -95,20 +96,20 @@ extension StatsReport {
                 }
             var row = rows[key] ?? Row(name: key)
             row.ended = row.ended.saturatingAdd(line.processes)
-            add(
-                line.counters, windows: line.counters.windowsTotal, processes: line.processes, on: line.path, to: &row)
+            add(line.counters, processes: min(line.processes, line.counters.windowsTotal), on: line.path, to: &row)
             rows[key] = row
         }
         return Array(rows.values)
     }
 
-    private func add(
-        _ counters: CallCounters, windows: UInt64, processes: UInt64, on mount: String, to row: inout Row
-    ) {
+    private static func title(_ process: StatsSnapshot.Process) -> String {
+        process.isLive ? ProcessView(pid: process.pid).title : process.command
+    }
+
+    private func add(_ counters: CallCounters, processes: UInt64, on mount: String, to row: inout Row) {
         row.counters += counters
         guard let calibration = calibrations[mount] else { return }
-        let part = Estimate(
-            unwatched: counters, windows: windows, processes: processes, on: mount, by: calibration)
+        let part = Estimate(counters, processes: processes, by: calibration)
         row.saved = (row.saved ?? 0) + part.saved
     }
 

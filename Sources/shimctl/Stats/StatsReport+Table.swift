@@ -31,7 +31,7 @@ struct StatsReport {
         "No figures yet: no program of yours has used a served file. Start one with shimctl run --mount DIR -- COMMAND."
 
     var text: String {
-        guard !snapshot.isEmpty else { return Self.nothingYet }
+        guard !snapshot.isEmpty else { return Wrapped.lines(Self.nothingYet, 0, width).joined(separator: "\n") }
         if let grouping { return table(of: grouping) }
         var parts = [table(of: .command), mountTable]
         let reasons = reasonText
@@ -68,8 +68,8 @@ struct StatsReport {
 
     private func callTable(_ counters: CallCounters) -> String {
         var table = Table(
-            .text("Call"), .number("Calls"), .number("Served", spare: 1), .number("Served %"),
-            .number("Passed on", spare: 2),
+            .text("Call"), .number("Calls"), .number("Served"), .number("Served %"),
+            .number("Passed on", spare: 1),
             .text("Why passed on", shrinks: true))
         for family in CallFamily.allCases where counters.total(family) > 0 {
             let reasons = CallOutcome.allCases.dropFirst()

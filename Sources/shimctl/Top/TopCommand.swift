@@ -34,14 +34,16 @@ struct TopCommand: ParsableCommand {
             """)
 
     @Option(
-        name: [.customShort("d", allowingJoined: true), .long],
+        name: [.customShort("d", allowingJoined: true), .long], parsing: .unconditional,
         help: ArgumentHelp("Seconds between two pictures.", valueName: "seconds"))
     var delay = 1.0
 
     @Flag(help: "Show one interval and end.")
     var once = false
 
-    @Option(help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"),
+        completion: .shellCommand("compgen -u"))
     var user: String?
 
     @Flag(help: "Figures of all users (for root).")
@@ -66,13 +68,13 @@ struct TopCommand: ParsableCommand {
         var sampler = try TopSampler(source)
         Pause.take(seconds: delay)
         let frame = try sampler.next()
-        let lines = TopView().lines(frame, heat: [], width: Terminal.width, rows: .max)
+        let lines = TopView(isOfAll: allUsers || user != nil).lines(frame, heat: [], width: Terminal.width, rows: .max)
         try Output.line(lines.joined(separator: "\n"))
     }
 
     private func follow(_ source: StatsSource) throws {
         var sampler = try TopSampler(source)
-        var view = TopView()
+        var view = TopView(isOfAll: allUsers || user != nil)
         Screen.show(["shimctl top: the first figures come in \(Figures.fixed(delay, decimals: 1)) s; q quits"])
         // The first picture soon, the others as was asked.
         var frame: TopFrame?
@@ -84,7 +86,12 @@ struct TopCommand: ParsableCommand {
                 if key == "q" || key == "Q" || key == "\u{3}" { return }
                 if key == " " { view.isPaused.toggle() }
                 if key == "h" { view.page = .help }
-                if let page = TopView.Page(rawValue: key) { view.page = page }
+                // The same key, or Escape, leads back.
+                if key == "\u{1b}" || key == "?" && view.page == .help {
+                    view.page = .processes
+                } else if let page = TopView.Page(rawValue: key) {
+                    view.page = page
+                }
                 if let order = TopView.Order(rawValue: key) { view.order = order }
             case .ended: return
             case .none:

@@ -42,13 +42,8 @@ struct TopFrame {
         for process in earlier.processes {
             for mount in process.mounts { before[Key(process, mount.path)] = mount }
         }
-        func saved(_ counters: CallCounters, _ windows: UInt64, _ mount: String) -> Double? {
-            // Pages come with new windows; those of old ones are there.
-            calibrations[mount].map { price in
-                windows > 0
-                    ? Estimate(unwatched: counters, windows: windows, processes: 1, on: mount, by: price).saved
-                    : Estimate(counters, windows: 0, mapped: 0, by: price).saved
-            }
+        func saved(_ counters: CallCounters, _ mount: String) -> Double? {
+            calibrations[mount].map { Estimate(counters, processes: 0, by: $0).saved }
         }
         var rows: [Row] = []
         for process in later.processes {
@@ -57,12 +52,13 @@ struct TopFrame {
                 let change = mount.counters.since(known?.counters ?? CallCounters())
                 // What has ended and done nothing meanwhile is of the past.
                 guard process.isLive || change.total > 0 else { continue }
-                let windows = mount.windowsTotal.saturatingSubtract(known?.windowsTotal ?? 0)
                 rows.append(
                     Row(
-                        pid: process.pid, user: process.user, command: process.command, mount: mount.path,
+                        pid: process.pid, user: process.user,
+                        command: process.isLive ? ProcessView(pid: process.pid).title : process.command,
+                        mount: mount.path,
                         counters: change, windows: mount.windows, mapped: mount.mappedBytes,
-                        saved: saved(change, windows, mount.path)))
+                        saved: saved(change, mount.path)))
             }
         }
         processes = rows
@@ -70,7 +66,7 @@ struct TopFrame {
         mounts = rates.mounts.map { mount in
             Row(
                 pid: 0, user: "", command: "", mount: mount.path, counters: mount.counters, windows: mount.windows,
-                mapped: mount.mappedBytes, saved: saved(mount.counters, mount.counters.windowsTotal, mount.path))
+                mapped: mount.mappedBytes, saved: saved(mount.counters, mount.path))
         }
         counters = mounts.reduce(into: CallCounters()) { $0 += $1.counters }
         let known = mounts.compactMap(\.saved)

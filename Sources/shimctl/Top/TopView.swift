@@ -20,6 +20,8 @@ struct TopView {
     var page = Page.processes
     var order = Order.calls
     var isPaused = false
+    /// All users' figures are looked at.
+    var isOfAll = false
 
     /// The lines of a screen, no more than `rows`, none wider than `width`.
     func lines(_ frame: TopFrame, heat: [HeatSnapshot.File], width: Int, rows: Int) -> [String] {
@@ -31,7 +33,11 @@ struct TopView {
         case .reasons: lines += reasonTable(frame, width)
         case .help: lines += Self.help
         }
-        return lines.prefix(rows).map { $0.cut(width) }
+        guard rows < .max else { return lines }
+        // The last line says what can be pressed.
+        let room = max(rows - 1, 1)
+        lines = Array(lines.prefix(room)) + Array(repeating: "", count: max(room - lines.count, 0))
+        return (lines + [Self.keys]).prefix(rows).map { $0.cut(width) }
     }
 
     private func header(_ frame: TopFrame, _ width: Int) -> [String] {
@@ -49,7 +55,7 @@ struct TopView {
         let filled = Int(((share ?? 0) / 100 * Double(room)).rounded())
         let bar = "[" + String(repeating: "|", count: filled) + String(repeating: " ", count: room - filled) + "]"
         let saved = frame.saved.map {
-            ["saves about \(Figures.fixed($0 / 1e9 / frame.interval, decimals: 2)) s of CPU in each second"]
+            ["saves about \(Self.plain($0 / 1e9 / frame.interval, 2)) s of CPU in each second"]
         }
         return [
             "shimctl top  \(clock) UTC  \(processes) on \(mounts)" + (isPaused ? "  PAUSED" : ""), second,
@@ -76,7 +82,7 @@ struct TopView {
     private func processTable(_ frame: TopFrame, _ width: Int) -> [String] {
         let hasUsers = frame.processes.contains { !$0.user.isEmpty }
         var table = Table(
-            .number("PID"), .text(hasUsers ? "User" : "", spare: hasUsers ? 3 : 9), .text("Command"),
+            .number("PID"), .text(hasUsers ? "User" : "", spare: hasUsers ? 3 : 9), .text("Command", shrinks: true),
             .number(title("Calls/s", .calls)), .number(title("Served %", .served)), .number("Read/s"),
             .number("Written/s"), .number(title("Saved", .saved)), .number("Windows", spare: 4),
             .number("Mapped", spare: 5), .text("Mount", shrinks: true), .text("Mostly passed on", spare: 6))
@@ -84,7 +90,13 @@ struct TopView {
             table.add(
                 ["\(row.pid)", row.user, row.command] + figures(row, frame) + [row.mount, Self.reason(row.counters)])
         }
-        return table.rows.isEmpty ? ["Nothing runs that has used a served file."] : table.lines(width: width)
+        return table.rows.isEmpty ? [nothing] : table.lines(width: width)
+    }
+
+    private var nothing: String {
+        let others = RuntimePlace.otherUsers.map(\.name).joined(separator: ", ")
+        return "Nothing runs that has used a served file."
+            + (others.isEmpty || isOfAll ? "" : " Other users have figures: \(others): --user NAME, --all-users.")
     }
 
     private func mountTable(_ frame: TopFrame, _ width: Int) -> [String] {
@@ -104,7 +116,7 @@ struct TopView {
             Self.rate(frame.perSecond(counters.total)), Figures.percentText(counters.served, of: counters.total),
             Figures.bytes(frame.perSecond(counters.servedRead.saturatingAdd(counters.passedRead))),
             Figures.bytes(frame.perSecond(counters.servedWritten.saturatingAdd(counters.passedWritten))),
-            row.saved.map { Figures.fixed($0 / 1e7 / frame.interval, decimals: 0) + " %" } ?? "?",
+            row.saved.map { Self.plain($0 / 1e7 / frame.interval, 0) + " %" } ?? "?",
             Figures.count(row.windows), Figures.bytes(row.mapped),
         ]
     }
@@ -140,11 +152,14 @@ struct TopView {
         return lines
     }
 
+    private static let keys = "p m f r: view   c s b t: sort   space: pause   ?: help   q: quit"
+
     private static let help = [
         "p  processes     m  mounts     f  hot files     r  reasons for passing calls on",
         "c  sort by calls    s  by served share    b  by bytes    t  by time saved",
         "space  stop and go on     q  quit     ?  this page",
         "",
+        "A star marks the column that the rows are sorted by.",
         "Saved is CPU time in each second, estimated from what calls cost there:",
         "shimctl bench --quick DIR measures a mount; ? where that was not done.",
     ]
@@ -160,6 +175,12 @@ struct TopView {
         let most = CallOutcome.allCases.dropFirst().max { count(counters, $0) < count(counters, $1) }
         guard let most, count(counters, most) > 0 else { return "" }
         return "\(most.name) \(Figures.percentText(count(counters, most), of: counters.total)) %"
+    }
+
+    /// Without a minus before nothing.
+    private static func plain(_ value: Double, _ decimals: Int) -> String {
+        let text = Figures.fixed(value, decimals: decimals)
+        return text.contains(where: { ("1"..."9").contains($0) }) ? text : text.replacing("-", with: "")
     }
 
     private static func rate(_ value: Double) -> String { Figures.count(UInt64(min(max(value, 0), 1e18))) }
