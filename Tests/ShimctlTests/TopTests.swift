@@ -84,6 +84,7 @@ import Testing
         #expect(!text.contains("\u{1b}"))
         let document = try json(try shimctl("stats", "--json", environment: fixture.environment).stdout)
         #expect(document["mounts"][0]["path"] == .string("/mnt/\u{1b}[31mred"))
+        #expect(try !shimctl("stats", "--openmetrics", environment: fixture.environment).stdout.contains("\u{1b}"))
     }
 
     @Test("OpenMetrics: a type and a help line for each family, counters end in _total, and the end is marked")

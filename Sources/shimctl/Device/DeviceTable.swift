@@ -24,7 +24,7 @@ struct DeviceTable {
 
     private init(_ text: String, path: FilePath) throws {
         var found: [Line] = []
-        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, raw) in text.lines.enumerated() {
             let fields = raw.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace).map(String.init)
             guard let device = fields.first else { continue }
             let place = "\(path.string), line \(index + 1)"

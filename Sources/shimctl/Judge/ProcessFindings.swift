@@ -103,7 +103,9 @@ struct ProcessFindings {
         let variables = process.environment.filter { $0.key.hasPrefix("PMEMSHIM_") }
         var findings: [Finding] = []
         do {
-            let environment = try ShimEnvironment(inherited: variables, mountArguments: [], logArgument: nil)
+            let environment = try ShimEnvironment(
+                inherited: variables, mountArguments: [], logArgument: nil,
+                user: process.effectiveUser ?? geteuid())
             if environment.isDisabled {
                 findings.append(
                     Finding(.error, "settings", "PMEMSHIM_DISABLE=1: all is passed on", cure: "unset it and restart"))

@@ -8,13 +8,14 @@ struct BenchWorkerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench-worker", abstract: "The measured process of shimctl bench.", shouldDisplay: false)
 
-    @Argument(help: "A file of its own, which it overwrites and cuts.") var file: String
+    @Argument(help: "The directory, in which it makes files without names.") var directory: String
+    @Argument(help: "Bytes of its file.") var size: Int
     @Argument(help: "Nanoseconds for each row.") var slice: UInt64
     @Argument(help: "Names of rows.") var rows: [String]
 
     func run() throws {
         try Complaint.reported(by: "bench") {
-            let worker = try BenchWorker(FilePath(file), slice: slice)
+            let worker = try BenchWorker(FilePath(directory), size: size, slice: slice)
             try worker.warmUp()
             for name in rows {
                 guard let row = BenchRow(named: name) else { throw Complaint(.usage, "there is no row \(name)") }
@@ -34,20 +35,42 @@ final class BenchWorker {
     private var state: UInt64 = 0x9e37_79b9_7f4a_7c15
 
     /// - Parameters:
-    ///   - path: an existing file of whole pages (4 KiB), at least 2 MiB.
+    ///   - path: the directory.
+    ///   - size: of its file, bytes: whole pages (4 KiB), at least 2 MiB.
     ///   - slice: ns.
-    init(_ path: FilePath, slice: UInt64) throws {
+    init(_ path: FilePath, size: Int, slice: UInt64) throws {
         self.path = path
+        self.size = size
         self.slice = .nanoseconds(Int64(clamping: slice))
-        do {
-            file = try FileDescriptor.open(path, .readWrite, options: [.closeOnExec])
-            size = Int(try Stat(file).size)
-        } catch {
-            throw Complaint(.failure, "\(path.string.printable): \(error)")
-        }
         buffer = .allocate(byteCount: 1 << 20, alignment: 4_096)
         buffer.initializeMemory(as: UInt8.self, repeating: 0x5a)
+        file = try Self.unnamed(in: path)
+        do {
+            // Room for what grows beside it, too.
+            let reason = posix_fallocate(file.rawValue, 0, off_t(size) + off_t(Self.mostAppended))
+            guard reason == 0 else { throw Errno(rawValue: reason) }
+            guard ftruncate(file.rawValue, off_t(size)) == 0 else { throw Errno(rawValue: errno) }
+            let block = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ $0 >> 8) }
+            for _ in 0..<size >> 20 { try file.writeAll(block) }
+        } catch {
+            let needed = Figures.bytes(UInt64(size + Self.mostAppended))
+            throw Complaint(.failure, "\(path.string.printable): \(error): \(needed) are needed")
+        }
     }
+
+    /// A file that no name leads to: whoever owns the directory can put nothing in its place, and it is gone with this
+    /// process, however that ends.
+    private static func unnamed(in directory: FilePath) throws -> FileDescriptor {
+        let raw = open(directory.string, temporary | O_RDWR | O_CLOEXEC, 0o600)
+        guard raw >= 0 else {
+            throw Complaint(
+                .failure, "\(directory.string.printable): no file can be made there: \(Errno(rawValue: errno))")
+        }
+        return FileDescriptor(rawValue: raw)
+    }
+
+    /// O_TMPFILE on x86-64 (open(2)), which Swift's Glibc does not show.
+    private static let temporary: Int32 = 0o20_200_000
 
     /// Goes through the file once, so that all its pages are mapped where it is served: what that costs has a row of
     /// its own.
@@ -145,12 +168,8 @@ final class BenchWorker {
 
     private func append(_ row: BenchRow) throws -> Double {
         let bytes = row.size
-        let grown = FilePath(path.string + ".append")
-        let target = try opened(grown, [.create, .truncate])
-        defer {
-            try? target.close()
-            _ = unlink(grown.string)
-        }
+        let target = try Self.unnamed(in: path)
+        defer { try? target.close() }
         var length = 0
         return try timed(row) {
             if length + bytes > Self.mostAppended {
@@ -174,12 +193,15 @@ final class BenchWorker {
     private static let files = 256
 
     private func opening() throws -> Double {
-        let names = (0..<Self.files).map { path.string + ".\($0)" }
-        defer { for name in names { _ = unlink(name) } }
-        for name in names {
-            let target = try opened(FilePath(name), [.create, .truncate])
-            try target.closeAfter { _ = try target.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<8_192])) }
+        var targets: [FileDescriptor] = []
+        defer { for target in targets { try? target.close() } }
+        for _ in 0..<Self.files {
+            let target = try Self.unnamed(in: path)
+            targets.append(target)
+            _ = try target.writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<8_192]))
         }
+        // The way to open them again.
+        let names = targets.map { "/proc/self/fd/\($0.rawValue)" }
         var next = 0
         return try timed {
             next = (next + 1) % Self.files
@@ -206,15 +228,6 @@ final class BenchWorker {
             times.append((.now - begin) / .nanoseconds(1) / Double(pages))
         }
         return Statistics.median(times) ?? 0
-    }
-
-    private func opened(_ path: FilePath, _ options: FileDescriptor.OpenOptions) throws -> FileDescriptor {
-        do {
-            return try FileDescriptor.open(
-                path, .readWrite, options: options.union([.closeOnExec, .noFollow]), permissions: [.ownerReadWrite])
-        } catch {
-            throw Complaint(.failure, "\(path.string.printable): \(error)")
-        }
     }
 
     /// At random; never at the very end, which grows.

@@ -87,6 +87,7 @@ extension Comparison {
         guard let ratio = Statistics.median(ratios), let interval = Statistics.interval(ofMedian: ratios) else {
             return "nothing can be told"
         }
+        guard ratios.count > 5 else { return "\(shown(ratio)) times as fast, or not: at least six pairs tell that" }
         let bounds = "\(shown(interval.lowerBound)) to \(shown(interval.upperBound))"
         return interval.contains(1)
             ? "no difference can be told: \(shown(ratio)) (\(bounds))" : "\(shown(ratio)) times as fast (\(bounds))"

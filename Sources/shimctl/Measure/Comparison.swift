@@ -40,7 +40,7 @@ struct Comparison {
             if number >= options.warmup { result.pairs.append(Side.allCases.compactMap { samples[$0] }) }
         }
         progress.end()
-        result.counters = try runtime.snapshot().mounts.reduce(into: CallCounters()) { $0 += $1.counters }
+        result.counters = runtime.snapshot().mounts.reduce(into: CallCounters()) { $0 += $1.counters }
         return result
     }
 
@@ -59,7 +59,9 @@ struct Comparison {
         let output = options.showOutput ? nil : try OutputFile()
         defer { output?.close() }
         let ending = try ChildProcess.run(
-            last: ProgramWords.count(options.command), changes: changes, output: output?.descriptor)
+            last: ProgramWords.count(options.command), changes: changes, output: output?.descriptor,
+            readsNothing: true)
+        guard !ending.isInterrupted else { throw Complaint(.failure, "interrupted") }
         guard ending.isSuccess || options.ignoreFailure else {
             throw Complaint(
                 .failure,

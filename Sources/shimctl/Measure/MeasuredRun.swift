@@ -17,8 +17,8 @@ struct MeasuredRun {
         defer { runtime.remove() }
         let ending = try ChildProcess.run(
             last: count, changes: setup.changes.filter { $0.name != runtime.change.name } + [runtime.change],
-            interval: interval, tick: { try sample(try runtime.snapshot()) })
-        let snapshot = try runtime.snapshot()
+            interval: interval, tick: { try sample(runtime.snapshot()) })
+        let snapshot = runtime.snapshot()
         try sample(snapshot)
         return MeasuredRun(ending: ending, snapshot: snapshot)
     }

@@ -79,7 +79,7 @@ struct StatCommand: ParsableCommand {
                     last: ProgramWords.count(command), setup: setup, interval: (milliseconds ?? 200) / 1_000,
                     sample: intervals(to: target))
                 runs.append(found)
-                if !found.ending.isSuccess { break }
+                if !found.ending.isSuccess || found.ending.isInterrupted { break }
             }
             let report = StatReport(command: ProgramWords.text(command), runs: runs)
             let text =

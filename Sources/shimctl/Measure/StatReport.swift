@@ -50,8 +50,10 @@ struct StatReport {
             figure("elapsed", "ns") { Double($0.ending.wall) },
             figure("user", "ns") { Double($0.ending.user) },
             figure("system", "ns") { Double($0.ending.system) },
-            figure("peak-memory", "bytes") { Double($0.ending.peakMemory) },
         ]
+        if runs.allSatisfy({ $0.ending.peakMemory > 0 }) {
+            result.append(figure("peak-memory", "bytes") { Double($0.ending.peakMemory) })
+        }
         if let saved {
             result.append(Figure(name: "saved", unit: "ns", values: saved, remark: "of CPU time, estimated"))
         }
@@ -92,7 +94,7 @@ struct StatReport {
         switch unit {
         case "ns": Figures.fixed(value / 1e9, decimals: 3) + " s"
         case "bytes": Figures.bytes(value)
-        default: Figures.count(UInt64(max(value.rounded(), 0)))
+        default: Figures.count(UInt64(min(max(value.rounded(), 0), 1e18)))
         }
     }
 

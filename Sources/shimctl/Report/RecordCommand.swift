@@ -72,49 +72,53 @@ struct RecordCommand: ParsableCommand {
     func run() throws {
         var status: Int32 = 0
         try Complaint.reported(by: "record") {
+            // All that can be wrong is found before an old recording gives way.
+            let setup = seconds == nil ? try ShimSetup(options, program: ProgramWords.program(command)) : nil
+            if let program = setup.map({ _ in ProgramWords.program(command) }), ProgramSearch.path(of: program) == nil {
+                throw Complaint(.notFound, "\(program.printable): command not found")
+            }
+            let source = seconds == nil ? nil : try StatsSource(user: user, all: allUsers)
             let recorder = try Recorder(
                 path: FilePath(output), command: command.isEmpty ? "" : ProgramWords.text(command))
-            if let seconds {
-                try recordWhatRuns(recorder, seconds)
-            } else {
-                status = try recordProgram(recorder)
+            if let seconds, let source {
+                try recordWhatRuns(recorder, seconds, source)
+            } else if let setup {
+                status = try recordProgram(recorder, setup)
             }
             Output.warn("shimctl record: \(output.printable): shimctl report \(output.printable) --html OUT shows it")
         }
         if status != 0 { throw ExitCode(status) }
     }
 
-    private func recordProgram(_ recorder: Recorder) throws -> Int32 {
-        let setup = try ShimSetup(options, program: ProgramWords.program(command))
+    private func recordProgram(_ recorder: Recorder, _ setup: ShimSetup) throws -> Int32 {
         setup.warnWhereNothingIsServed(by: "record")
         let runtime = try PrivateRuntime()
         defer { runtime.remove() }
-        try recorder.add(try runtime.snapshot())
+        try recorder.add(runtime.snapshot())
         let ending = try ChildProcess.run(
             last: ProgramWords.count(command),
             changes: setup.changes.filter { $0.name != runtime.change.name } + [runtime.change], interval: interval,
-            tick: { try recorder.add(try runtime.snapshot()) })
-        let snapshot = try runtime.snapshot()
+            tick: { try recorder.add(runtime.snapshot()) })
+        let snapshot = runtime.snapshot()
         try recorder.add(snapshot)
         let heat = (try? HeatSnapshot.read(in: runtime.place))?.files ?? []
         try recorder.end(snapshot, heat, exitStatus: ending.exitStatus, elapsed: ending.wall, cpu: ending.cpu)
         return ending.exitStatus
     }
 
-    private func recordWhatRuns(_ recorder: Recorder, _ seconds: Double) throws {
-        let source = try StatsSource(user: user, all: allUsers)
-        let place = source.places[0].place
+    private func recordWhatRuns(_ recorder: Recorder, _ seconds: Double, _ source: StatsSource) throws {
         let begin = ContinuousClock.now
         let first = try source.snapshot()
         var last = first
         while ContinuousClock.now - begin < .seconds(seconds) {
-            Pause.take(seconds: min(interval, seconds))
+            let left = seconds - (ContinuousClock.now - begin) / .seconds(1)
+            Pause.take(seconds: min(interval, max(left, 0)))
             last = try source.snapshot()
             try recorder.add(last, since: first)
         }
-        let heat = (try? HeatSnapshot.read(in: place))?.files ?? []
         let elapsed = UInt64(max((.now - begin) / .nanoseconds(1), 0))
-        try recorder.end(last, heat, exitStatus: nil, elapsed: elapsed, cpu: nil)
+        // Heat has been gathered for longer than this: it is left out.
+        try recorder.end(last.since(first), [], exitStatus: nil, elapsed: elapsed, cpu: nil)
     }
 }
 

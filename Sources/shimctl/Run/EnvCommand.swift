@@ -49,7 +49,6 @@ struct EnvCommand: ParsableCommand {
 extension ShimSetup {
     /// All that a program needs which inherits nothing of this environment; those that are unset are left out.
     var allVariables: [(name: String, value: String)] {
-        let inherited = ProcessInfo.processInfo.environment
         var result: [(name: String, value: String)] = []
         for name in ["LD_PRELOAD"] + settingNames {
             let change = changes.first { $0.name == name }

@@ -109,7 +109,7 @@ extension Profile {
     private static func lines(of text: String) -> [(number: Int, text: String)] {
         var result: [(number: Int, text: String)] = []
         var begun: (number: Int, text: String)?
-        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, raw) in text.lines.enumerated() {
             let line = String(raw).trimmed
             if begun == nil, line.isEmpty || line.hasPrefix("#") || line.hasPrefix(";") { continue }
             var whole = begun ?? (index + 1, "")

@@ -11,6 +11,7 @@ struct ShimEnvironment {
     private(set) var changes: [(setting: ps_setting, value: String?)] = []
     /// The directories that will be served by name.
     private(set) var mounts: [MountItem] = []
+    private let user: uid_t
     /// `PMEMSHIM_DISABLE=1` is in force.
     private(set) var isDisabled = false
 
@@ -18,12 +19,14 @@ struct ShimEnvironment {
     /// - Parameters:
     ///   - profile: values of a profile, which those that are inherited come before.
     ///   - mountArguments: values of `--mount`, added after the inherited directories.
+    ///   - user: whose runtime directory it has to be.
     ///   - logArgument: value of `--log`; takes the place of an inherited `PMEMSHIM_LOG`.
     /// - Throws: a `Complaint` for the first bad value, naming it.
     init(
         inherited: [String: String], profile: [ps_setting: String] = [:], mountArguments: [String],
-        logArgument: String?
+        logArgument: String?, user: uid_t = geteuid()
     ) throws {
+        self.user = user
         try Self.refuseUnknownNames(in: inherited.keys)
         // An empty value means the same as none.
         var values: [ps_setting: String] = [:]
@@ -50,7 +53,7 @@ struct ShimEnvironment {
         case .paranoid, .exclusive: _ = try Self.flag(value, of: setting)
         case .mapAfter, .firstAfter: try Self.checkCalls(value, of: setting)
         case .memory: try Self.checkMemory(value)
-        case .runtimeDirectory: try Self.checkRuntimeDirectory(value)
+        case .runtimeDirectory: try checkRuntimeDirectory(value)
         case .library, .profiles: break  // `ShimLibrary` and `ProfileFolder` look at them.
         }
     }
@@ -153,7 +156,7 @@ extension ShimEnvironment {
         return path.string
     }
 
-    private static func checkRuntimeDirectory(_ value: String) throws {
+    private func checkRuntimeDirectory(_ value: String) throws {
         let name = "PMEMSHIM_RUNTIME_DIR: \"\(value.printable)\""
         guard value.hasPrefix("/") else { throw Complaint(.usage, "\(name) is not an absolute path") }
         let path = FilePath(value)
@@ -165,7 +168,7 @@ extension ShimEnvironment {
             return
         }
         guard stat.type == .directory else { throw Complaint(.usage, "\(name) is not a directory") }
-        guard stat.rawValue.st_uid == geteuid(), stat.rawValue.st_mode & 0o077 == 0 else {
+        guard stat.rawValue.st_uid == user, stat.rawValue.st_mode & 0o077 == 0 else {
             throw Complaint(.usage, "\(name) belongs to another user or is open to others (its mode must be 0700)")
         }
     }

@@ -9,6 +9,8 @@ struct ShimSetup {
     let library: ShimLibrary
     /// What differs from the environment that is inherited, in the order in which it is set; nothing means: unset.
     let changes: [(name: String, value: String?)]
+    /// The environment that it is for.
+    let inherited: [String: String]
 
     /// - Parameters:
     ///   - program: for whose sanitizer, if it has one, LD_PRELOAD has to make room; nothing: not known.
@@ -18,6 +20,7 @@ struct ShimSetup {
         _ options: ShimOptions, program: String?,
         inherited: [String: String] = ProcessInfo.processInfo.environment
     ) throws {
+        self.inherited = inherited
         library = try ShimLibrary.found()
         let profile = try options.profile.map { try ProfileFolder.profile(named: $0) }
         environment = try ShimEnvironment(

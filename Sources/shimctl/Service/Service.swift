@@ -152,14 +152,16 @@ extension Service {
 
     /// `data_directory = '/var/lib/postgresql/15/main'`, with or without what PostgreSQL lets one leave out.
     private static func dataDirectory(in configuration: String) -> String? {
-        for line in configuration.split(separator: "\n") {
+        // The last one counts, as it does for PostgreSQL.
+        var found: String?
+        for line in configuration.lines {
             let text = String(line).trimmed
             guard text.hasPrefix("data_directory"), let first = text.firstIndex(of: "'") else { continue }
             let rest = text[text.index(after: first)...]
             guard let last = rest.firstIndex(of: "'"), rest.first == "/" else { continue }
-            return String(rest[..<last])
+            found = String(rest[..<last])
         }
-        return nil
+        return found
     }
 
     private static let unitDirectories = [

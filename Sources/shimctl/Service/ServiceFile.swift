@@ -55,7 +55,7 @@ struct DropIn: ServiceFile {
         guard current.hasPrefix(Self.firstLine) else { return nil }
         let prefix = "Environment=\""
         var result: [(name: String, value: String)] = []
-        for line in current.split(separator: "\n") where line.hasPrefix(prefix) && line.hasSuffix("\"") {
+        for line in current.lines where line.hasPrefix(prefix) && line.hasSuffix("\"") {
             let text = String(line.dropFirst(prefix.count).dropLast())
             guard let equals = text.firstIndex(of: "=") else { continue }
             let value = String(text[text.index(after: equals)...])
@@ -78,7 +78,7 @@ struct ClusterEnvironment: ServiceFile {
         -> String
     {
         let others = try Self.withoutOurs(current ?? "", in: file.path) ?? (current ?? "")
-        for (number, line) in others.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (number, line) in others.lines.enumerated() {
             let name = String(line).trimmed.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
             guard name != "LD_PRELOAD", !name.hasPrefix("PMEMSHIM_") else {
                 throw Complaint(
@@ -86,7 +86,7 @@ struct ClusterEnvironment: ServiceFile {
                     "\(file.path.string.printable), line \(number + 1), sets \(name): take it out first")
             }
         }
-        return (others.isEmpty || others.hasSuffix("\n") ? others : others + "\n") + """
+        return (others.isEmpty || others.utf8.last == UInt8(ascii: "\n") ? others : others + "\n") + """
             \(Self.begin): shimctl profile revert \(service.name) takes these lines away
             \(try EnvironmentText(variables: variables).text(.debianCluster))
             \(Self.end)
@@ -102,7 +102,7 @@ struct ClusterEnvironment: ServiceFile {
     }
 
     func variables(in current: String) -> [(name: String, value: String)]? {
-        let lines: [Substring] = current.split(separator: "\n")
+        let lines = current.lines
         guard let first = lines.firstIndex(where: { $0.hasPrefix(Self.begin) }) else { return nil }
         var result: [(name: String, value: String)] = []
         for line in lines[first...] {
@@ -116,7 +116,7 @@ struct ClusterEnvironment: ServiceFile {
 
     /// The lines of others; nothing where there are none of ours.
     private static func withoutOurs(_ text: String, in path: FilePath) throws -> String? {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = text.wholeLines
         guard let first = lines.firstIndex(where: { $0.hasPrefix(begin) }) else { return nil }
         guard let last = lines[first...].firstIndex(where: { $0.hasPrefix(end) }) else {
             throw Complaint(

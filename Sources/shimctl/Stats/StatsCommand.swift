@@ -121,12 +121,13 @@ struct StatsCommand: ParsableCommand {
         let refused = try RefusedSettings(in: place, pid: pid)
         let others = place.isDefault && pid == nil && !allUsers ? RuntimePlace.otherUsers : []
         let isUnknown = pid != nil && snapshot.processes.isEmpty && refused.lines.isEmpty
+        if let pid, isUnknown { throw Complaint(.failure, "there are no figures of process \(pid)") }
         if json {
             try Output.json(
                 StatsReport.Document(
                     snapshot, directory: place.directory.string, refused: refused, otherUsers: others,
                     saved: report.savedByMount))
-        } else if !isUnknown {
+        } else {
             report.grouping = by ?? (pid == nil ? nil : .process)
             report.order = sort
             report.limit = limit
@@ -140,7 +141,6 @@ struct StatsCommand: ParsableCommand {
                 try Output.line("\n" + StatsAdvice(place).text(width: Terminal.width))
             }
         }
-        if let pid, isUnknown { throw Complaint(.failure, "there are no figures of process \(pid)") }
     }
 
     private var isFiltered: Bool { mount != nil || command != nil || live }

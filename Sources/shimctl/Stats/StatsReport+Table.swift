@@ -22,7 +22,9 @@ struct StatsReport {
         self.snapshot = snapshot
         var found: [String: Calibration] = [:]
         for mount in snapshot.mounts {
-            if let place, let kept = Calibration.kept(for: FilePath(mount.path), in: place) { found[mount.path] = kept }
+            // The caller's own measurement comes before that of whom the figures belong to.
+            let places = [try? RuntimePlace(), place].compactMap { $0 }
+            found[mount.path] = places.lazy.compactMap { Calibration.kept(for: FilePath(mount.path), in: $0) }.first
         }
         calibrations = found
     }

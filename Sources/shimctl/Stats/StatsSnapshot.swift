@@ -136,5 +136,23 @@ struct StatsSnapshot {
         return StatsSnapshot(time: time, processes: wanted, ended: folded)
     }
 
+    /// What has been counted since `earlier`, by the processes that have counted anything.
+    func since(_ earlier: StatsSnapshot) -> StatsSnapshot {
+        func known(_ process: Process, _ path: String) -> CallCounters {
+            earlier.processes.first {
+                $0.pid == process.pid && $0.startTime == process.startTime && $0.claimed == process.claimed
+            }?.mounts.first { $0.path == path }?.counters ?? CallCounters()
+        }
+        let changed = processes.compactMap { process -> Process? in
+            let mounts = process.mounts.map { mount in
+                ProcessMount(
+                    path: mount.path, backing: mount.backing, windows: mount.windows, mappedBytes: mount.mappedBytes,
+                    windowsTotal: mount.windowsTotal, counters: mount.counters.since(known(process, mount.path)))
+            }.filter { $0.counters.total > 0 }
+            return mounts.isEmpty ? nil : process.with(mounts)
+        }
+        return StatsSnapshot(time: time, processes: changed, ended: [])
+    }
+
     static func now() -> UInt64 { UInt64(max(0, Date().timeIntervalSince1970) * 1e9) }
 }

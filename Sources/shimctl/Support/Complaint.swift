@@ -49,7 +49,9 @@ struct Complaint: Error, CustomStringConvertible {
     /// The schema pmemshim.error/1 on one line, if our own options ask for JSON. There is nobody to tell if that fails.
     static func writeJSON(_ message: String, by command: String, status: Int32) {
         let options = CommandLine.arguments.prefix { $0 != "--" }
-        guard options.contains("--json") || options.contains("-j") else { return }
+        // Behind a verb that has no such option they are a program's own.
+        let verb = options.dropFirst().first
+        guard verb != "run", verb != "env", options.contains("--json") || options.contains("-j") else { return }
         try? Output.json(Document(command: command, error: message, exitStatus: status), compact: true)
     }
 }

@@ -9,10 +9,11 @@ enum ProcFile {
 
     /// - Returns: nothing for a file that cannot be opened or read.
     static func contents(_ path: String) -> Data? {
-        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec]) else {
-            return nil
-        }
+        // Not waited for: some lie in directories of other users, who may have put anything there.
+        let options: FileDescriptor.OpenOptions = [.closeOnExec, .nonBlocking]
+        guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: options) else { return nil }
         defer { try? file.close() }
+        guard (try? Stat(file).type) == .regular else { return nil }
         var result = Data()
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while result.count < mostBytes {

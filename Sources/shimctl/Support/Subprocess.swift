@@ -54,9 +54,7 @@ enum Subprocess {
         errors.closeWriter()
         output.closeWriter()
         guard reason == 0 else { throw Errno(rawValue: reason) }
-        let texts = read(from: [output.reader, errors.reader])
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0, errno == EINTR {}
+        let (texts, status) = read(from: [output.reader, errors.reader], untilEndOf: child)
         return Result(
             status: status, output: String(decoding: texts[0], as: UTF8.self),
             errors: String(decoding: texts[1], as: UTF8.self))
@@ -64,13 +62,21 @@ enum Subprocess {
 
     private static let mostBytes = 1 << 20
 
-    /// All that comes from several pipes until their other ends are closed: of each, no more than some.
-    private static func read(from readers: [FileDescriptor]) -> [[UInt8]] {
+    /// All that comes from several pipes until their other ends are closed, or the program has ended and nothing more
+    /// comes: what it has left running may keep them open. Of each, no more than some.
+    private static func read(from readers: [FileDescriptor], untilEndOf child: pid_t) -> ([[UInt8]], Int32) {
         var texts = readers.map { _ in [UInt8]() }
         var open = readers.map { pollfd(fd: $0.rawValue, events: Int16(POLLIN), revents: 0) }
         var buffer = [UInt8](repeating: 0, count: 4_096)
+        var status: Int32?
         while open.contains(where: { $0.fd >= 0 }) {
-            if poll(&open, nfds_t(open.count), -1) < 0, errno != EINTR { break }
+            let ready = poll(&open, nfds_t(open.count), status == nil ? 50 : 0)
+            if ready < 0, errno != EINTR { break }
+            if ready == 0 {
+                if status != nil { break }
+                status = ended(child, WNOHANG)
+                continue
+            }
             for index in open.indices where open[index].fd >= 0 && open[index].revents != 0 {
                 let count = buffer.withUnsafeMutableBytes { Glibc.read(open[index].fd, $0.baseAddress, $0.count) }
                 if count < 0, errno == EINTR { continue }
@@ -79,7 +85,18 @@ enum Subprocess {
                 texts[index] += buffer.prefix(min(max(count, 0), mostBytes - texts[index].count))
             }
         }
-        return texts
+        return (texts, status ?? ended(child, 0) ?? 0)
+    }
+
+    /// - Returns: nothing while it runs.
+    private static func ended(_ child: pid_t, _ options: Int32) -> Int32? {
+        var status: Int32 = 0
+        while true {
+            let found = waitpid(child, &status, options)
+            if found == child { return status }
+            if found < 0, errno == EINTR { continue }
+            return nil
+        }
     }
 }
 

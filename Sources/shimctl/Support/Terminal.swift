@@ -24,12 +24,15 @@ enum Terminal {
 
     /// Columns of the terminal; 80 where standard output is none, or nobody knows. `COLUMNS` is heeded, as the man
     /// pages of ls(1) and ps(1) have it.
-    static var width: Int { size.columns }
-
-    static var size: (columns: Int, rows: Int) {
+    static var width: Int {
         if let text = ProcessInfo.processInfo.environment["COLUMNS"], let columns = Int(text), columns >= 20 {
-            return (min(columns, 1_000), 24)
+            return min(columns, 1_000)
         }
+        return size.columns
+    }
+
+    /// As it is now: it may be given another size at any time.
+    static var size: (columns: Int, rows: Int) {
         var size = winsize()
         guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= 20 else { return (80, 24) }
         return (min(Int(size.ws_col), 1_000), max(Int(size.ws_row), 4))

@@ -24,7 +24,8 @@ enum Screen {
         // Signals that would end us become a key: the terminal has to be given back.
         var stops = sigset_t()
         sigemptyset(&stops)
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] { sigaddset(&stops, signal) }
+        // The one that stops us waits, too, as long as the terminal is ours.
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP] { sigaddset(&stops, signal) }
         var mask = sigset_t()
         sigprocmask(SIG_BLOCK, &stops, &mask)
         var raw = before
