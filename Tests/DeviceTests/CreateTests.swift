@@ -46,6 +46,21 @@ import Testing
         }
     }
 
+    @Test("with --allocate all of its room is taken at once, or there is no image")
+    func allocate() throws {
+        let mount = try ScratchMount(.tmpfs, mebibytes: 48)
+        if !mount.isWholeFileSystem { try Test.cancel("mounting needs root") }
+        let path = mount.path("image")
+        let made = try shimctl(["create", "--allocate", "--size", "32M", path])
+        #expect(made.ending == .exited(0), "\(made.stderr)")
+        var found = stat()
+        #expect(stat(path, &found) == 0 && found.st_blocks * 512 >= 32 << 20)
+        let refused = try shimctl(["create", "--allocate", "--size", "64M", mount.path("other")])
+        #expect(refused.ending == .exited(1))
+        #expect(refused.stderr.contains("No space left"), "\(refused.stderr)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: mount.directory) == ["image"])
+    }
+
     @Test("prints capacity and overhead")
     func summary() throws {
         let image = try DeviceImage()

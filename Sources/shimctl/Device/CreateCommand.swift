@@ -49,10 +49,14 @@ struct CreateCommand: ParsableCommand {
     @Flag(help: "Overwrite what the device holds; with --recreate: take the parameters given without evidence.")
     var force = false
 
+    @Flag(help: "Take all of an image's room now, so that a file system that gets full later cannot lose data.")
+    var allocate = false
+
     @Flag(help: "Put the superblock back, and touch no data.")
     var recreate = false
 
     func validate() throws {
+        if allocate, recreate { throw ValidationError("--allocate goes without --recreate, which touches no data.") }
         if let uuid, Superblock.Identifier(uuid) == nil {
             throw ValidationError("--uuid \(uuid.printable): 32 hexadecimal digits, perhaps with hyphens.")
         }
@@ -80,6 +84,7 @@ struct CreateCommand: ParsableCommand {
             hasGrown = extended.size > file.size
             let superblock = try parameters(for: extended, uuid: uuid.flatMap(Superblock.Identifier.init) ?? .random())
             try extended.reserve(Superblock.size, at: Superblock.offsets)
+            if allocate { try extended.reserve(Int(clamping: superblock.geometry.deviceSize), at: [0]) }
             if force { try clean(extended) }
             try extended.write(superblock)
             warnOfRoom(extended)

@@ -82,7 +82,9 @@ struct AdviseCommand: ParsableCommand {
         var report = FindingReport()
         report.add("This machine", MachineFindings.all)
         if let pid {
-            report.add("Process \(pid)", ProcessFindings(pid: pid).all)
+            let process = ProcessFindings(pid: pid)
+            report.add("Process \(pid)", process.all)
+            report.add("What its figures are worth", process.worth)
         }
         for word in words {
             let item = try MountItem.argument(word).resolved

@@ -140,6 +140,30 @@ struct ProcessFindings {
         return try StatsFile.snapshot(in: place).processes.first { $0.pid == process.pid && $0.isLive }
     }
 
+    /// What its calls took, and would have taken without the library, on the mounts that were measured.
+    var worth: [Finding] {
+        guard let record = try? record() else { return [] }
+        return record.mounts.flatMap { mount -> [Finding] in
+            let place = FilePath(mount.path)
+            guard let kept = (try? RuntimePlace()).flatMap({ Calibration.kept(for: place, in: $0) }) else {
+                return [
+                    Finding(
+                        .note, mount.path, "not measured yet: nothing can be said of time",
+                        cure: "shimctl bench --quick \(mount.path)")
+                ]
+            }
+            let estimate = Estimate(mount.counters, processes: mount.windowsTotal > 0 ? 1 : 0, by: kept)
+            let text =
+                "its data calls would have taken \(Figures.duration(estimate.native)) of CPU time, and took"
+                + " \(Figures.duration(estimate.shim)) with all that windows cost:"
+                + " \(Figures.duration(estimate.saved)) saved"
+            let losses = estimate.losses.prefix(3).filter { $0.ns > estimate.native / 50 }.map {
+                Finding(.note, "lost", "\($0.title): \(Figures.duration($0.ns))", cure: $0.outcome.cure)
+            }
+            return [Finding(estimate.saved < 0 ? .warning : .ok, mount.path, text)] + losses
+        }
+    }
+
     private var countedMounts: [String] { (try? record())?.mounts.map(\.path) ?? [] }
 
     /// What it has counted.
