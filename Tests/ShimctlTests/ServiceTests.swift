@@ -141,6 +141,18 @@ import Testing
         #expect(run.stdout.hasSuffix("\n1\nsame\n"), "\(run.stdout)\(run.stderr)")
     }
 
+    @Test("a preload of the service's own is not replaced in silence")
+    func otherPreload() throws {
+        try needsRoot()
+        let run = try run(
+            """
+            mkdir "${F%/*}"; printf '[Service]\\nEnvironment="LD_PRELOAD=libother.so"\\n' > "${F%/*}/override.conf"
+            set +e; "$S" profile apply store --mount "$D" --yes; echo "a $?"; ls "${F%/*}"
+            """)
+        #expect(run.stdout == "a 1\noverride.conf\n", "\(run.stdout)")
+        #expect(run.stderr.contains("override.conf sets LD_PRELOAD"), "\(run.stderr)")
+    }
+
     @Test("doctor reads what was applied, and misses a library that has gone")
     func doctor() throws {
         try needsRoot()

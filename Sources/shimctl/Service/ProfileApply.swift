@@ -66,6 +66,12 @@ struct ProfileApply: ParsableCommand {
         try Complaint.reported(by: "profile apply") {
             let service = try Service(target.service)
             let place = try service.file()
+            if let other = service.otherPreloads.first {
+                throw Complaint(
+                    .failure,
+                    "\(other.printable) sets LD_PRELOAD, which would be replaced: take it out there first, or paste"
+                        + " what \"LD_PRELOAD=... shimctl env --format systemd\" prints, which keeps it")
+            }
             let profile = try chosenProfile(for: service)
             var options = options
             options.profile = profile?.name

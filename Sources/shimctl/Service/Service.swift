@@ -129,6 +129,23 @@ extension Service {
         }
     }
 
+    /// Files of a unit, other than ours, that set LD_PRELOAD: ours, which systemd reads last, would take its place.
+    var otherPreloads: [String] {
+        guard case .unit(let name) = self, let unit = Self.unitFile(of: name) else { return [] }
+        let own = DropIn(unit: name).file.path.string
+        let dropIns = Self.unitDirectories.flatMap { directory -> [String] in
+            let folder = "\(directory)/\(name).service.d"
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            return files.filter { $0.hasSuffix(".conf") }.sorted().map { "\(folder)/\($0)" }
+        }
+        return ([unit.string] + dropIns).filter { path in
+            path != own
+                && (ProcFile.text(path) ?? "").lines.contains { line in
+                    line.trimmed.hasPrefix("Environment") && line.contains("LD_PRELOAD=")
+                }
+        }
+    }
+
     /// The directories with the data of a cluster: its own, and where its WAL and tablespaces are if elsewhere.
     func clusterData() throws -> [FilePath] {
         guard case .cluster(let version, let name) = self else { return [] }
