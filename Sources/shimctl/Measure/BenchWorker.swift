@@ -129,9 +129,9 @@ final class BenchWorker {
         return max(both - alone, 0)
     }
 
-    /// Reads and changes 32 KiB, a nearest cache's worth.
+    /// Reads and changes 128 KiB, some times what the nearest cache holds.
     private func work() {
-        let place = UnsafeMutableRawBufferPointer(rebasing: buffer[(512 << 10)..<(544 << 10)])
+        let place = UnsafeMutableRawBufferPointer(rebasing: buffer[(512 << 10)..<(640 << 10)])
         for line in stride(from: 0, to: place.count, by: 64) {
             let word = place.load(fromByteOffset: line, as: UInt64.self)
             place.storeBytes(of: word &* 31 &+ 1, toByteOffset: line, as: UInt64.self)
