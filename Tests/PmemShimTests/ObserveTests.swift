@@ -18,6 +18,8 @@ struct ObserveTests {
         #expect(MemoryLayout<ps_stats_counters>.offset(of: \.windows) == CounterLayout.windows)
         #expect(MemoryLayout<ps_stats_counters>.offset(of: \.mapped_bytes) == CounterLayout.mappedBytes)
         #expect(MemoryLayout<ps_stats_counters>.offset(of: \.windows_total) == CounterLayout.windowsTotal)
+        let row = Int(PS_FAMILY_OTHER.rawValue) * CounterLayout.outcomes * MemoryLayout<UInt64>.size
+        #expect(CounterLayout.windowedBytes == row && PS_FAMILY_OTHER.rawValue + 1 == PS_FAMILY_COUNT.rawValue)
         #expect(MemoryLayout<ps_stats_counters>.stride == CounterLayout.stride)
         #expect(Int(PS_OUTCOME_COUNT.rawValue) == CounterLayout.outcomes)
     }

@@ -49,7 +49,7 @@ plan_files() {
     done
     # Beside one another as in the repository: their links lead from one to the other.
     plan 644 "$ROOT/README.md" share/doc/pmemshim/README.md
-    for file in "$ROOT"/docs/*.md "$ROOT"/docs/plots/*.svg "$ROOT"/docs/plots/{top-80,report}.png; do
+    for file in "$ROOT"/docs/*.md "$ROOT"/docs/plots/*.svg "$ROOT"/docs/plots/{top-80,top-120,report}.png; do
         if [[ -f $file ]]; then plan 644 "$file" "share/doc/pmemshim/${file#"$ROOT/"}"; fi
     done
 }

@@ -41,8 +41,9 @@ enum ps_family {
     PS_FAMILY_READ, PS_FAMILY_PREAD, PS_FAMILY_READV, PS_FAMILY_PREADV,
     PS_FAMILY_WRITE, PS_FAMILY_PWRITE, PS_FAMILY_WRITEV, PS_FAMILY_PWRITEV,
     PS_FAMILY_FSYNC, PS_FAMILY_FDATASYNC, PS_FAMILY_SYNC_FILE_RANGE, PS_FAMILY_MSYNC,
-    PS_FAMILY_MMAP, PS_FAMILY_COPY, PS_FAMILY_RESIZE, PS_FAMILY_OTHER,
-    PS_FAMILY_COUNT = 16 /* one spare: PS_FAMILY_OTHER */
+    PS_FAMILY_MMAP, PS_FAMILY_COPY, PS_FAMILY_RESIZE,
+    PS_FAMILY_OTHER, // no calls: see ps_stats_counters
+    PS_FAMILY_COUNT
 };
 
 // What became of a call: served, or the reason why it was passed on to the kernel.
@@ -78,7 +79,7 @@ enum ps_backing { PS_BACKING_NONE, PS_BACKING_DAX, PS_BACKING_MEMORY, PS_BACKING
 
 // Counters of one mount in one thread. Cumulative, never reset while the record is LIVE.
 struct ps_stats_counters {
-    // The last row is no family's: its first number is the address space of all windows that were ever mapped, bytes.
+    // The row PS_FAMILY_OTHER is no family's: its first number is how many bytes of files have come into windows.
     uint64_t calls[PS_FAMILY_COUNT][PS_OUTCOME_COUNT];
     uint64_t served_bytes_read, served_bytes_written; // bytes moved by the shim
     uint64_t passed_bytes_read, passed_bytes_written; // bytes moved by the kernel for calls passed on

@@ -4,8 +4,8 @@ import Synchronization
 /// Distances in bytes within `ps_stats_counters`, proved against the C layout by a unit test.
 enum CounterLayout {
     static let outcomes = 16
-    /// Bytes of all windows that were ever mapped, in the row that is no family's (``PS_FAMILY_OTHER``).
-    static let mappedTotal = 15 * 16 * 8
+    /// Bytes of files that have come into windows, in the row that is no family's (``PS_FAMILY_OTHER``).
+    static let windowedBytes = 15 * 16 * 8
     static let servedRead = 16 * 16 * 8
     static let servedWritten = servedRead + 8
     static let passedRead = servedRead + 16

@@ -110,7 +110,10 @@ extension Engine {
 
     /// Windows and mapped bytes of one mount, as they come and go: with the lock held, so only memory that cannot fault
     /// is counted in.
-    func countWindow(_ held: LockHeld, statistics: UInt32, bytes: Int64, mapped: Bool) {
+    /// - Parameters:
+    ///   - bytes: of its address space, which has room for the file to grow.
+    ///   - size: of the file, bytes.
+    func countWindow(_ held: LockHeld, statistics: UInt32, bytes: Int64, size: Int64, mapped: Bool) {
         guard let thread = countingThread() else { return }
         let mount = Int(statistics & 3) &* CounterLayout.stride
         let sign: Int64 = mapped ? 1 : -1
@@ -118,7 +121,7 @@ extension Engine {
         thread.addOwn(at: mount &+ CounterLayout.mappedBytes, UInt64(bitPattern: sign &* bytes))
         if mapped {
             thread.addOwn(at: mount &+ CounterLayout.windowsTotal, 1)
-            thread.addOwn(at: mount &+ CounterLayout.mappedTotal, UInt64(bitPattern: bytes))
+            thread.addOwn(at: mount &+ CounterLayout.windowedBytes, UInt64(max(size, 0)))
         }
         observe.pointee.figuresDue.store(1, ordering: .relaxed)
     }

@@ -125,7 +125,8 @@ extension Engine {
             windows.pointee.mapped &-= bytes
         }
         countWindow(
-            held, statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: bytes, mapped: mapped)
+            held, statistics: mount(inode.pointee.mount).pointee.statisticsIndex, bytes: bytes,
+            size: inode.pointee.size.load(ordering: .relaxed), mapped: mapped)
     }
 
     private func mapped(

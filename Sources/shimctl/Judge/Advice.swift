@@ -1,3 +1,4 @@
+import CShimSys
 import FoundationEssentials
 import SystemPackage
 
@@ -10,7 +11,7 @@ struct Advice {
     /// The native run, where there was one.
     let native: ChildProcess.Ending?
 
-    private var counters: CallCounters { run.snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters } }
+    private var counters: CallCounters { run.snapshot.counters }
 
     /// Elapsed and CPU time that the program would have taken natively, ns.
     private var expected: (wall: Double, cpu: Double)? {
@@ -27,8 +28,8 @@ struct Advice {
         guard let estimate, let expected, counters.total > 0 else {
             lines += Wrapped.lines(
                 "No call on a served mount was counted: no directory was named where its files lie (--mount), it made"
-                    + " too few calls (below 2,048 none is looked at), or it cannot be served (shimctl check). It took"
-                    + " \(Figures.duration(Double(run.ending.wall))).", 2, width)
+                    + " too few calls (below \(ps_setting.firstCalls) none is looked at), or it cannot be served"
+                    + " (shimctl check). It took \(Figures.duration(Double(run.ending.wall))).", 2, width)
             return lines.joined(separator: "\n")
         }
         let share = Figures.percentText(counters.served, of: counters.total)

@@ -56,6 +56,7 @@ struct AdviseCommand: ParsableCommand {
     var words: [String] = []
 
     private var isProgram: Bool { words.first == "--" }
+    private var program: ProgramWords { ProgramWords(captured: words) }
 
     func validate() throws {
         if let first = words.first, first == "-h" || first == "--help" { throw CleanExit.helpRequest(self) }
@@ -65,7 +66,7 @@ struct AdviseCommand: ParsableCommand {
             return
         }
         guard !words.isEmpty else { throw ValidationError("Missing a directory, --pid, or -- and a command.") }
-        if isProgram { return try ProgramWords.validate(words, of: self) }
+        if isProgram { return try program.validate(of: self) }
         if let option = words.first(where: { $0.hasPrefix("-") }) {
             throw ValidationError("Unknown option '\(option)'.")
         }
@@ -128,7 +129,7 @@ struct AdviseCommand: ParsableCommand {
     }
 
     private func adviseProgram() throws -> Int32 {
-        let setup = try ShimSetup(options, program: ProgramWords.program(words))
+        let setup = try ShimSetup(options, program: program.program)
         setup.warnWhereNothingIsServed(by: "advise")
         let place = try RuntimePlace()
         // Before the program, so that nothing of it is measured.
@@ -137,21 +138,15 @@ struct AdviseCommand: ParsableCommand {
         }
         var native: ChildProcess.Ending?
         if verify {
-            try prepareRun()
-            native = try ChildProcess.run(last: ProgramWords.count(words), changes: setup.nativeChanges)
+            try Subprocess.prepare(prepare)
+            native = try ChildProcess.run(last: program.count, changes: setup.nativeChanges)
         }
-        try prepareRun()
-        let run = try MeasuredRun.run(last: ProgramWords.count(words), setup: setup)
-        let estimate = run.estimate { Calibration.kept(for: FilePath($0), in: place) }
-        let advice = Advice(command: ProgramWords.text(words), run: run, estimate: estimate, native: native)
+        try Subprocess.prepare(prepare)
+        let run = try MeasuredRun.run(last: program.count, setup: setup)
+        let estimate = run.snapshot.estimate(by: Calibration.kept(for: run.snapshot.mounts, in: [place]))
+        let advice = Advice(command: program.text, run: run, estimate: estimate, native: native)
         // The program's output is its own.
         Output.warn(json ? try Output.jsonText(advice.document) : advice.text(width: Terminal.width))
         return run.ending.exitStatus
-    }
-
-    private func prepareRun() throws {
-        guard let prepare else { return }
-        let run = try Subprocess.run("/bin/sh", ["-c", prepare])
-        guard run.status == 0 else { throw Complaint(.failure, "--prepare failed: \(run.errors.trimmed.printable)") }
     }
 }

@@ -133,7 +133,7 @@ struct ServiceFindings {
             let mounts = variables.first(where: { $0.name == ps_setting.mounts.variable })?.value
         else { return [] }
         let directories = mounts.split(separator: ":").map(String.init)
-        let place = RuntimePlace(directory: FilePath("/dev/shm/pmemshim-\(user)"), owner: user)
+        let place = RuntimePlace(ofUser: user)
         let known = ((try? StatsFile.snapshot(in: place))?.mounts ?? []).filter { directories.contains($0.path) }
         let counters = known.reduce(into: CallCounters()) { $0 += $1.counters }
         let name = getpwuid(user).flatMap(\.pointee.pw_name).map { String(cString: $0) } ?? "\(user)"

@@ -6,7 +6,11 @@ import SystemPackage
 enum LibraryVersion {
     /// - Returns: nothing for a file that is no library of ours, or one from before 0.2.
     static func of(_ path: FilePath) -> String? {
-        guard let image = try? ElfImage(path), image.is64Bit else { return nil }
+        (try? ElfImage(path)).flatMap(of)
+    }
+
+    static func of(_ image: ElfImage) -> String? {
+        guard image.is64Bit else { return nil }
         let owner = Array(PS_VERSION_OWNER.utf8) + [0]
         for segment in image.segments where segment.p_type == UInt32(PT_NOTE) && segment.p_filesz <= 4_096 {
             guard let bytes = image.bytes(at: segment.p_offset, count: segment.p_filesz) else { continue }

@@ -135,8 +135,9 @@ struct ProcessFindings {
     private func record() throws -> StatsSnapshot.Process? {
         guard let user = process.effectiveUser, user == geteuid() || geteuid() == 0 else { return nil }
         let named = process.environment[ps_setting.runtimeDirectory.variable]
-        let directory = named.flatMap { $0.isEmpty ? nil : $0 } ?? "/dev/shm/pmemshim-\(user)"
-        let place = RuntimePlace(directory: FilePath(directory), owner: user)
+        let place =
+            named.flatMap { $0.isEmpty ? nil : RuntimePlace(directory: FilePath($0), owner: user) }
+            ?? RuntimePlace(ofUser: user)
         return try StatsFile.snapshot(in: place).processes.first { $0.pid == process.pid && $0.isLive }
     }
 
@@ -173,7 +174,7 @@ struct ProcessFindings {
                 return [
                     Finding(
                         .note, "figures", "none yet: it has not used a file of a served mount for long",
-                        cure: "the first file is looked at after 2,048 calls (PMEMSHIM_FIRST_AFTER)")
+                        cure: "the first file is looked at after \(ps_setting.firstCalls) calls (PMEMSHIM_FIRST_AFTER)")
                 ]
             }
             let counters = record.counters

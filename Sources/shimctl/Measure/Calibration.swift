@@ -117,6 +117,16 @@ extension Calibration {
         return found
     }
 
+    /// Those of the mounts of some figures, by path: in the first place that has one.
+    static func kept(for mounts: [StatsSnapshot.Mount], in places: [RuntimePlace?]) -> [String: Calibration] {
+        var result: [String: Calibration] = [:]
+        for mount in mounts {
+            result[mount.path] =
+                places.lazy.compactMap { $0 }.compactMap { kept(for: FilePath(mount.path), in: $0) }.first
+        }
+        return result
+    }
+
     /// Kept for estimates; nothing is said where it cannot be.
     func keep(in place: RuntimePlace) {
         guard mkdir(place.directory.string, 0o700) == 0 || errno == EEXIST,

@@ -56,41 +56,28 @@ struct CompareCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Write a table in Markdown to this file.", valueName: "file"), completion: .file())
     var exportMarkdown: String?
 
-    @Argument(
-        parsing: .captureForPassthrough,
-        help: ArgumentHelp("The program and its arguments, unchanged.", valueName: "command"),
-        completion: .shellCommand("compgen -c"))
-    var command: [String] = []
+    @OptionGroup var program: ProgramArguments
 
     func validate() throws {
         guard (2...10_000).contains(pairs) else { throw ValidationError("--pairs \(pairs): between 2 and 10000.") }
         guard (0...10_000).contains(warmup) else { throw ValidationError("--warmup \(warmup): between 0 and 10000.") }
-        try ProgramWords.validate(command, of: self)
+        try program.words.validate(of: self)
     }
 
     func run() throws {
         var isSame = true
         try Complaint.reported(by: "compare") {
-            let setup = try ShimSetup(options, program: ProgramWords.program(command))
+            let setup = try ShimSetup(options, program: program.words.program)
             setup.warnWhereNothingIsServed(by: "compare")
-            let exports = try [exportJson, exportMarkdown].map { try $0.map(Self.export) }
+            let exports = try [exportJson, exportMarkdown].map { try $0.map(Output.file) }
             let comparison = try Comparison(self, setup).carryOut()
             if json { try Output.json(comparison.document) } else { try Output.line(comparison.text) }
-            try exports[0]?.writeAll((try Output.jsonText(comparison.document) + "\n").utf8)
-            try exports[1]?.writeAll((comparison.markdown + "\n").utf8)
+            let texts = [exportJson == nil ? "" : try Output.jsonText(comparison.document), comparison.markdown]
+            for (index, path) in [exportJson, exportMarkdown].enumerated() {
+                if let path, let file = exports[index] { try Output.line(texts[index], to: file, named: path) }
+            }
             isSame = comparison.isSame
         }
         if !isSame { throw ExitCode(1) }
-    }
-
-    /// Opened before anything is run.
-    private static func export(_ path: String) throws -> FileDescriptor {
-        do {
-            return try FileDescriptor.open(
-                FilePath(path), .writeOnly, options: [.create, .truncate, .closeOnExec],
-                permissions: [.ownerReadWrite, .groupRead, .otherRead])
-        } catch {
-            throw Complaint(.failure, "\"\(path.printable)\": \(error)")
-        }
     }
 }

@@ -23,7 +23,7 @@ struct Comparison {
         self.setup = setup
     }
 
-    var command: String { ProgramWords.text(options.command) }
+    var command: String { options.program.words.text }
 
     func carryOut() throws -> Comparison {
         var result = self
@@ -40,26 +40,18 @@ struct Comparison {
             if number >= options.warmup { result.pairs.append(Side.allCases.compactMap { samples[$0] }) }
         }
         progress.end()
-        result.counters = runtime.snapshot().mounts.reduce(into: CallCounters()) { $0 += $1.counters }
+        result.counters = runtime.snapshot().counters
         return result
     }
 
     private func sample(_ side: Side, _ runtime: PrivateRuntime) throws -> Sample {
-        if let command = options.preparation {
-            let run = try Subprocess.run("/bin/sh", ["-c", command])
-            guard run.status == 0 else {
-                throw Complaint(.failure, "--prepare failed: \(run.errors.trimmed.printable)")
-            }
-        }
+        try Subprocess.prepare(options.preparation)
         // Natively without any variable of ours that is inherited.
-        let changes: [(name: String, value: String?)] =
-            side == .shim
-            ? setup.changes + [runtime.change]
-            : setup.nativeChanges
+        let changes = side == .shim ? setup.changes(with: runtime) : setup.nativeChanges
         let output = options.showOutput ? nil : try OutputFile()
         defer { output?.close() }
         let ending = try ChildProcess.run(
-            last: ProgramWords.count(options.command), changes: changes, output: output?.descriptor,
+            last: options.program.words.count, changes: changes, output: output?.descriptor,
             readsNothing: true)
         guard !ending.isInterrupted else { throw Complaint(.failure, "interrupted") }
         guard ending.isSuccess || options.ignoreFailure else {

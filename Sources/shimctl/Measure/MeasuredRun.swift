@@ -9,34 +9,35 @@ struct MeasuredRun {
     /// - Parameters:
     ///   - interval: seconds between samples.
     ///   - sample: gets the figures so far, after each interval and once at the end.
+    ///   - end: gets the place of all its soft memory, which goes afterwards.
     static func run(
         last count: Int, setup: ShimSetup, interval: Double = 0.2,
-        sample: (StatsSnapshot) throws -> Void = { _ in }
+        sample: (StatsSnapshot) throws -> Void = { _ in }, end: (RuntimePlace) throws -> Void = { _ in }
     ) throws -> MeasuredRun {
         let runtime = try PrivateRuntime()
         defer { runtime.remove() }
         let ending = try ChildProcess.run(
-            last: count, changes: setup.changes.filter { $0.name != runtime.change.name } + [runtime.change],
-            interval: interval, tick: { try sample(runtime.snapshot()) })
+            last: count, changes: setup.changes(with: runtime), interval: interval,
+            tick: { try sample(runtime.snapshot()) })
         let snapshot = runtime.snapshot()
         try sample(snapshot)
+        try end(runtime.place)
         return MeasuredRun(ending: ending, snapshot: snapshot)
-    }
-
-    /// What its calls took and would have taken, by the calibration of each mount.
-    /// - Returns: nothing where no mount has one.
-    func estimate(_ calibration: (String) throws -> Calibration?) rethrows -> Estimate? {
-        var result: Estimate?
-        for mount in snapshot.mounts {
-            guard let found = try calibration(mount.path) else { continue }
-            let part = Estimate(mount.counters, processes: snapshot.processesWithWindows(on: mount.path), by: found)
-            if result == nil { result = part } else { result? += part }
-        }
-        return result
     }
 }
 
 extension StatsSnapshot {
+    /// What all calls took and would have taken without the library; nothing where no mount has been measured.
+    func estimate(by calibrations: [String: Calibration]) -> Estimate? {
+        var result: Estimate?
+        for mount in mounts {
+            guard let found = calibrations[mount.path] else { continue }
+            let part = Estimate(mount.counters, processes: processesWithWindows(on: mount.path), by: found)
+            if result == nil { result = part } else { result? += part }
+        }
+        return result
+    }
+
     /// How many of the processes that are known have mapped a window there.
     func processesWithWindows(on mount: String) -> UInt64 {
         UInt64(processes.count { process in process.mounts.contains { $0.path == mount && $0.windowsTotal > 0 } })

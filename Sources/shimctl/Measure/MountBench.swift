@@ -43,7 +43,7 @@ struct MountBench {
                 }
             }
         }
-        let counters = runtime.snapshot().mounts.reduce(into: CallCounters()) { $0 += $1.counters }
+        let counters = runtime.snapshot().counters
         result.served = counters.served
         result.total = counters.total
         guard result.served > 0 else {

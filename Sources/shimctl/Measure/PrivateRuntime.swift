@@ -60,6 +60,13 @@ final class PrivateRuntime {
     private static let prefix = "pmemshim-run."
 }
 
+extension ShimSetup {
+    /// What a program is started with whose figures are to be its own.
+    func changes(with runtime: PrivateRuntime) -> [(name: String, value: String?)] {
+        changes.filter { $0.name != runtime.change.name } + [runtime.change]
+    }
+}
+
 extension StatsFile {
     /// The figures of a place; empty where there are none yet.
     static func snapshot(in place: RuntimePlace) throws -> StatsSnapshot {

@@ -51,11 +51,7 @@ struct StatCommand: ParsableCommand {
         help: ArgumentHelp("Write the figures to this file.", valueName: "file"), completion: .file())
     var output: String?
 
-    @Argument(
-        parsing: .captureForPassthrough,
-        help: ArgumentHelp("The program and its arguments, unchanged.", valueName: "command"),
-        completion: .shellCommand("compgen -c"))
-    var command: [String] = []
+    @OptionGroup var program: ProgramArguments
 
     func validate() throws {
         guard (1...10_000).contains(runs) else { throw ValidationError("--repeat \(runs): between 1 and 10000.") }
@@ -63,44 +59,32 @@ struct StatCommand: ParsableCommand {
             throw ValidationError("--interval \(milliseconds): between 10 and 86400000 milliseconds.")
         }
         guard !json || separator == nil else { throw ValidationError("--json goes without --field-separator.") }
-        try ProgramWords.validate(command, of: self)
+        try program.words.validate(of: self)
     }
 
     func run() throws {
         var status: Int32 = 0
         try Complaint.reported(by: "stat") {
-            let setup = try ShimSetup(options, program: ProgramWords.program(command))
+            let setup = try ShimSetup(options, program: program.words.program)
             setup.warnWhereNothingIsServed(by: "stat")
-            // Before the program has run: a file that cannot be written must not cost its work.
-            let target = try target()
+            let target = try output.map { try Output.file($0) } ?? .standardError
             var runs: [MeasuredRun] = []
             for _ in 0..<self.runs {
                 let found = try MeasuredRun.run(
-                    last: ProgramWords.count(command), setup: setup, interval: (milliseconds ?? 200) / 1_000,
+                    last: program.words.count, setup: setup, interval: (milliseconds ?? 200) / 1_000,
                     sample: intervals(to: target))
                 runs.append(found)
                 if !found.ending.isSuccess || found.ending.isInterrupted { break }
             }
-            let report = StatReport(command: ProgramWords.text(command), runs: runs)
+            let report = StatReport(command: program.words.text, runs: runs)
             let text =
                 if json { try Output.jsonText(report.document) } else if let separator {
                     report.lines(separator: separator)
                 } else { report.text }
-            try write(text + "\n", to: target)
+            try Output.line(text, to: target, named: output ?? "standard error")
             status = runs.last?.ending.exitStatus ?? 0
         }
         if status != 0 { throw ExitCode(status) }
-    }
-
-    private func target() throws -> FileDescriptor {
-        guard let output else { return .standardError }
-        do {
-            return try FileDescriptor.open(
-                FilePath(output), .writeOnly, options: [.create, .truncate, .closeOnExec],
-                permissions: [.ownerReadWrite, .groupRead, .otherRead])
-        } catch {
-            throw Complaint(.failure, "--output: \"\(output.printable)\": \(error)")
-        }
     }
 
     private func intervals(to target: FileDescriptor) -> (StatsSnapshot) throws -> Void {
@@ -109,18 +93,9 @@ struct StatCommand: ParsableCommand {
         return { later in
             let seconds = Double(later.time.saturatingSubtract(earlier.time)) / 1e9
             let rates = StatsRates(from: earlier, to: later, interval: seconds)
-            try write(
-                (json ? try Output.jsonText(rates.document, compact: true) : rates.text(heading: true, width: 120))
-                    + "\n", to: target)
+            let text = json ? try Output.jsonText(rates.document, compact: true) : rates.text(heading: true, width: 120)
+            try Output.line(text, to: target, named: output ?? "standard error")
             earlier = later
-        }
-    }
-
-    private func write(_ text: String, to target: FileDescriptor) throws {
-        do {
-            try target.writeAll(text.utf8)
-        } catch {
-            throw Complaint(.failure, "\(output.map { "\"\($0.printable)\"" } ?? "standard error"): \(error)")
         }
     }
 }

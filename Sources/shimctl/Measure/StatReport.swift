@@ -19,22 +19,17 @@ struct StatReport {
         Figure(name: name, unit: unit, values: runs.map(value), remark: remark)
     }
 
-    private static func counters(_ run: MeasuredRun) -> CallCounters {
-        run.snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters }
-    }
+    private static func counters(_ run: MeasuredRun) -> CallCounters { run.snapshot.counters }
 
     private var figures: [Figure] {
         let all = runs.reduce(into: CallCounters()) { $0 += Self.counters($1) }
-        let reasons = CallOutcome.allCases.dropFirst().map { outcome in
-            (outcome, CallFamily.allCases.reduce(UInt64(0)) { $0.saturatingAdd(all.calls($1, outcome)) })
-        }.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
         func percent(_ part: UInt64) -> String { "\(Figures.percentText(part, of: all.total)) %" }
         var result = [
             figure("calls", "") { Double(Self.counters($0).total) },
             figure("served", "", remark: percent(all.served)) { Double(Self.counters($0).served) },
             figure("passed-on", "", remark: percent(all.passedOn)) { Double(Self.counters($0).passedOn) },
         ]
-        for (outcome, count) in reasons {
+        for (outcome, count) in all.reasons {
             result.append(
                 figure("passed-on:\(outcome.name)", "", remark: "\(percent(count))  \(outcome.explanation)") { run in
                     CallFamily.allCases.reduce(0) { $0 + Double(Self.counters(run).calls($1, outcome)) }
@@ -62,9 +57,8 @@ struct StatReport {
 
     /// CPU time that the library saved in each run, ns; nothing where no mount has been calibrated.
     private var saved: [Double]? {
-        guard let place = try? RuntimePlace() else { return nil }
         let values = runs.compactMap { run in
-            run.estimate { Calibration.kept(for: FilePath($0), in: place) }?.saved
+            run.snapshot.estimate(by: Calibration.kept(for: run.snapshot.mounts, in: [try? RuntimePlace()]))?.saved
         }
         return values.count == runs.count ? values : nil
     }

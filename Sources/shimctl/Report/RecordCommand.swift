@@ -41,29 +41,19 @@ struct RecordCommand: ParsableCommand {
         help: ArgumentHelp("Record what runs already, for so many seconds.", valueName: "seconds"))
     var seconds: Double?
 
-    @Option(
-        help: ArgumentHelp("Of this user: a name or number (for root).", valueName: "name"),
-        completion: .shellCommand("compgen -u"))
-    var user: String?
+    @OptionGroup var users: UserOptions
 
-    @Flag(help: "Of all users (for root).")
-    var allUsers = false
-
-    @Argument(
-        parsing: .captureForPassthrough,
-        help: ArgumentHelp("The program and its arguments, unchanged.", valueName: "command"),
-        completion: .shellCommand("compgen -c"))
-    var command: [String] = []
+    @OptionGroup var program: ProgramArguments
 
     func validate() throws {
         guard interval >= 0.02, interval <= 3_600 else {
             throw ValidationError("--interval \(interval): between 0.02 and 3600 seconds.")
         }
         guard let seconds else {
-            guard user == nil, !allUsers else { throw ValidationError("--user and --all-users go with --seconds.") }
-            return try ProgramWords.validate(command, of: self)
+            guard users.isOwn else { throw ValidationError("--user and --all-users go with --seconds.") }
+            return try program.words.validate(of: self)
         }
-        guard command.isEmpty else { throw ValidationError("--seconds goes without a program.") }
+        guard program.command.isEmpty else { throw ValidationError("--seconds goes without a program.") }
         guard seconds > 0, seconds <= 604_800 else {
             throw ValidationError("--seconds \(seconds): above 0, at most 604800.")
         }
@@ -73,13 +63,13 @@ struct RecordCommand: ParsableCommand {
         var status: Int32 = 0
         try Complaint.reported(by: "record") {
             // All that can be wrong is found before an old recording gives way.
-            let setup = seconds == nil ? try ShimSetup(options, program: ProgramWords.program(command)) : nil
-            if let program = setup.map({ _ in ProgramWords.program(command) }), ProgramSearch.path(of: program) == nil {
-                throw Complaint(.notFound, "\(program.printable): command not found")
+            let setup = seconds == nil ? try ShimSetup(options, program: program.words.program) : nil
+            if setup != nil, ProgramSearch.path(of: program.words.program) == nil {
+                throw Complaint(.notFound, "\(program.words.program.printable): command not found")
             }
-            let source = seconds == nil ? nil : try StatsSource(user: user, all: allUsers)
+            let source = seconds == nil ? nil : try users.source()
             let recorder = try Recorder(
-                path: FilePath(output), command: command.isEmpty ? "" : ProgramWords.text(command))
+                path: output, command: program.words.text)
             if let seconds, let source {
                 try recordWhatRuns(recorder, seconds, source)
             } else if let setup {
@@ -92,17 +82,13 @@ struct RecordCommand: ParsableCommand {
 
     private func recordProgram(_ recorder: Recorder, _ setup: ShimSetup) throws -> Int32 {
         setup.warnWhereNothingIsServed(by: "record")
-        let runtime = try PrivateRuntime()
-        defer { runtime.remove() }
-        try recorder.add(runtime.snapshot())
-        let ending = try ChildProcess.run(
-            last: ProgramWords.count(command),
-            changes: setup.changes.filter { $0.name != runtime.change.name } + [runtime.change], interval: interval,
-            tick: { try recorder.add(runtime.snapshot()) })
-        let snapshot = runtime.snapshot()
-        try recorder.add(snapshot)
-        let heat = (try? HeatSnapshot.read(in: runtime.place))?.files ?? []
-        try recorder.end(snapshot, heat, exitStatus: ending.exitStatus, elapsed: ending.wall, cpu: ending.cpu)
+        try recorder.add(StatsSnapshot(time: StatsSnapshot.now(), processes: [], ended: []))
+        var heat: [HeatSnapshot.File] = []
+        let run = try MeasuredRun.run(
+            last: program.words.count, setup: setup, interval: interval, sample: { try recorder.add($0) },
+            end: { heat = (try? HeatSnapshot.read(in: $0))?.files ?? [] })
+        let ending = run.ending
+        try recorder.end(run.snapshot, heat, exitStatus: ending.exitStatus, elapsed: ending.wall, cpu: ending.cpu)
         return ending.exitStatus
     }
 
@@ -127,15 +113,12 @@ struct Recorder {
     private let file: FileDescriptor
     private let begin = ContinuousClock.now
 
-    /// - Throws: a `Complaint` where the file cannot be written, before anything is run.
-    init(path: FilePath, command: String) throws {
-        do {
-            file = try FileDescriptor.open(
-                path, .writeOnly, options: [.create, .truncate, .closeOnExec],
-                permissions: [.ownerReadWrite, .groupRead, .otherRead])
-        } catch {
-            throw Complaint(.failure, "\"\(path.string.printable)\": \(error)")
-        }
+    private let path: String
+
+    /// - Throws: a `Complaint` where the file cannot be written.
+    init(path: String, command: String) throws {
+        self.path = path
+        file = try Output.file(path)
         let head = Recording.Head(
             version: Shimctl.versionNumber, command: command, kernel: Calibration.kernelRelease,
             processor: Processor.name, timeUnixNs: StatsSnapshot.now())
@@ -159,14 +142,7 @@ struct Recorder {
     func end(
         _ snapshot: StatsSnapshot, _ files: [HeatSnapshot.File], exitStatus: Int32?, elapsed: UInt64, cpu: UInt64?
     ) throws {
-        let place = try? RuntimePlace()
-        var estimate: Estimate?
-        for mount in snapshot.mounts {
-            guard let place, let found = Calibration.kept(for: FilePath(mount.path), in: place) else { continue }
-            let part = Estimate(
-                mount.counters, processes: snapshot.processesWithWindows(on: mount.path), by: found)
-            if estimate == nil { estimate = part } else { estimate? += part }
-        }
+        let estimate = snapshot.estimate(by: Calibration.kept(for: snapshot.mounts, in: [try? RuntimePlace()]))
         let processes = snapshot.processes.prefix(200).map {
             Recording.Process(
                 pid: $0.pid, command: $0.command, served: $0.counters.served, passedOn: $0.counters.passedOn)
@@ -186,10 +162,6 @@ struct Recorder {
     }
 
     private func write(_ line: Recording.Line) throws {
-        do {
-            try file.writeAll((try Output.jsonText(line, compact: true) + "\n").utf8)
-        } catch let error as Errno {
-            throw Complaint(.failure, "the recording cannot be written: \(error)")
-        }
+        try Output.line(try Output.jsonText(line, compact: true), to: file, named: path)
     }
 }

@@ -164,6 +164,12 @@ extension Recording.Sample {
         mounts.reduce(0) { $0.saturatingAdd($1.sum(isWanted)) }
     }
 
+    /// As ``CallCounters/reasons``.
+    var reasons: [(outcome: CallOutcome, calls: UInt64)] {
+        CallOutcome.allCases.dropFirst().map { outcome in (outcome, sum { $1 == outcome.name }) }
+            .filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
+    }
+
     var served: UInt64 { sum { $1 == CallOutcome.served.name } }
     var total: UInt64 { sum { _, _ in true } }
     var readBytes: UInt64 { mounts.reduce(0) { $0.saturatingAdd($1.servedRead).saturatingAdd($1.passedRead) } }

@@ -77,10 +77,8 @@ struct ReportCharts {
     /// Why calls were passed on: a bar for each reason, the most frequent first.
     var reasons: String {
         guard let last = recording.samples.last else { return "" }
-        let counts = CallOutcome.allCases.dropFirst()
-            .map { outcome in (outcome, last.sum { $1 == outcome.name }) }
-            .filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
-        guard let most = counts.first?.1 else { return "<p>Every call was served.</p>" }
+        let counts = last.reasons
+        guard let most = counts.first?.calls else { return "<p>Every call was served.</p>" }
         var drawing = Svg(width: 860, height: Double(counts.count) * 30 + 8)
         for (index, (outcome, count)) in counts.enumerated() {
             let y = Double(index) * 30 + 6

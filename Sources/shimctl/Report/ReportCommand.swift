@@ -33,14 +33,9 @@ struct ReportCommand: ParsableCommand {
             guard let html else {
                 return try Output.line(recordings.map(Self.text).joined(separator: "\n\n"))
             }
-            do {
-                let file = try FileDescriptor.open(
-                    FilePath(html), .writeOnly, options: [.create, .truncate, .closeOnExec],
-                    permissions: [.ownerReadWrite, .groupRead, .otherRead])
-                try file.closeAfter { _ = try file.writeAll((ReportPage(recordings: recordings).html + "\n").utf8) }
-            } catch let error as Errno {
-                throw Complaint(.failure, "--html: \"\(html.printable)\": \(error)")
-            }
+            let file = try Output.file(html)
+            defer { try? file.close() }
+            try Output.line(ReportPage(recordings: recordings).html, to: file, named: html)
         }
     }
 
@@ -56,8 +51,7 @@ struct ReportCommand: ParsableCommand {
             lines += ["", "  served, % over time  0 " + Sparkline.text(values, most: 100, width: 48) + " 100"]
         }
         if let last = recording.samples.last {
-            let reasons = CallOutcome.allCases.dropFirst().map { outcome in (outcome, last.sum { $1 == outcome.name }) }
-                .filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
+            let reasons = last.reasons
             if !reasons.isEmpty { lines += ["", "  Passed on to the kernel"] }
             for (outcome, count) in reasons {
                 let number = Figures.count(count)

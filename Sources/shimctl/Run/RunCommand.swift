@@ -33,20 +33,16 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var options: ShimOptions
 
-    @Argument(
-        parsing: .captureForPassthrough,
-        help: ArgumentHelp("The program and its arguments, unchanged.", valueName: "command"),
-        completion: .shellCommand("compgen -c"))
-    var command: [String] = []
+    @OptionGroup var program: ProgramArguments
 
-    func validate() throws { try ProgramWords.validate(command, of: self) }
+    func validate() throws { try program.words.validate(of: self) }
 
     func run() throws {
         try Complaint.reported(by: "run") {
-            let setup = try ShimSetup(options, program: ProgramWords.program(command))
+            let setup = try ShimSetup(options, program: program.words.program)
             try setup.apply()
             setup.warnWhereNothingIsServed(by: "run")
-            try execute(ProgramWords.count(command))
+            try execute(program.words.count)
         }
     }
 

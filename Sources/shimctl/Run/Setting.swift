@@ -8,6 +8,9 @@ extension ps_setting {
     /// The name of the environment variable: `PMEMSHIM_MOUNTS`.
     var variable: String { String(cString: ps_setting_name(self)) }
 
+    /// Calls of a process before its first file is looked at, for people.
+    static var firstCalls: String { Figures.count(UInt64(PS_FIRST_AFTER_USUAL.rawValue)) }
+
     /// Variables that only tests and scripts of this repository read, which export them.
     static let testVariables: [String] = {
         var names: [String] = []

@@ -57,7 +57,7 @@ struct ShimLibrary {
         guard let image = try? ElfImage(path), image.isX8664, image.isSharedObject else {
             throw Complaint(.unavailable, "\(name) is not a shared library for x86-64")
         }
-        guard LibraryVersion.of(path) != nil else {
+        guard LibraryVersion.of(image) != nil else {
             throw Complaint(
                 .unavailable,
                 "\(name) is not the library of pmemshim, or one from before 0.2: it bears no version of it")

@@ -18,13 +18,8 @@ struct CallCounters: Equatable {
     /// Windows mapped since the process began.
     private(set) var windowsTotal: UInt64 = 0
 
-    /// Bytes of files that were ever in a window, about. A window has room for its file to grow: as much again, at
-    /// least 64 MiB (`windowLength` of the engine); so that is taken away.
-    var windowedBytes: UInt64 {
-        let mapped = calls[Int(PS_FAMILY_OTHER.rawValue) * StatsLayout.outcomes]
-        let (room, overflow) = windowsTotal.multipliedReportingOverflow(by: 64 << 20)
-        return min(mapped.saturatingSubtract(overflow ? .max : room), mapped / 2)
-    }
+    /// Bytes of files that have come into windows.
+    var windowedBytes: UInt64 { calls[Int(PS_FAMILY_OTHER.rawValue) * StatsLayout.outcomes] }
 
     var windows: UInt64 { windowBalance >> 63 == 0 ? windowBalance : 0 }
     var mappedBytes: UInt64 { mappedBalance >> 63 == 0 ? mappedBalance : 0 }
@@ -61,6 +56,13 @@ struct CallCounters: Equatable {
     func served(_ kind: CallFamily.Kind) -> UInt64 { sum(of: kind) { served($0) } }
     func passedOn(_ kind: CallFamily.Kind) -> UInt64 { sum(of: kind) { passedOn($0) } }
     func calls(_ kind: CallFamily.Kind, _ outcome: CallOutcome) -> UInt64 { sum(of: kind) { calls($0, outcome) } }
+
+    /// Why calls were passed on, and how many: the most frequent reason first, those without calls left out.
+    var reasons: [(outcome: CallOutcome, calls: UInt64)] {
+        CallOutcome.allCases.dropFirst().map { outcome in
+            (outcome, CallFamily.allCases.reduce(UInt64(0)) { $0.saturatingAdd(calls($1, outcome)) })
+        }.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
+    }
 
     private func sum(of kind: CallFamily.Kind, _ count: (CallFamily) -> UInt64) -> UInt64 {
         CallFamily.allCases.reduce(0) { $1.kind == kind ? $0.saturatingAdd(count($1)) : $0 }

@@ -18,6 +18,9 @@ struct RuntimePlace {
         isDefault = false
     }
 
+    /// The usual one of a user, whose directory and files it must be.
+    init(ofUser user: uid_t) { self.init(directory: Self.directory(of: user), owner: user) }
+
     /// - Parameter user: name or number of another user, for root; nothing: `PMEMSHIM_RUNTIME_DIR`, else
     ///   `/dev/shm/pmemshim-<effective uid>`, which in a directory that is writable for all may be somebody else's.
     init(user: String? = nil) throws {

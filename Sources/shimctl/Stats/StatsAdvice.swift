@@ -1,3 +1,4 @@
+import CShimSys
 import FoundationEssentials
 import Glibc
 import SystemPackage
@@ -58,8 +59,8 @@ struct StatsAdvice {
     }
 
     private static let general = [
-        "  - it may have made too few calls: the first file of a process is looked at after 2,048 data calls"
-            + " (PMEMSHIM_FIRST_AFTER)",
+        "  - it may have made too few calls: the first file of a process is looked at after"
+            + " \(ps_setting.firstCalls) data calls (PMEMSHIM_FIRST_AFTER)",
         "  - it may run as another user, or with a PMEMSHIM_RUNTIME_DIR of its own",
         "  - it may not have the library: grep libpmemshim /proc/PID/maps; shimctl check PROGRAM tells whether it can",
         "  - its settings may be wrong: tr '\\0' '\\n' < /proc/PID/environ | grep PMEMSHIM_; a directory that does not"

@@ -68,13 +68,7 @@ struct StatsCommand: ParsableCommand {
     @Flag(help: "Only of processes that run.")
     var live = false
 
-    @Option(
-        help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"),
-        completion: .shellCommand("compgen -u"))
-    var user: String?
-
-    @Flag(help: "Figures of all users (for root).")
-    var allUsers = false
+    @OptionGroup var users: UserOptions
 
     @Flag(help: "Show instead which files are hot, and which 2 MiB of them (sampled).")
     var heat = false
@@ -101,7 +95,7 @@ struct StatsCommand: ParsableCommand {
         if openmetrics, json || watch != nil {
             throw ValidationError("--openmetrics goes with neither --json nor --watch.")
         }
-        if allUsers, user != nil || heat { throw ValidationError("--all-users goes with neither --user nor --heat.") }
+        if users.allUsers, heat { throw ValidationError("--all-users goes without --heat.") }
         if let pid, pid <= 0 { throw ValidationError("--pid \(pid): process numbers begin at 1.") }
     }
 
@@ -113,13 +107,13 @@ struct StatsCommand: ParsableCommand {
     }
 
     private func show() throws {
-        let source = try StatsSource(user: user, all: allUsers)
+        let source = try users.source()
         let snapshot = try sample(source)
         let place = source.places[0].place
         var report = StatsReport(snapshot: snapshot, place: place)
         if openmetrics { return try Output.line(report.openMetrics.text) }
         let refused = try RefusedSettings(in: place, pid: pid)
-        let others = place.isDefault && pid == nil && !allUsers ? RuntimePlace.otherUsers : []
+        let others = place.isDefault && pid == nil && !users.allUsers ? RuntimePlace.otherUsers : []
         let isUnknown = pid != nil && snapshot.processes.isEmpty && refused.lines.isEmpty
         if let pid, isUnknown { throw Complaint(.failure, "there are no figures of process \(pid)") }
         if json {
@@ -159,7 +153,7 @@ struct StatsCommand: ParsableCommand {
     }
 
     private func showHeat() throws {
-        let place = try RuntimePlace(user: user)
+        let place = try RuntimePlace(user: users.user)
         let report = try HeatReport(try HeatSnapshot.read(in: place), path: path)
         if json {
             try Output.json(report.document(directory: place.directory.string))
@@ -169,7 +163,7 @@ struct StatsCommand: ParsableCommand {
     }
 
     private func follow(every seconds: Double) throws {
-        let source = try StatsSource(user: user, all: allUsers)
+        let source = try users.source()
         let clock = ContinuousClock()
         var earlier = try sample(source)
         if let pid, earlier.processes.isEmpty {

@@ -23,7 +23,7 @@ extension StatsReport {
             self.otherUsers = otherUsers
             timeUnixNs = snapshot.time
             runtimeDirectory = directory
-            total = CallFigures(snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters })
+            total = CallFigures(snapshot.counters)
             mounts = snapshot.mounts.map { MountDocument($0, saved: saved[$0.path]) }
             processes = snapshot.processes.map(ProcessDocument.init)
             endedFolded = snapshot.ended.map(EndedDocument.init)

@@ -20,13 +20,8 @@ struct StatsReport {
     /// - Parameter place: where calibrations are kept.
     init(snapshot: StatsSnapshot, place: RuntimePlace?) {
         self.snapshot = snapshot
-        var found: [String: Calibration] = [:]
-        for mount in snapshot.mounts {
-            // The caller's own measurement comes before that of whom the figures belong to.
-            let places = [try? RuntimePlace(), place].compactMap { $0 }
-            found[mount.path] = places.lazy.compactMap { Calibration.kept(for: FilePath(mount.path), in: $0) }.first
-        }
-        calibrations = found
+        // The caller's own measurement comes before that of whom the figures belong to.
+        calibrations = Calibration.kept(for: snapshot.mounts, in: [try? RuntimePlace(), place])
     }
 
     static let nothingYet =
@@ -89,10 +84,8 @@ struct StatsReport {
 
     /// Why calls were passed on, as sentences: the most frequent reason first.
     private var reasonText: String {
-        let all = snapshot.mounts.reduce(into: CallCounters()) { $0 += $1.counters }
-        let reasons = CallOutcome.allCases.dropFirst().map { outcome in
-            (outcome, CallFamily.allCases.reduce(UInt64(0)) { $0.saturatingAdd(all.calls($1, outcome)) })
-        }.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
+        let all = snapshot.counters
+        let reasons = all.reasons
         guard !reasons.isEmpty else { return "" }
         var lines = ["Why calls were passed on to the kernel"]
         for (outcome, count) in reasons {

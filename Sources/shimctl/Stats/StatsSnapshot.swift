@@ -81,6 +81,9 @@ struct StatsSnapshot {
     /// Nobody has counted anything.
     var isEmpty: Bool { processes.isEmpty && ended.isEmpty }
 
+    /// Of all mounts.
+    var counters: CallCounters { mounts.reduce(into: CallCounters()) { $0 += $1.counters } }
+
     /// Sums by mount, in order of path.
     var mounts: [Mount] {
         struct Key: Hashable {

@@ -20,6 +20,29 @@ enum Output {
     /// Writes `text` to standard error as it is.
     static func error(_ text: String) { _ = try? FileDescriptor.standardError.writeAll(text.utf8) }
 
+    /// Opens a file that a user has named to be written, emptied: before anything is run, since a file that cannot be
+    /// written must not cost a program's work.
+    /// - Throws: a `Complaint` that names it.
+    static func file(_ path: String) throws -> FileDescriptor {
+        do {
+            return try FileDescriptor.open(
+                FilePath(path), .writeOnly, options: [.create, .truncate, .closeOnExec],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        } catch {
+            throw Complaint(.failure, "\"\(path.printable)\": \(error)")
+        }
+    }
+
+    /// Writes text and a newline to a file that `file` has opened.
+    /// - Throws: a `Complaint` that names it.
+    static func line(_ text: String, to file: FileDescriptor, named path: String) throws {
+        do {
+            try file.writeAll((text + "\n").utf8)
+        } catch {
+            throw Complaint(.failure, "\"\(path.printable)\": \(error)")
+        }
+    }
+
     /// Writes `value` as one JSON document with sorted keys: over several lines, or on one (`compact`: a stream of
     /// samples is one document a line).
     static func json(_ value: some Encodable, compact: Bool = false) throws {

@@ -18,6 +18,13 @@ enum Subprocess {
         try start(path, arguments, environment: nil, keepsOutput: false)
     }
 
+    /// A command for the shell that has to succeed, of an option `--prepare`; nothing: nothing is done.
+    static func prepare(_ command: String?) throws {
+        guard let command else { return }
+        let run = try run("/bin/sh", ["-c", command])
+        guard run.status == 0 else { throw Complaint(.failure, "--prepare failed: \(run.errors.trimmed.printable)") }
+    }
+
     /// Runs `path` with no input, and takes what it prints.
     /// - Throws: the reason why it cannot be started.
     static func output(_ path: String, _ arguments: [String], environment: [String: String]) throws -> Result {

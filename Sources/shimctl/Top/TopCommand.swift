@@ -41,24 +41,17 @@ struct TopCommand: ParsableCommand {
     @Flag(help: "Show one interval and end.")
     var once = false
 
-    @Option(
-        help: ArgumentHelp("Figures of this user: a name or number (for root).", valueName: "name"),
-        completion: .shellCommand("compgen -u"))
-    var user: String?
-
-    @Flag(help: "Figures of all users (for root).")
-    var allUsers = false
+    @OptionGroup var users: UserOptions
 
     func validate() throws {
         guard delay >= 0.1, delay <= 3_600 else {
             throw ValidationError("--delay \(delay): between 0.1 and 3600 seconds.")
         }
-        if allUsers, user != nil { throw ValidationError("--all-users goes without --user.") }
     }
 
     func run() throws {
         try Complaint.reported(by: "top") {
-            let source = try StatsSource(user: user, all: allUsers)
+            let source = try users.source()
             if once || isatty(STDOUT_FILENO) == 0 || isatty(STDIN_FILENO) == 0 { return try showOnce(source) }
             try Screen.use { try follow(source) }
         }
@@ -68,13 +61,13 @@ struct TopCommand: ParsableCommand {
         var sampler = try TopSampler(source)
         Pause.take(seconds: delay)
         let frame = try sampler.next()
-        let lines = TopView(isOfAll: allUsers || user != nil).lines(frame, heat: [], width: Terminal.width, rows: .max)
+        let lines = TopView(isOfAll: !users.isOwn).lines(frame, heat: [], width: Terminal.width, rows: .max)
         try Output.line(lines.joined(separator: "\n"))
     }
 
     private func follow(_ source: StatsSource) throws {
         var sampler = try TopSampler(source)
-        var view = TopView(isOfAll: allUsers || user != nil)
+        var view = TopView(isOfAll: !users.isOwn)
         Screen.show(["shimctl top: the first figures come in \(Figures.fixed(delay, decimals: 1)) s; q quits"])
         // The first picture soon, the others as was asked.
         var frame: TopFrame?
@@ -120,7 +113,7 @@ struct TopSampler {
     mutating func next() throws -> TopFrame {
         let later = try source.snapshot()
         let now = ContinuousClock.now
-        let prices = StatsReport(snapshot: later, place: try? RuntimePlace()).calibrations
+        let prices = Calibration.kept(for: later.mounts, in: [try? RuntimePlace()])
         defer { (earlier, then) = (later, now) }
         return TopFrame(from: earlier, to: later, interval: (now - then) / .seconds(1), calibrations: prices)
     }

@@ -139,8 +139,7 @@ struct TopView {
 
     private func reasonTable(_ frame: TopFrame, _ width: Int) -> [String] {
         var table = Table(.text("Passed on"), .number("Calls/s"), .number("%"), .text("Because", shrinks: true))
-        let reasons = CallOutcome.allCases.dropFirst().map { ($0, Self.count(frame.counters, $0)) }
-            .filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
+        let reasons = frame.counters.reasons
         for (outcome, count) in reasons {
             table.add(
                 outcome.name, Self.rate(frame.perSecond(count)), Figures.percentText(count, of: frame.counters.total),
@@ -148,7 +147,7 @@ struct TopView {
         }
         guard !reasons.isEmpty else { return ["Nothing is passed on."] }
         var lines = table.lines(width: width)
-        if let cure = reasons.first?.0.cure { lines += [""] + Wrapped.lines("-> \(cure)", 0, width) }
+        if let cure = reasons.first?.outcome.cure { lines += [""] + Wrapped.lines("-> \(cure)", 0, width) }
         return lines
     }
 
@@ -166,15 +165,11 @@ struct TopView {
 
     private func title(_ text: String, _ order: Order) -> String { self.order == order ? text + "*" : text }
 
-    private static func count(_ counters: CallCounters, _ outcome: CallOutcome) -> UInt64 {
-        CallFamily.allCases.reduce(0) { $0.saturatingAdd(counters.calls($1, outcome)) }
-    }
-
     /// The most frequent reason, if there is one to speak of.
     private static func reason(_ counters: CallCounters) -> String {
-        let most = CallOutcome.allCases.dropFirst().max { count(counters, $0) < count(counters, $1) }
-        guard let most, count(counters, most) > 0 else { return "" }
-        return "\(most.name) \(Figures.percentText(count(counters, most), of: counters.total)) %"
+        counters.reasons.first.map {
+            "\($0.outcome.name) \(Figures.percentText($0.calls, of: counters.total)) %"
+        } ?? ""
     }
 
     /// Without a minus before nothing.
