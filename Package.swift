@@ -59,6 +59,8 @@ let package = Package(
         // What lies on a device: superblocks and where everything is. Not in the .so: an attached device's registration
         // tells the engine all it needs.
         .target(name: "PmemDeviceFormat", dependencies: ["CShimSys"], swiftSettings: strictSwift),
+        // What shimctl mirror asks of the kernel, and checksums.
+        .target(name: "CMirror", cSettings: strictC),
         // The engine as an ordinary module, for tests and shimctl.
         .target(
             name: "PmemShim", dependencies: ["CShimSys"], exclude: roomReadmes,
@@ -107,7 +109,7 @@ let package = Package(
         .executableTarget(
             name: "shimctl",
             dependencies: [
-                "PmemDeviceFormat", "PmemShim", "CShimSys", "CElf", "CBlock",
+                "PmemDeviceFormat", "PmemShim", "CShimSys", "CMirror", "CElf", "CBlock",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

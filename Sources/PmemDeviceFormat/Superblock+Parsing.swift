@@ -25,11 +25,13 @@ extension Superblock {
         try demand(.magic, number64(SuperblockLayout.magic), is: UInt64(PS_DEVICE_MAGIC))
         // Before the checksum: a later version may keep its own elsewhere.
         let version = number32(SuperblockLayout.version)
-        guard version <= PS_DEVICE_VERSION else {
-            throw SuperblockError(.version, .newer, found: UInt64(version), expected: UInt64(PS_DEVICE_VERSION))
+        guard version <= PS_DEVICE_VERSION_SET else {
+            throw SuperblockError(.version, .newer, found: UInt64(version), expected: UInt64(PS_DEVICE_VERSION_SET))
         }
         try demand(.checksum, UInt64(number32(SuperblockLayout.checksum)), is: UInt64(ps_superblock_checksum(base)))
-        try demand(.version, UInt64(version), is: UInt64(PS_DEVICE_VERSION))
+        guard version >= PS_DEVICE_VERSION else {
+            throw SuperblockError(.version, .wrong, found: UInt64(version), expected: UInt64(PS_DEVICE_VERSION))
+        }
         try demand(.size, UInt64(number32(SuperblockLayout.size)), is: UInt64(Self.size))
         let pageSize = number32(SuperblockLayout.pageSize)
         guard pageSize == 4_096 || pageSize == 16_384 || pageSize == 65_536 else {
@@ -49,14 +51,14 @@ extension Superblock {
         try demand(.dataOffset, number64(SuperblockLayout.dataOffset), is: geometry.dataOffset)
         try demand(.dataSize, number64(SuperblockLayout.dataSize), is: geometry.dataSize)
         let generation = number64(SuperblockLayout.generation)
-        let identifier = Identifier(
-            high: UInt64(bigEndian: base.loadUnaligned(fromByteOffset: SuperblockLayout.uuid, as: UInt64.self)),
-            low: UInt64(bigEndian: base.loadUnaligned(fromByteOffset: SuperblockLayout.uuid + 8, as: UInt64.self)))
         guard
-            let whole = Superblock(
-                identifier: identifier, geometry: geometry, generation: generation,
+            var whole = Superblock(
+                identifier: Identifier(base, SuperblockLayout.uuid), geometry: geometry, generation: generation,
                 created: number64(SuperblockLayout.created))
         else { throw SuperblockError(.generation, .absurd, found: generation) }
+        if version == PS_DEVICE_VERSION_SET {
+            whole.membership = try SetMembership(base, geometry: geometry, actual: actual)
+        }
         self = whole
     }
 }

@@ -11,6 +11,17 @@ package struct Superblock: Equatable, Sendable {
             self.high = high
             self.low = low
         }
+
+        /// Not a number: its bytes stand in the order they are written in.
+        init(_ base: UnsafeRawPointer, _ offset: Int) {
+            high = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            low = UInt64(bigEndian: base.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self))
+        }
+
+        func store(_ base: UnsafeMutableRawPointer, _ offset: Int) {
+            base.storeBytes(of: high.bigEndian, toByteOffset: offset, as: UInt64.self)
+            base.storeBytes(of: low.bigEndian, toByteOffset: offset + 8, as: UInt64.self)
+        }
     }
 
     package var identifier: Identifier
@@ -20,6 +31,8 @@ package struct Superblock: Equatable, Sendable {
     package var generation: UInt64
     /// CLOCK_REALTIME when the device was created, ns; for people only.
     package var created: UInt64
+    /// What a device that belongs to a set says of that; nothing: it stands alone.
+    package var membership: SetMembership?
 
     /// - Parameter generation: nothing where its tag would be 0.
     package init?(identifier: Identifier, geometry: DeviceGeometry, generation: UInt64, created: UInt64) {
@@ -28,6 +41,7 @@ package struct Superblock: Equatable, Sendable {
         self.geometry = geometry
         self.generation = generation
         self.created = created
+        membership = nil
     }
 
     /// What stands beside the flags in the page arrays: the low half of the generation.
@@ -55,11 +69,9 @@ package struct Superblock: Equatable, Sendable {
             base.storeBytes(of: number.littleEndian, toByteOffset: offset, as: Number.self)
         }
         store(UInt64(PS_DEVICE_MAGIC), SuperblockLayout.magic)
-        store(UInt32(PS_DEVICE_VERSION), SuperblockLayout.version)
+        store(UInt32(membership == nil ? PS_DEVICE_VERSION : PS_DEVICE_VERSION_SET), SuperblockLayout.version)
         store(UInt32(PS_DEVICE_SUPERBLOCK), SuperblockLayout.size)
-        // Not a number: its bytes stand in the order they are written in.
-        base.storeBytes(of: identifier.high.bigEndian, toByteOffset: SuperblockLayout.uuid, as: UInt64.self)
-        base.storeBytes(of: identifier.low.bigEndian, toByteOffset: SuperblockLayout.uuid + 8, as: UInt64.self)
+        identifier.store(base, SuperblockLayout.uuid)
         store(geometry.pageSize, SuperblockLayout.pageSize)
         store(UInt32(PS_DEVICE_DESCRIPTOR), SuperblockLayout.descriptorSize)
         store(geometry.deviceSize, SuperblockLayout.deviceSize)
@@ -69,6 +81,7 @@ package struct Superblock: Equatable, Sendable {
         store(geometry.dataSize, SuperblockLayout.dataSize)
         store(generation, SuperblockLayout.generation)
         store(created, SuperblockLayout.created)
+        membership?.store(base)
         store(ps_superblock_checksum(base), SuperblockLayout.checksum)
         return true
     }

@@ -2,7 +2,7 @@
 package struct SuperblockError: Error, Equatable, Sendable {
     package enum Field: UInt8, Equatable, Sendable, CaseIterable {
         case magic, version, checksum, size, pageSize, descriptorSize, deviceSize, sectionCount, arrayOffset, dataOffset
-        case dataSize, generation
+        case dataSize, generation, setRole, mirrorState, mirrorLog
 
         /// As docs/device-format.md names it.
         package var name: StaticString {
@@ -19,6 +19,9 @@ package struct SuperblockError: Error, Equatable, Sendable {
             case .dataOffset: "data_offset"
             case .dataSize: "data_size"
             case .generation: "attach_generation"
+            case .setRole: "set_role"
+            case .mirrorState: "mirror_state"
+            case .mirrorLog: "log_size"
             }
         }
     }

@@ -23,6 +23,9 @@ package struct SuperblockPair: Sendable {
         guard var chosen = first.superblock else { return second.superblock }
         if let other = second.superblock, other.identifier == chosen.identifier, other.geometry == chosen.geometry {
             chosen.generation = max(chosen.generation, other.generation)
+            if other.membership?.sequence ?? 0 > chosen.membership?.sequence ?? 0 {
+                chosen.membership = other.membership
+            }
         }
         return chosen
     }

@@ -19,7 +19,7 @@ struct Shimctl: ParsableCommand {
               shimctl doctor --pid 4711
             """,
         version: "shimctl \(Shimctl.versionNumber)",
-        subcommands: [BenchWorkerCommand.self],
+        subcommands: [BenchWorkerCommand.self, MirrorWatchdogCommand.self],
         groupedSubcommands: [
             CommandGroup(name: "Run:", subcommands: [RunCommand.self, EnvCommand.self, ProfileCommand.self]),
             CommandGroup(
@@ -33,6 +33,7 @@ struct Shimctl: ParsableCommand {
                 name: "Devices:",
                 subcommands: [
                     CreateCommand.self, AttachCommand.self, DetachCommand.self, ListCommand.self, InspectCommand.self,
+                    MirrorCommand.self,
                 ]),
         ])
 

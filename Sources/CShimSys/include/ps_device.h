@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 #define PS_DEVICE_MAGIC 0x4d4948534d454d50ull /* "PMEMSHIM" as bytes on media */
-#define PS_DEVICE_VERSION 1u
+#define PS_DEVICE_VERSION 1u       // of a device that stands alone
+#define PS_DEVICE_VERSION_SET 2u   // of one that belongs to a set
 #define PS_DEVICE_SUPERBLOCK 4096u               // bytes
 #define PS_DEVICE_COPY_OFFSET (1ull << 20)       // of the second superblock
 #define PS_DEVICE_ARRAY_OFFSET (2ull << 20)      // of the first section's array
@@ -24,6 +25,21 @@
 #define PS_DEVICE_DESCRIPTOR 64u                 // bytes
 #define PS_DEVICE_SECTION_PAGES 32768u
 #define PS_DEVICE_GROUP_PAGES 512u
+
+#define PS_MIRROR_PATH 1024                      // bytes
+
+enum ps_set_role {
+    PS_SET_PRIMARY = 1,  // the one that is used
+    PS_SET_MIRROR = 2,   // its copy
+    PS_SET_PROMOTED = 3  // was a mirror, and is used in place of the primary
+};
+
+enum ps_mirror_state {
+    PS_MIRROR_EMPTY = 0,  // no pass has ended
+    PS_MIRROR_COPIED = 1, // each page is as it was at some moment of the last pass
+    PS_MIRROR_POINT = 2,  // all pages are as they were at one moment
+    PS_MIRROR_KERNEL = 3  // the kernel writes to both (dm-mirror): as the primary is
+};
 
 struct ps_superblock {
     uint64_t magic;
@@ -39,8 +55,24 @@ struct ps_superblock {
     uint64_t data_size;         // bytes
     uint64_t attach_generation; // raised by every attach; its low 32 bits are never 0
     uint64_t created_ns;        // CLOCK_REALTIME of create, ns; for people
-    uint64_t reserved[498];     // 0
-    uint32_t reserved2[3];      // 0
+    // What follows is all 0 in version 1. A set is a device and its mirror.
+    uint32_t set_role;          // enum ps_set_role
+    uint32_t mirror_state;      // enum ps_mirror_state; of a mirror, as the rest down to log_crc32c
+    uint8_t set_uuid[16];
+    uint8_t peer_uuid[16];      // `uuid` of the other one
+    uint64_t set_sequence;      // raised whenever a field of the set is changed
+    uint64_t epoch;             // of the last pass that ended: passes are counted from 1
+    uint64_t epoch_ns;          // CLOCK_REALTIME of the state that it copied, ns
+    uint64_t pass_epoch;        // of the pass that is changing the data area in place; 0: none
+    uint64_t log_offset;        // bytes from the start of the device, behind device_size
+    uint64_t log_size;          // bytes; 0: there is no log
+    uint64_t log_count;         // pages in the log that belong into the data area; 0: the log is empty
+    uint64_t log_epoch;         // epoch and epoch_ns once they are there
+    uint64_t log_ns;
+    uint32_t log_crc32c;        // of the log's first log_count entries
+    uint32_t reserved0;         // 0
+    char peer_path[PS_MIRROR_PATH]; // where the other one was last found, NUL-terminated; checked by its uuid
+    uint32_t reserved[713];     // 0
     uint32_t crc32c;            // of the whole struct with this field 0
 };
 
@@ -54,7 +86,40 @@ _Static_assert(offsetof(struct ps_superblock, data_offset) == 64, "superblock");
 _Static_assert(offsetof(struct ps_superblock, data_size) == 72, "superblock");
 _Static_assert(offsetof(struct ps_superblock, attach_generation) == 80, "superblock");
 _Static_assert(offsetof(struct ps_superblock, created_ns) == 88, "superblock");
+_Static_assert(offsetof(struct ps_superblock, set_role) == 96, "superblock");
+_Static_assert(offsetof(struct ps_superblock, set_uuid) == 104, "superblock");
+_Static_assert(offsetof(struct ps_superblock, set_sequence) == 136, "superblock");
+_Static_assert(offsetof(struct ps_superblock, log_offset) == 168, "superblock");
+_Static_assert(offsetof(struct ps_superblock, log_crc32c) == 208, "superblock");
+_Static_assert(offsetof(struct ps_superblock, peer_path) == 216, "superblock");
 _Static_assert(offsetof(struct ps_superblock, crc32c) == 4092, "superblock");
+
+// A mirror has these where others have page descriptors: what was copied. They are not hints; one that is damaged is
+// known by its checksum, and means that nothing is known of the page.
+struct ps_mirror_record {
+    uint32_t check;  // CRC-32C of the other 60 bytes
+    uint32_t set;    // the first four bytes of set_uuid
+    uint64_t page;   // whose record this is: of the data area, in pages of page_size
+    uint64_t epoch;  // of the pass that copied it last
+    uint32_t crc32c; // of the page
+    uint32_t state;  // 1: copied
+    uint64_t reserved[4];
+};
+
+// One page in a mirror's log. The entries come first, (log_size - page_size) / (page_size + 16) of them, then, from the
+// next multiple of page_size on, the pages.
+struct ps_mirror_log_entry {
+    uint64_t page;
+    uint32_t crc32c;
+    uint32_t reserved;
+};
+
+_Static_assert(sizeof(struct ps_mirror_record) == PS_DEVICE_DESCRIPTOR, "record");
+_Static_assert(offsetof(struct ps_mirror_record, page) == 8, "record");
+_Static_assert(offsetof(struct ps_mirror_record, epoch) == 16, "record");
+_Static_assert(offsetof(struct ps_mirror_record, crc32c) == 24, "record");
+_Static_assert(offsetof(struct ps_mirror_record, state) == 28, "record");
+_Static_assert(sizeof(struct ps_mirror_log_entry) == 16, "log entry");
 
 // One page's descriptor. The first of a group also carries the group's word, the first of a section the section's.
 //

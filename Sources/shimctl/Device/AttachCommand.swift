@@ -19,6 +19,9 @@ struct AttachCommand: ParsableCommand {
             An image file, or a block device without DAX, goes through a loop device; a DAX device through the device \
             mapper, which keeps DAX. A superblock of which one copy is damaged is repaired.
 
+            A mirror (shimctl mirror) is attached with --promote only, when its primary is lost: the block device then \
+            has the state of the mirror's last epoch.
+
             With --all the devices of /etc/pmemshim/devices are attached that are not: a line has the image or block \
             device, and, if wanted, a name and a group (- leaves one out). pmemshim-attach.service does it at boot.
 
@@ -52,7 +55,15 @@ struct AttachCommand: ParsableCommand {
             valueName: "name"), completion: .shellCommand("compgen -g"))
     var group: String?
 
+    @Flag(help: "Use a mirror in place of its primary, which is lost: from then on it is a device of its own.")
+    var promote = false
+
+    @Flag(help: "With --promote: take a mirror that has no one moment's state as it is.")
+    var stale = false
+
     func validate() throws {
+        if promote, all { throw ValidationError("--promote goes with a device.") }
+        if stale, !promote { throw ValidationError("--stale goes with --promote.") }
         guard (device == nil) == all else {
             throw ValidationError(all ? "--all goes without a device." : "Missing a device, or --all.")
         }
@@ -116,7 +127,7 @@ struct AttachCommand: ParsableCommand {
                     + " file systems on them may be taken for one another")
         }
         let name = try freeName(for: file)
-        let raised = superblock.raised
+        let raised = try MirrorPromotion(file, superblock, isWanted: promote, takesStale: stale).superblock().raised
         try file.write(raised)
         return try makeDevices(of: file, raised, name, owners)
     }

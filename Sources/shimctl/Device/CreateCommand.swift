@@ -24,6 +24,7 @@ struct CreateCommand: ParsableCommand {
             EXAMPLES
               shimctl create /srv/pmem.img --size 64G
               shimctl create /dev/pmem0 --page-size 64K
+              shimctl create --mirror /dev/sdb /dev/pmem1
               shimctl create --recreate /srv/pmem.img
 
             EXIT STATUS
@@ -46,6 +47,11 @@ struct CreateCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The device's identifier; by default a random one.", valueName: "uuid"))
     var uuid: String?
 
+    @Option(
+        help: ArgumentHelp("Image file or block device that becomes the device's mirror.", valueName: "mirror"),
+        completion: .file())
+    var mirror: String?
+
     @Flag(help: "Overwrite what the device holds; with --recreate: take the parameters given without evidence.")
     var force = false
 
@@ -56,6 +62,7 @@ struct CreateCommand: ParsableCommand {
     var recreate = false
 
     func validate() throws {
+        if mirror != nil, recreate { throw ValidationError("--mirror goes without --recreate: shimctl mirror add.") }
         if allocate, recreate { throw ValidationError("--allocate goes without --recreate, which touches no data.") }
         if let uuid, Superblock.Identifier(uuid) == nil {
             throw ValidationError("--uuid \(uuid.printable): 32 hexadecimal digits, perhaps with hyphens.")
@@ -70,6 +77,10 @@ struct CreateCommand: ParsableCommand {
         try Complaint.reported(by: "create") {
             let superblock = try recreate ? putBack() : make()
             try Output.line(DeviceSummary(superblock).text(of: device, recreate ? "recreated" : "created"))
+            if let mirror {
+                let maker = MirrorMaker(device: device, mirror: mirror, log: nil, force: force)
+                try Output.line(try AttachmentLock.held(.exclusive) { try maker.make() })
+            }
         }
     }
 

@@ -21,6 +21,8 @@ struct DeviceFile {
         /// To write superblocks, or to attach: nobody else may be using it. A lock keeps other shimctls away; that of
         /// an image belongs to the open file, so a loop device that is given it keeps it until detached.
         case change
+        /// To write the superblock of a device that is attached, with the lock of attach and detach.
+        case amend
     }
 
     /// An exclusive open of a block device, which keeps mounts and everybody else's exclusive opens away (open(2)). A
@@ -65,7 +67,7 @@ struct DeviceFile {
         var flags = O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW
         switch purpose {
         case .inspect: flags |= O_RDONLY
-        case .change: flags |= O_RDWR
+        case .change, .amend: flags |= O_RDWR
         }
         let raw = path.withPlatformString { Glibc.open($0, flags) }
         guard raw >= 0 else {

@@ -68,9 +68,13 @@ struct InspectCommand: ParsableCommand {
             let report = PageReport(number: page, geometry: superblock.geometry, state: try scan.page(page))
             return json ? try Output.json(report) : try Output.line(report.text)
         }
-        let progress = ProgressLine("page arrays", total: superblock.geometry.sectionCount)
-        let totals = try scan.totals { progress.show($0) }
-        progress.end()
+        // A mirror has records there, and no descriptors.
+        var totals: LayerScan.Totals?
+        if superblock.membership?.role != .mirror {
+            let progress = ProgressLine("page arrays", total: superblock.geometry.sectionCount)
+            totals = try scan.totals { progress.show($0) }
+            progress.end()
+        }
         let geometry = superblock.geometry
         let data = geometry.dataOffset..<geometry.dataOffset + geometry.dataSize
         let content = try DeviceContent(of: file).found(in: data)

@@ -22,6 +22,10 @@ extension InspectReport {
             holds          \(content ?? "nothing that is known")
             attached       \(attachedText)
             """)
+        if let set = superblock.set {
+            lines.append("set            \(set.uuid), \(set.role) of \(set.peerPath)")
+            if !set.state.isEmpty { lines.append("mirror         \(set.state)") }
+        }
         if let layers { lines.append(layerText(layers, superblock)) }
         return lines.joined(separator: "\n")
     }

@@ -44,6 +44,18 @@ struct InspectReport: Encodable {
         let createdUnixNs: UInt64
         let groupCount: UInt64
         let pageCount: UInt64
+        @Explicit var set: Set?
+    }
+
+    /// Of a device that has a mirror, or is one.
+    struct Set: Encodable {
+        let uuid: String
+        /// `primary`, `mirror` or `promoted`.
+        let role: String
+        let peerUuid: String
+        let peerPath: String
+        /// As shimctl mirror status says it; empty for a primary.
+        let state: String
     }
 
     init(
@@ -86,10 +98,20 @@ extension InspectReport.Copy {
     }
 }
 
+extension InspectReport.Set {
+    init(_ membership: SetMembership) {
+        uuid = membership.set.description
+        role = "\(membership.role)"
+        peerUuid = membership.peer.description
+        peerPath = MirrorMaker.path(membership)
+        state = membership.role == .primary ? "" : membership.text
+    }
+}
+
 extension InspectReport.Fields {
     init(_ superblock: Superblock) {
         uuid = superblock.identifier.description
-        version = 1
+        version = superblock.membership == nil ? 1 : 2
         pageSize = superblock.geometry.pageSize
         descriptorSize = 64
         deviceSize = superblock.geometry.deviceSize
@@ -101,5 +123,6 @@ extension InspectReport.Fields {
         createdUnixNs = superblock.created
         groupCount = superblock.geometry.groupCount
         pageCount = superblock.geometry.pageCount
+        set = superblock.membership.map(InspectReport.Set.init)
     }
 }

@@ -38,10 +38,12 @@ struct ListCommand: ParsableCommand {
     private func show(_ entries: [Entry]) throws {
         guard !entries.isEmpty else { return try Output.line("nothing is attached") }
         var table = Table(
-            .text("NAME"), .text("DEVICE"), .text("BLOCKS"), .number("CAPACITY"), .text("STATE"), .text("MOUNTED ON"))
+            .text("NAME"), .text("DEVICE"), .text("BLOCKS"), .number("CAPACITY"), .text("MIRROR"), .text("STATE"),
+            .text("MOUNTED ON"))
         for entry in entries {
             table.add(
-                entry.name, entry.device, entry.blockDevice ?? "-", Figures.bytes(entry.capacity), entry.state,
+                entry.name, entry.device, entry.blockDevice ?? "-", Figures.bytes(entry.capacity),
+                entry.mirror ?? "-", entry.state,
                 entry.mountedOn.isEmpty ? "-" : entry.mountedOn.joined(separator: " "))
         }
         try Output.line(table.text)
@@ -67,6 +69,8 @@ struct ListCommand: ParsableCommand {
         /// A detach could not write everything back.
         let dataLost: Bool
         let mountedOn: [String]
+        /// Where its mirror was last found.
+        @Explicit var mirror: String?
 
         init(_ attachment: Attachment) {
             name = attachment.name.printable
@@ -81,6 +85,15 @@ struct ListCommand: ParsableCommand {
             attachedUnixNs = attachment.attached
             dataLost = attachment.hasLostData
             mountedOn = attachment.mountPoints
+            mirror = Self.mirror(attachment)
+        }
+
+        /// Who may not read the device is not told.
+        private static func mirror(_ attachment: Attachment) -> String? {
+            guard let file = try? DeviceFile.open(attachment.device, for: .inspect) else { return nil }
+            defer { file.close() }
+            let membership = (try? file.superblock())?.superblock.membership
+            return membership.flatMap { $0.role == .primary ? MirrorMaker.path($0) : nil }
         }
     }
 }

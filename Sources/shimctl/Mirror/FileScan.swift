@@ -1,0 +1,153 @@
+import CMirror
+import Glibc
+import SystemPackage
+
+/// Goes through all files of a mounted file system, whatever else is mounted on top of its directories.
+///
+/// Directories are kept by handles, not by names: no path is too long, and none leads elsewhere meanwhile.
+struct FileScan {
+    struct File {
+        let inode: UInt64
+        /// When it, or what is said of it, was changed last (ctime), ns since 1970.
+        let changed: Int64
+        /// Where it is found: good during the visit.
+        let directory: Int32
+        let name: String
+        /// From the mount point on, for people.
+        let path: String
+    }
+
+    /// Of its root directory.
+    let root: FileDescriptor
+
+    /// - Parameter path: a mount point, whose mount shows the whole file system.
+    /// - Throws: an `Errno` where the kernel does not allow it.
+    init(_ path: String) throws {
+        let descriptor = cmirror_tree(path)
+        guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
+        root = FileDescriptor(rawValue: descriptor)
+    }
+
+    func close() { try? root.close() }
+
+    /// Calls `visit` for every regular file, once for each of its names. A file that is renamed meanwhile may be
+    /// missed, but not without a new `changed`.
+    /// - Throws: an `Errno` where a directory cannot be read: then not all was seen.
+    func forEachFile(_ visit: (File) throws -> Void) throws {
+        var facts = stat()
+        guard fstat(root.rawValue, &facts) == 0 else { throw Errno(rawValue: errno) }
+        let device = facts.st_dev
+        var first = cmirror_handle()
+        let reason = cmirror_handle(root.rawValue, ".", &first)
+        guard reason == 0 else { throw Errno(rawValue: -reason) }
+        var waiting = [(handle: first, path: "")]
+        while var next = waiting.popLast() {
+            let descriptor = cmirror_open_directory(root.rawValue, &next.handle)
+            if descriptor == -ESTALE { continue }  // removed meanwhile
+            guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
+            guard let stream = fdopendir(descriptor) else {
+                Glibc.close(descriptor)
+                throw Errno(rawValue: errno)
+            }
+            defer { closedir(stream) }
+            errno = 0
+            while let entry = readdir(stream) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: UInt8.self, capacity: 256) { Name($0) }
+                }
+                defer { errno = 0 }
+                guard !name.isDot else { continue }
+                try name.withPointer { pointer in
+                    guard fstatat(descriptor, pointer, &facts, AT_SYMLINK_NOFOLLOW) == 0 else {
+                        if errno == ENOENT { return }
+                        throw Errno(rawValue: errno)
+                    }
+                    guard facts.st_dev == device else { throw Errno.improperLink }
+                    switch facts.st_mode & S_IFMT {
+                    case S_IFREG:
+                        try visit(
+                            File(
+                                inode: UInt64(facts.st_ino), changed: facts.st_ctim.nanoseconds, directory: descriptor,
+                                name: name.text, path: "\(next.path)/\(name.text)"))
+                    case S_IFDIR:
+                        var handle = cmirror_handle()
+                        let reason = cmirror_handle(descriptor, pointer, &handle)
+                        if reason == -ENOENT { return }
+                        guard reason == 0 else { throw Errno(rawValue: -reason) }
+                        waiting.append((handle, "\(next.path)/\(name.text)"))
+                    default: break
+                    }
+                }
+            }
+            guard errno == 0 else { throw Errno(rawValue: errno) }
+        }
+    }
+
+    /// Where a file lies: bytes of the device, and which byte of the file is the first of them.
+    /// - Returns: nothing where it cannot be told.
+    static func extents(of file: File) -> [(bytes: Range<UInt64>, offset: UInt64)]? {
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | noAccessTime
+        let descriptor = openat(file.directory, file.name, flags)
+        // Removed, or replaced, meanwhile: what took its place has changed, and is seen the next time.
+        guard descriptor >= 0 else { return errno == ENOENT || errno == ELOOP ? [] : nil }
+        defer { Glibc.close(descriptor) }
+        var facts = stat()
+        guard fstat(descriptor, &facts) == 0 else { return nil }
+        guard UInt64(facts.st_ino) == file.inode else { return [] }
+        var extents = [cmirror_extent](repeating: cmirror_extent(), count: 512)
+        var result: [(bytes: Range<UInt64>, offset: UInt64)] = []
+        var start: UInt64 = 0
+        while true {
+            let count = cmirror_extents(descriptor, start, &extents, Int32(extents.count))
+            guard count >= 0 else { return nil }
+            for extent in extents.prefix(Int(count)) {
+                // Lies among the file system's own data, whose changes are seen otherwise, or nowhere yet.
+                guard extent.is_certain != 0 else { continue }
+                let (end, overflows) = extent.physical.addingReportingOverflow(extent.length)
+                guard !overflows else { return nil }
+                result.append((extent.physical..<end, extent.logical))
+            }
+            guard count > 0 else { break }
+            let last = extents[Int(count) - 1]
+            if last.is_last != 0 { break }
+            start = last.logical + last.length
+        }
+        return result
+    }
+
+    /// The same as pages of the device. Whole pages only, where `isWhole`: a page of which it has a part only belongs
+    /// to others as well.
+    static func pages(of file: File, pageSize: UInt64, pageCount: UInt64, isWhole: Bool) -> [Range<UInt64>]? {
+        extents(of: file)?.map { bytes, _ in
+            isWhole
+                ? PageRanges.within(bytes.lowerBound, UInt64(bytes.count), pageSize: pageSize, end: pageCount)
+                : PageRanges.touched(by: bytes.lowerBound, UInt64(bytes.count), pageSize: pageSize, end: pageCount)
+        }
+    }
+
+    /// O_NOATIME (open(2)), which Swift's Glibc does not show.
+    private static let noAccessTime: Int32 = 0o1_000_000
+}
+
+extension timespec {
+    /// ns since 1970.
+    var nanoseconds: Int64 { Int64(tv_sec) &* 1_000_000_000 &+ Int64(tv_nsec) }
+}
+
+/// A name as the kernel has it, which need not be UTF-8.
+private struct Name {
+    private let bytes: [CChar]
+    let text: String
+
+    init(_ start: UnsafePointer<UInt8>) {
+        let count = strlen(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
+        bytes = UnsafeRawBufferPointer(start: start, count: count).map { CChar(bitPattern: $0) } + [0]
+        text = String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+    }
+
+    var isDot: Bool { text == "." || text == ".." }
+
+    func withPointer(_ body: (UnsafePointer<CChar>) throws -> Void) rethrows {
+        try bytes.withUnsafeBufferPointer { if let base = $0.baseAddress { try body(base) } }
+    }
+}

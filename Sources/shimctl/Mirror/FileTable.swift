@@ -1,0 +1,127 @@
+import CMirror
+import FoundationEssentials
+import Glibc
+import PmemDeviceFormat
+import SystemPackage
+
+/// When each file of the primary had been changed last, as the last pass saw it: what proves that a file is still as it
+/// was copied. Kept on this machine, in a directory that only root can read; it may be lost, and then all is compared.
+///
+/// Times are compared for equality: a clock that was set back misleads nobody.
+struct FileTable: Equatable {
+    let set: Superblock.Identifier
+    let epoch: UInt64
+    /// CLOCK_REALTIME_COARSE before the first file was looked at, ns.
+    let time: Int64
+    /// Which mount that was, and since when the machine runs: what was done to the device while it was not mounted, or
+    /// mounted elsewhere, nobody has seen. 0: not mounted.
+    let mount: UInt64
+    let boot: UInt64
+    /// By inode number.
+    let changed: [UInt64: Int64]
+
+    /// Two changes within one tick of the kernel's clock (at most 10 ms) have the same time.
+    private static let slack: Int64 = 20_000_000
+
+    /// Whether a file that has changed last at `time` is surely as it was when the table was made.
+    func isUnchanged(_ inode: UInt64, _ time: Int64) -> Bool {
+        guard let then = changed[inode] else { return false }
+        return then == time && time < self.time - Self.slack
+    }
+
+    static let directory = FilePath("/var/lib/pmemshim/mirrors")
+
+    private static func path(_ set: Superblock.Identifier) -> FilePath {
+        directory.appending("\(set.description).files")
+    }
+
+    /// - Returns: nothing where there is none, or none that is whole.
+    static func load(_ set: Superblock.Identifier) -> FileTable? {
+        guard let file = try? FileDescriptor.open(path(set), .readOnly, options: [.noFollow, .closeOnExec]) else {
+            return nil
+        }
+        defer { try? file.close() }
+        guard let facts = try? Stat(file), facts.type == .regular, facts.rawValue.st_uid == geteuid(),
+            facts.rawValue.st_mode & 0o077 == 0, (headSize...Int64(16) << 30).contains(Int64(facts.rawValue.st_size))
+        else { return nil }
+        var words = [UInt64](repeating: 0, count: Int(facts.rawValue.st_size) / 8)
+        let count = words.withUnsafeMutableBytes { try? file.fill($0, at: 0) }
+        guard count == words.count * 8 else { return nil }
+        return FileTable(words, set)
+    }
+
+    private init?(_ words: [UInt64], _ set: Superblock.Identifier) {
+        guard words.count >= Self.headWords + 1, words[0] == Self.magic, words.last == Self.check(words.dropLast()),
+            words[1] == set.high, words[2] == set.low, words.count == Self.headWords + 1 + Int(clamping: words[7]) * 2
+        else { return nil }
+        self.set = set
+        epoch = words[3]
+        time = Int64(bitPattern: words[4])
+        mount = words[5]
+        boot = words[6]
+        var changed: [UInt64: Int64] = [:]
+        changed.reserveCapacity(words.count / 2)
+        for index in stride(from: Self.headWords, to: words.count - 1, by: 2) {
+            changed[words[index]] = Int64(bitPattern: words[index + 1])
+        }
+        self.changed = changed
+    }
+
+    init(set: Superblock.Identifier, epoch: UInt64, time: Int64, mount: UInt64, changed: [UInt64: Int64]) {
+        self.set = set
+        self.epoch = epoch
+        self.time = time
+        self.mount = mount
+        self.changed = changed
+        boot = Self.boot
+    }
+
+    /// Nothing is said where it cannot be kept: the next pass then compares all.
+    func keep() {
+        var words = [
+            Self.magic, set.high, set.low, epoch, UInt64(bitPattern: time), mount, boot, UInt64(changed.count),
+        ]
+        words.reserveCapacity(words.count + changed.count * 2 + 1)
+        for (inode, time) in changed {
+            words.append(inode)
+            words.append(UInt64(bitPattern: time))
+        }
+        words.append(Self.check(words[...]))
+        Self.forget(set)
+        for level in [Self.directory.removingLastComponent(), Self.directory] { mkdir(level.string, 0o755) }
+        let draft = Self.directory.appending(".\(set.description).\(getpid())")
+        _ = unlink(draft.string)
+        do {
+            let file = try FileDescriptor.open(
+                draft, .writeOnly, options: [.create, .exclusiveCreate, .noFollow, .closeOnExec],
+                permissions: .ownerReadWrite)
+            try file.closeAfter { _ = try words.withUnsafeBytes { try file.writeAll($0) } }
+            guard rename(draft.string, Self.path(set).string) == 0 else { throw Errno(rawValue: errno) }
+        } catch {
+            _ = unlink(draft.string)
+        }
+    }
+
+    static func forget(_ set: Superblock.Identifier) { _ = unlink(path(set).string) }
+
+    /// Known of this run of the machine only.
+    static let boot: UInt64 = {
+        let text = ProcFile.text("/proc/sys/kernel/random/boot_id") ?? ""
+        return UInt64(text.filter { $0.isHexDigit }.prefix(16), radix: 16) ?? 0
+    }()
+
+    /// CLOCK_REALTIME_COARSE, which file times are taken from, ns.
+    static var now: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        return time.nanoseconds
+    }
+
+    private static let magic: UInt64 = 0x3153_454c_4946_4d50  // "PMFILES1" as bytes
+    private static let headWords = 8
+    private static let headSize = Int64(headWords + 1) * 8
+
+    private static func check(_ words: ArraySlice<UInt64>) -> UInt64 {
+        words.withUnsafeBytes { bytes in bytes.baseAddress.map { UInt64(cmirror_checksum($0, bytes.count)) } ?? 0 }
+    }
+}

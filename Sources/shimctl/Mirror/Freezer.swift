@@ -1,0 +1,133 @@
+import ArgumentParser
+import CMirror
+import Glibc
+import SystemPackage
+
+/// Stops a mounted file system for a moment. A process of its own lets it go on if this one ends, hangs or takes too
+/// long: a file system that stands still hangs whoever writes to it.
+final class Freezer {
+    private let root: FileDescriptor
+    private let watchdog: pid_t
+    private let rope: FileDescriptor
+    private let limit: Double
+    private var begin: ContinuousClock.Instant?
+
+    /// - Parameters:
+    ///   - root: a directory of it.
+    ///   - limit: seconds after which the watchdog lets it go on.
+    init(_ root: FileDescriptor, limit: Double) throws {
+        self.root = root
+        self.limit = limit
+        let orders = try FileDescriptor.pipe()
+        let answers = try FileDescriptor.pipe()
+        for end in [orders.readEnd, orders.writeEnd, answers.readEnd, answers.writeEnd] {
+            _ = fcntl(end.rawValue, F_SETFD, FD_CLOEXEC)
+        }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, orders.readEnd.rawValue, 0)
+        posix_spawn_file_actions_adddup2(&actions, answers.writeEnd.rawValue, 1)
+        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, root.rawValue, 3)
+        var words: [UnsafeMutablePointer<CChar>?] =
+            (["shimctl", "mirror-watchdog", "\(Int(limit * 1_000))"] as [String]).map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var child = pid_t()
+        let reason = posix_spawn(&child, "/proc/self/exe", &actions, nil, &words, environ)
+        try? orders.readEnd.close()
+        try? answers.writeEnd.close()
+        defer { try? answers.readEnd.close() }
+        guard reason == 0 else {
+            try? orders.writeEnd.close()
+            throw Complaint(.failure, "the watchdog cannot be started: \(Errno(rawValue: reason))")
+        }
+        watchdog = child
+        rope = orders.writeEnd
+        // It is there, and has all it needs.
+        var byte: UInt8 = 0
+        guard Glibc.read(answers.readEnd.rawValue, &byte, 1) == 1 else {
+            throw Complaint(.failure, "the watchdog does not answer")
+        }
+    }
+
+    deinit {
+        if begin != nil { _ = try? thaw() }
+        try? rope.close()
+        var status: Int32 = 0
+        while waitpid(watchdog, &status, 0) < 0, errno == EINTR {}
+    }
+
+    func freeze() throws {
+        begin = .now
+        _ = try? rope.writeAll([1])
+        let reason = cmirror_freeze(root.rawValue)
+        guard reason == 0 else {
+            begin = nil
+            _ = try? rope.writeAll([2])
+            let why = reason == -EBUSY ? "something else has frozen it" : "\(Errno(rawValue: -reason))"
+            throw Complaint(.failure, "the file system cannot be frozen: \(why)")
+        }
+    }
+
+    /// - Returns: how long it stood still, ns.
+    /// - Throws: a `Complaint` where the watchdog was faster: then what was read meanwhile is of no one moment.
+    func thaw() throws -> UInt64 {
+        guard let began = begin else { return 0 }
+        begin = nil
+        let reason = cmirror_thaw(root.rawValue)
+        let taken = ContinuousClock.now - began
+        _ = try? rope.writeAll([2])
+        guard reason == 0 else {
+            throw Complaint(
+                .failure,
+                "the pass did not end within --freeze-limit (\(Int(limit * 1_000)) ms), and the file system was let go"
+                    + " on: the mirror keeps its older state")
+        }
+        return UInt64(max(taken / .nanoseconds(1), 0))
+    }
+}
+
+/// The process that thaws. Not for people.
+struct MirrorWatchdogCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mirror-watchdog", abstract: "Thaws what a copier has left frozen.", shouldDisplay: false)
+
+    @Argument(help: "Milliseconds.") var limit: Int32
+
+    func run() throws {
+        // What stops the copier must not stop this one.
+        _ = setsid()
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT] { signal(number, SIG_IGN) }
+        _ = mlockall(Int32(MCL_CURRENT) | Int32(MCL_FUTURE))
+        var byte: UInt8 = 1
+        guard write(1, &byte, 1) == 1 else { return }
+        _ = close(1)
+        // 1: a freeze begins. 2: it has ended. The end of the pipe: the copier is gone.
+        while read(0, &byte, 1) == 1 {
+            guard byte == 1 else { continue }
+            switch wait() {
+            case .ended: continue
+            case .late: _ = cmirror_thaw(3)
+            case .gone:
+                _ = cmirror_thaw(3)
+                return
+            }
+        }
+    }
+
+    private enum Outcome { case ended, late, gone }
+
+    private func wait() -> Outcome {
+        var end = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+        let begin = ContinuousClock.now
+        while true {
+            let left = Double(limit) - (ContinuousClock.now - begin) / .milliseconds(1)
+            guard left > 0 else { return .late }
+            let ready = poll(&end, 1, Int32(left.rounded(.up)))
+            guard ready > 0 else { continue }
+            var byte: UInt8 = 0
+            return read(0, &byte, 1) == 1 ? .ended : .gone
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import CMirror
+import CShimSys
+import PmemDeviceFormat
+import PmemShim
+
+/// Where a pass keeps what differs until all of it is there: the data area holds the older state till then. An intent
+/// log: once its superblock says so, what it holds is brought into the data area, as often as that is cut short.
+final class MirrorLog {
+    private let mirror: MirrorDevice
+    private let offset: UInt64
+    private let slots: UInt64
+    private let data: UInt64
+    /// Of each slot in use.
+    private var entries: [(page: UInt64, checksum: UInt32)] = []
+    private var slot: [UInt64: Int] = [:]
+    /// The last slots, from `pendingFirst` on, are here yet and not on the mirror.
+    private let pending = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
+    private var pendingFirst = 0
+    private var pendingCount = 0
+
+    init(_ mirror: MirrorDevice) throws {
+        self.mirror = mirror
+        let log = try mirror.membership.log
+        offset = log.offset
+        (slots, data) = SetMembership.Log.layout(size: log.size, pageSize: mirror.geometry.pageSize)
+    }
+
+    deinit { pending.deallocate() }
+
+    var isThere: Bool { slots > 0 }
+    var count: Int { entries.count }
+
+    /// Keeps a page; the last one counts.
+    /// - Throws: a `Complaint` where the log is full.
+    func put(_ bytes: UnsafeRawBufferPointer, page: UInt64) throws {
+        guard let base = bytes.baseAddress else { return }
+        let index = slot[page] ?? entries.count
+        guard UInt64(index) < slots else {
+            let room = Figures.bytes(slots * mirror.pageSize)
+            throw Complaint(
+                .failure,
+                "the mirror's log, which has room for \(room), is full: more than that has changed since the last pass."
+                    + " The older state stays as it is. --in-place gives it up for this pass; a mirror with a larger"
+                    + " log is made by mirror remove and mirror add --log")
+        }
+        if index == entries.count {
+            try append(bytes, index)
+        } else {
+            try flushPending()
+            try mirror.write(bytes, at: place(index))
+        }
+        let entry = (page: page, checksum: cmirror_checksum(base, bytes.count))
+        if index == entries.count { entries.append(entry) } else { entries[index] = entry }
+        slot[page] = index
+    }
+
+    /// New pages lie one behind the other, and are written together.
+    private func append(_ bytes: UnsafeRawBufferPointer, _ index: Int) throws {
+        if pendingCount == 0 { pendingFirst = index }
+        let start = pendingCount * bytes.count
+        UnsafeMutableRawBufferPointer(rebasing: pending[start..<start + bytes.count]).copyMemory(from: bytes)
+        pendingCount += 1
+        if (pendingCount + 1) * bytes.count > pending.count { try flushPending() }
+    }
+
+    private func flushPending() throws {
+        guard pendingCount > 0 else { return }
+        let used = UnsafeRawBufferPointer(rebasing: pending[..<(pendingCount * Int(mirror.pageSize))])
+        try mirror.write(used, at: place(pendingFirst))
+        pendingCount = 0
+    }
+
+    private func place(_ index: Int) -> UInt64 { offset + data + UInt64(index) * mirror.pageSize }
+
+    /// The page as the log has it.
+    /// - Returns: false where it has none.
+    func read(_ target: UnsafeMutableRawBufferPointer, page: UInt64) throws -> Bool {
+        guard let index = slot[page] else { return false }
+        try flushPending()
+        try mirror.fill(target, at: place(index))
+        return true
+    }
+
+    /// From here on what the log holds is the mirror's state, whatever happens.
+    func commit(epoch: UInt64, time: UInt64) throws {
+        try flushPending()
+        let room = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(Int((UInt64(entries.count) * SetMembership.Log.entrySize + 4_095) / 4_096), 1) * 4_096,
+            alignment: 4_096)
+        room.initializeMemory(as: UInt8.self, repeating: 0)
+        defer { room.deallocate() }
+        for (index, entry) in entries.enumerated() {
+            let at = index * Int(SetMembership.Log.entrySize)
+            room.storeBytes(of: entry.page.littleEndian, toByteOffset: at, as: UInt64.self)
+            room.storeBytes(of: entry.checksum.littleEndian, toByteOffset: at + 8, as: UInt32.self)
+        }
+        try mirror.write(UnsafeRawBufferPointer(room), at: offset)
+        try mirror.flush()
+        let used = entries.count * Int(SetMembership.Log.entrySize)
+        let checksum = room.baseAddress.map { cmirror_checksum($0, used) } ?? 0
+        try mirror.update {
+            $0.log.count = UInt64(self.entries.count)
+            $0.log.epoch = epoch
+            $0.log.epochTime = time
+            $0.log.checksum = checksum
+        }
+    }
+
+    /// Brings what a committed log holds into the data area; nothing where it is empty.
+    func apply() throws {
+        let log = try mirror.membership.log
+        guard log.count > 0 else { return }
+        try readEntries(log)
+        let order = entries.indices.sorted { entries[$0].page < entries[$1].page }
+        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(mirror.pageSize), alignment: 4_096)
+        defer { page.deallocate() }
+        var records: MirrorRecords?
+        for index in order {
+            let entry = entries[index]
+            try mirror.fill(page, at: place(index))
+            guard let base = page.baseAddress, cmirror_checksum(base, page.count) == entry.checksum else {
+                throw damaged
+            }
+            try mirror.write(UnsafeRawBufferPointer(page), page: entry.page)
+            if records?.pages.contains(entry.page) != true {
+                try records.map(mirror.write)
+                records = try mirror.records(of: chunk(of: entry.page))
+            }
+            records?.set(.init(epoch: log.epoch, checksum: entry.checksum), of: entry.page)
+        }
+        try records.map(mirror.write)
+        try mirror.flush()
+        try mirror.update {
+            $0.state = .point
+            $0.epoch = log.epoch
+            $0.epochTime = log.epochTime
+            $0.passEpoch = 0
+            $0.log.count = 0
+        }
+        entries = []
+        slot = [:]
+    }
+
+    private func chunk(of page: UInt64) -> Range<UInt64> {
+        let start = page / mirror.chunkPages * mirror.chunkPages
+        return start..<min(start + mirror.chunkPages, mirror.geometry.pageCount)
+    }
+
+    private func readEntries(_ log: SetMembership.Log) throws {
+        let used = Int(log.count * SetMembership.Log.entrySize)
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: (used + 4_095) / 4_096 * 4_096, alignment: 4_096)
+        defer { room.deallocate() }
+        try mirror.fill(room, at: offset)
+        guard let base = room.baseAddress, cmirror_checksum(base, used) == log.checksum else { throw damaged }
+        entries = try (0..<Int(log.count)).map { index in
+            let at = index * Int(SetMembership.Log.entrySize)
+            let page = UInt64(littleEndian: room.load(fromByteOffset: at, as: UInt64.self))
+            guard page < mirror.geometry.pageCount else { throw damaged }
+            return (page, UInt32(littleEndian: room.load(fromByteOffset: at + 8, as: UInt32.self)))
+        }
+    }
+
+    private var damaged: Complaint {
+        Complaint(
+            .failure,
+            "the log of the mirror, \(mirror.name), is damaged: its last state cannot be had. mirror sync --in-place"
+                + " makes a new copy")
+    }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+
+/// What sync and run have in common.
+struct MirrorPassOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("The device that has a mirror.", valueName: "device"), completion: .file())
+    var device: String
+
+    @Option(
+        help: ArgumentHelp("Where the mirror is; by default where it was last found.", valueName: "device"),
+        completion: .file())
+    var mirror: String?
+
+    @Flag(help: "Let the file system stand still at the end, so that the mirror has one moment's state.")
+    var freeze = false
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Let the file system go on after so long whatever happens.", valueName: "ms"))
+    var freezeLimit = 2_000
+
+    @Flag(help: "Copy into the data area at once, which gives up the older state while the pass is at work.")
+    var inPlace = false
+
+    @Flag(help: "Compare everything, whatever is known of what has changed.")
+    var full = false
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Compare no more than so much in a second (100M).", valueName: "bytes"))
+    var rate: ByteSize?
+
+    @Flag(help: "Write JSON, a line for each pass (schema pmemshim.mirror-pass/1).")
+    var json = false
+
+    func validate() throws {
+        guard (1...60_000).contains(freezeLimit) else {
+            throw ValidationError("--freeze-limit \(freezeLimit): 1 to 60000 milliseconds.")
+        }
+        if let rate, rate.bytes < 1 << 20 { throw ValidationError("--rate: 1 MiB a second is the least.") }
+    }
+
+    var pass: MirrorPass.Options {
+        MirrorPass.Options(
+            isFrozen: freeze, freezeLimit: Double(freezeLimit) / 1_000, isInPlace: inPlace, isFull: full,
+            rate: rate?.bytes)
+    }
+}

@@ -1,0 +1,198 @@
+import CShimSys
+import Glibc
+import PmemDeviceFormat
+import PmemShim
+
+/// One pass: the mirror becomes as the primary is.
+final class MirrorPass {
+    struct Options {
+        /// The file system stands still at the end, so that the mirror has one moment's state.
+        var isFrozen = false
+        /// Seconds after which a frozen file system is let go on whatever happens.
+        var freezeLimit = 2.0
+        /// The older state is given up while the pass is at work.
+        var isInPlace = false
+        /// Everything is compared, whatever is known.
+        var isFull = false
+        /// Bytes a second, of what is done while the file system is used.
+        var rate: UInt64?
+    }
+
+    struct Result {
+        var epoch: UInt64 = 0
+        var kind = PassPlan.Kind.full
+        var isPoint = false
+        var tally = PageCopier.Tally()
+        /// Bytes of the difference that was found while the file system stood still.
+        var frozenCopied: UInt64 = 0
+        var frozenNs: UInt64 = 0
+        var tookNs: UInt64 = 0
+    }
+
+    private let devices: MirrorSet
+    private let options: Options
+    private let trace: BlockTrace?
+    private let freezer: Freezer?
+    /// Asked between two chunks: throws where the pass is to end.
+    var check: () throws -> Void = {}
+    /// What was written to at the end of the last pass may have been under way still.
+    private let carried: PageRanges?
+    /// What the next pass has to look at again.
+    private(set) var toCarry = PageRanges()
+
+    private var primary: Primary { devices.primary }
+    private var mirror: MirrorDevice { devices.mirror }
+
+    /// - Parameters:
+    ///   - trace: what it has seen since the last pass counts where `carried` is there.
+    ///   - carried: of the last pass of this process; nothing: there was none, and the trace has just begun.
+    init(_ set: MirrorSet, _ options: Options, trace: BlockTrace?, carried: PageRanges?, freezer: Freezer?) {
+        devices = set
+        self.options = options
+        self.trace = trace
+        self.carried = carried
+        self.freezer = freezer
+    }
+
+    /// - Throws: a `Complaint`; the mirror then has its older state, or none, and says which.
+    func run(_ progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }) throws -> Result {
+        let begin = ContinuousClock.now
+        var result = Result()
+        try finishLog()
+        let before = try mirror.membership
+        result.epoch = max(before.epoch, before.passEpoch) + 1
+        let hasPoint = before.state == .point && before.passEpoch == 0
+        let log = try MirrorLog(mirror)
+        let usesLog = options.isFrozen && hasPoint && log.isThere && !options.isInPlace
+        let place = PageCopier.Target.place(epoch: result.epoch)
+        let target = usesLog ? PageCopier.Target.log(log) : place
+
+        let table = usableTable(before)
+        let traced = carried.flatMap { old in trace?.take().map { $0.union(old) } }
+        if carried == nil { _ = trace?.take() }
+        try primary.synchronise()
+        let planner = PassPlanner(primary: primary, trace: trace)
+        let late = trace.flatMap { $0.take() }
+        let known = traced.flatMap { known in late.map { known.union($0) } }
+        let plan = try planner.plan(
+            table: table, traced: known, wantsAll: options.isFull || table == nil, lists: options.isFull)
+        result.kind = plan.kind
+        toCarry = known ?? late ?? PageRanges()
+
+        let copier = PageCopier(primary, mirror)
+        copier.rate = options.rate
+        copier.check = { [trace, check] in
+            trace?.drain()
+            try check()
+        }
+        let total = plan.pages.count * mirror.pageSize
+        copier.progress = { progress($0, total) }
+        if plan.kind == .full, let unchanged = plan.unchanged { copier.isUnchanged = unchanged.contains }
+        let holes =
+            plan.kind == .full
+            ? HolePair(primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
+            : nil
+        try copier.run(plan.pages, to: target, overlay: usesLog ? log : nil, holes: holes)
+
+        var final = plan
+        if primary.mount == nil {
+            // It is ours alone: it stood still all the time.
+            result.isPoint = true
+        } else if options.isFrozen, let freezer {
+            let copied = copier.tally.copied
+            copier.rate = nil
+            copier.isUnchanged = nil
+            copier.check = {}
+            (final, result.frozenNs) = try frozen(freezer, planner, plan, copier, target, usesLog ? log : nil)
+            try copier.release(to: target)
+            result.frozenCopied = copier.tally.copied - copied
+            result.isPoint = true
+            toCarry = PageRanges()
+        }
+        result.tally = copier.tally
+        // A page that could not be read is as it was; so is one that is suspected.
+        try end(result, usesLog ? log : nil, final, before)
+        result.tookNs = UInt64(max((ContinuousClock.now - begin) / .nanoseconds(1), 0))
+        return result
+    }
+
+    /// A state that was complete when the last copier ended comes first.
+    private func finishLog() throws {
+        do {
+            try MirrorLog(mirror).apply()
+        } catch {
+            guard options.isInPlace else { throw error }
+            try mirror.update {
+                $0.log.count = 0
+                $0.passEpoch = max($0.epoch, $0.log.epoch) + 1
+            }
+        }
+    }
+
+    /// What is known of the files since the last pass, if nothing can have changed unseen since.
+    private func usableTable(_ membership: SetMembership) -> FileTable? {
+        guard membership.passEpoch == 0, membership.state != .empty, let mount = primary.mount,
+            let table = FileTable.load(membership.set), table.epoch == membership.epoch, mount.identity != 0,
+            table.mount == mount.identity, table.boot == FileTable.boot
+        else { return nil }
+        return table
+    }
+
+    private func frozen(
+        _ freezer: Freezer, _ planner: PassPlanner, _ live: PassPlan, _ copier: PageCopier,
+        _ target: PageCopier.Target, _ log: MirrorLog?
+    ) throws -> (PassPlan, UInt64) {
+        // The long part first, while all goes on.
+        try primary.synchronise()
+        let membership = try mirror.membership
+        let table = live.files.map {
+            FileTable(
+                set: membership.set, epoch: membership.epoch, time: live.time, mount: primary.mount?.identity ?? 0,
+                changed: $0)
+        }
+        try freezer.freeze()
+        var plan: PassPlan
+        do {
+            plan = try planner.plan(table: table, traced: trace?.take(), wantsAll: false, lists: false)
+            try copier.run(plan.pages, to: .memory(target), overlay: log)
+        } catch {
+            _ = try? freezer.thaw()
+            throw error
+        }
+        return (plan, try freezer.thaw())
+    }
+
+    private func end(_ result: Result, _ log: MirrorLog?, _ plan: PassPlan, _ before: SetMembership) throws {
+        let time = UInt64(max(plan.time, 0))
+        FileTable.forget(before.set)
+        if let log {
+            if log.count > 0 {
+                try log.commit(epoch: result.epoch, time: time)
+                try log.apply()
+            } else {
+                try mirror.update {
+                    $0.epoch = result.epoch
+                    $0.epochTime = time
+                }
+            }
+        } else {
+            try mirror.flush()
+            let hasChanged = try mirror.membership.passEpoch != 0
+            try mirror.update {
+                $0.passEpoch = 0
+                $0.epoch = result.epoch
+                if result.isPoint {
+                    $0.state = .point
+                    $0.epochTime = time
+                } else if hasChanged || before.state == .empty || before.state == .copied {
+                    $0.state = .copied
+                    $0.epochTime = time
+                }
+            }
+        }
+        if let files = plan.files, let mount = primary.mount {
+            FileTable(set: before.set, epoch: result.epoch, time: plan.time, mount: mount.identity, changed: files)
+                .keep()
+        }
+    }
+}

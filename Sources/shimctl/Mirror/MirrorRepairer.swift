@@ -1,0 +1,209 @@
+import CMirror
+import CShimSys
+import Glibc
+import PmemDeviceFormat
+import PmemShim
+import SystemPackage
+
+/// Puts pages of the primary back from the mirror, and of the mirror from the primary, where the copy is proven to be
+/// what the page has to be.
+final class MirrorRepairer {
+    enum Outcome: Equatable {
+        case restored
+        /// The mirror's page, from the primary's.
+        case mirrored
+        /// Nothing was wrong with it.
+        case intact
+        /// Why it was left alone.
+        case refused(String)
+    }
+
+    private let devices: MirrorSet
+    private let membership: SetMembership
+    private let table: FileTable?
+    /// A copy that may be old is put back all the same.
+    private let takesStale: Bool
+    private let freezeLimit: Double
+    private var primary: Primary { devices.primary }
+    private var mirror: MirrorDevice { devices.mirror }
+
+    init(_ devices: MirrorSet, takesStale: Bool, freezeLimit: Double) throws {
+        self.devices = devices
+        self.takesStale = takesStale
+        self.freezeLimit = freezeLimit
+        let membership = try devices.mirror.membership
+        self.membership = membership
+        table = FileTable.load(membership.set).flatMap { $0.epoch == membership.epoch ? $0 : nil }
+    }
+
+    /// Those of `pages` that are wrong, as far as they may be. While it is at work the file system stands still.
+    func run(_ pages: [UInt64], _ faults: [UInt64: MirrorVerifier.Fault]) throws -> [UInt64: Outcome] {
+        try primary.synchronise()
+        var outcomes: [UInt64: Outcome] = [:]
+        // In parts, so that the file system does not stand still for long.
+        for start in stride(from: 0, to: pages.count, by: 1_024) {
+            let part = Array(pages[start..<min(start + 1_024, pages.count)])
+            let freezer = try primary.mount.map { try Freezer($0.scan.root, limit: freezeLimit) }
+            try freezer?.freeze()
+            do {
+                let owners = try ownership(part)
+                for page in part { outcomes[page] = try repair(page, faults[page], owners) }
+                try mirror.flush()
+            } catch {
+                _ = try? freezer?.thaw()
+                throw error
+            }
+            // Whatever the watchdog did: a page is written in one piece, and its file was looked at just before.
+            _ = try? freezer?.thaw()
+        }
+        forget(outcomes.filter { $0.value == .restored }.map(\.key))
+        return outcomes
+    }
+
+    private struct Ownership {
+        var owned: [UInt64: (path: String, isUnchanged: Bool)] = [:]
+        var free = PageRanges()
+        var isKnown = false
+    }
+
+    private func ownership(_ pages: [UInt64]) throws -> Ownership {
+        var result = Ownership()
+        guard let mount = primary.mount, mount.tellsFiles else { return result }
+        result.isKnown = true
+        result.free = primary.freePages() ?? PageRanges()
+        let sorted = pages.sorted()
+        try mount.scan.forEachFile { file in
+            guard
+                let found = FileScan.pages(
+                    of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount, isWhole: false)
+            else {
+                // It might be the one.
+                result.isKnown = false
+                return
+            }
+            let ranges = PageRanges(found)
+            let isUnchanged = table?.isUnchanged(file.inode, file.changed) ?? false
+            for page in sorted where ranges.contains(page) {
+                let before = result.owned[page]?.isUnchanged ?? true
+                result.owned[page] = (mount.point + file.path, isUnchanged && before)
+            }
+        }
+        return result
+    }
+
+    private func repair(_ page: UInt64, _ fault: MirrorVerifier.Fault?, _ owners: Ownership) throws -> Outcome {
+        let size = Int(mirror.pageSize)
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4_096)
+        let mine = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4_096)
+        defer {
+            copy.deallocate()
+            mine.deallocate()
+        }
+        try mirror.read(copy, page: page)
+        let isReadable = try primary.read(mine, page: page)
+        let record = try mirror.records(of: page..<page + 1)[page]
+        guard let record, let other = copy.baseAddress, let own = mine.baseAddress else {
+            return .refused("the mirror has no record of it that counts")
+        }
+        let isCopyWhole = cmirror_checksum(other, size) == record.checksum
+        let isOwnWhole = isReadable && cmirror_checksum(own, size) == record.checksum
+        if isOwnWhole, isCopyWhole { return .intact }
+        if isOwnWhole {
+            try mirror.write(UnsafeRawBufferPointer(mine), page: page)
+            return .mirrored
+        }
+        guard isCopyWhole else {
+            return .refused(
+                membership.passEpoch == 0
+                    ? "the mirror's copy is damaged as well" : "a pass that was cut short has left the copy half done")
+        }
+        if let objection = objection(page, record, owners), !takesStale { return .refused(objection) }
+        try restore(copy, page)
+        return .restored
+    }
+
+    /// Why the mirror's copy, which is whole, may not be what the page has to be; nothing where it is.
+    private func objection(_ page: UInt64, _ record: MirrorRecords.Record, _ owners: Ownership) -> String? {
+        let age = "the copy is of \(MirrorStatus.time(membership.epochTime))"
+        if membership.passEpoch != 0 { return "a pass was cut short, and the copies are of different ages" }
+        if let owner = owners.owned[page] {
+            guard table != nil else { return "it is not known what has changed since the last pass; \(age)" }
+            return owner.isUnchanged ? nil : "\(owner.path.printable) has changed since the copy; \(age)"
+        }
+        if primary.mount != nil, !owners.isKnown {
+            return "it cannot be told to which file it belongs; \(age)"
+        }
+        // Nobody's: whatever it holds.
+        if owners.free.contains(page) { return nil }
+        guard primary.mount != nil else {
+            return isStill
+                ? nil : "nothing is mounted, so that nobody can tell what has changed since: mount it first; \(age)"
+        }
+        guard record.epoch + 2 <= membership.epoch else {
+            return "it is metadata that has changed in the last two epochs; \(age)"
+        }
+        return nil
+    }
+
+    /// Whether the file system has not been mounted since the last pass: ext4 says in its superblock when it was. All
+    /// of it is as it was copied then.
+    private lazy var isStill: Bool = {
+        let first = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(mirror.pageSize), alignment: 4_096)
+        defer { first.deallocate() }
+        guard membership.state == .point, (try? primary.read(first, page: 0)) == true, let base = first.baseAddress,
+            let record = try? mirror.records(of: 0..<1)[0], first.load(fromByteOffset: 1_080, as: UInt16.self) == 0xef53
+        else { return false }
+        return cmirror_checksum(base, first.count) == record.checksum
+    }()
+
+    private func restore(_ bytes: UnsafeMutableRawBufferPointer, _ page: UInt64) throws {
+        let raw = try DirectFile.open(primary.file, .readWrite)
+        defer { try? raw.close() }
+        let offset = primary.geometry.dataOffset + page * primary.pageSize
+        try DeviceFile.complaining("\(primary.name), page \(page)") {
+            _ = try raw.writeAll(toAbsoluteOffset: Int64(offset), UnsafeRawBufferPointer(bytes))
+        }
+        guard fsync(raw.rawValue) == 0 else {
+            throw Complaint(.failure, "\(primary.name): fsync: \(Errno(rawValue: errno))")
+        }
+    }
+
+    /// What remembers the page as it was: the kernel's caches, and the engine's memory of bad pages.
+    private func forget(_ pages: [UInt64]) {
+        guard !pages.isEmpty, let attachment = primary.attachment else { return }
+        for (path, ranges) in Dictionary(
+            grouping: PageNames(primary).locate(pages).values, by: \.path)
+        {
+            guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.noFollow, .closeOnExec])
+            else { continue }
+            for range in ranges {
+                _ = posix_fadvise(
+                    file.rawValue, off_t(range.offset), off_t(primary.pageSize), POSIX_FADV_DONTNEED)
+            }
+            try? file.close()
+        }
+        if let path = attachment.data.path,
+            let blocks = try? FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+        {
+            cmirror_forget_buffers(blocks.rawValue)
+            try? blocks.close()
+        }
+        for page in pages { clearBad(page, attachment) }
+    }
+
+    /// The array is soft: a word that somebody changes at this moment is a hint lost.
+    private func clearBad(_ page: UInt64, _ attachment: Attachment) {
+        guard
+            let arrays = try? FileDescriptor.open(
+                FilePath(attachment.pagesPath), .readWrite, options: [.noFollow, .closeOnExec])
+        else { return }
+        defer { try? arrays.close() }
+        let place = Int64(page) * Int64(PS_DEVICE_DESCRIPTOR)
+        var word: UInt64 = 0
+        let count = withUnsafeMutableBytes(of: &word) { try? arrays.fill($0, at: place) }
+        let bad = UInt64(PS_PAGE_BAD.rawValue)
+        guard count == 8, UInt64(littleEndian: word) & bad != 0 else { return }
+        word = (UInt64(littleEndian: word) & ~bad).littleEndian
+        _ = withUnsafeBytes(of: word) { try? arrays.writeAll(toAbsoluteOffset: place, $0) }
+    }
+}

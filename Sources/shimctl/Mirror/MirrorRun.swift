@@ -1,0 +1,77 @@
+import ArgumentParser
+import Glibc
+
+/// `shimctl mirror run`: passes in the background.
+struct MirrorRun: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Copy what has changed, again and again.",
+        discussion: """
+            A pass begins every so many seconds, or as soon as the last one has ended. What has changed is known from \
+            the kernel's tracer (tracefs), and, for pages that programs map directly, from the files' change times. A \
+            pass that fails is told of, and the next one tries again: a mirror that was away is taken up when it is \
+            back. A device that is not mounted is waited for. Ends at SIGTERM and SIGINT.
+
+            EXIT STATUS
+              0 when it was stopped; 1 if it cannot begin; 64 for a bad option
+            """)
+
+    @OptionGroup var options: MirrorPassOptions
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("From one pass to the next.", valueName: "seconds"))
+    var every = 30.0
+
+    @Option(parsing: .unconditional, help: ArgumentHelp("End after so many passes.", valueName: "number"))
+    var passes: Int?
+
+    func validate() throws {
+        guard (0.1...86_400).contains(every) else { throw ValidationError("--every: 0.1 to 86400 seconds.") }
+        if let passes, passes < 1 { throw ValidationError("--passes: at least 1.") }
+    }
+
+    func run() throws {
+        try Complaint.reported(by: "mirror run") {
+            let runner = MirrorRunner(options)
+            // What is wrong from the beginning is said at once.
+            try MirrorSet(options.device, mirror: options.mirror).close()
+            var done = 0
+            var lastWord = ""
+            while MirrorRunner.isStopped == 0, passes.map({ done < $0 }) ?? true {
+                let begin = ContinuousClock.now
+                do {
+                    if try isMounted() {
+                        _ = try runner.pass()
+                        lastWord = ""
+                    } else {
+                        say("not mounted: waiting", &lastWord)
+                    }
+                } catch let complaint as Complaint where MirrorRunner.isStopped == 0 {
+                    say(complaint.description, &lastWord)
+                } catch is Complaint {
+                    break
+                }
+                done += 1
+                guard passes.map({ done < $0 }) ?? true else { break }
+                rest(until: begin + .seconds(every), runner)
+            }
+        }
+    }
+
+    private func isMounted() throws -> Bool {
+        try Attachment.find(options.device)?.mountPoints.isEmpty == false
+    }
+
+    /// The same is not said again and again.
+    private func say(_ text: String, _ last: inout String) {
+        if text != last { Output.warn("shimctl mirror run: \(text)") }
+        last = text
+    }
+
+    private func rest(until end: ContinuousClock.Instant, _ runner: MirrorRunner) {
+        while MirrorRunner.isStopped == 0 {
+            let left = (end - .now) / .seconds(1)
+            guard left > 0 else { return }
+            Pause.take(seconds: min(left, 0.5))
+            runner.drain()
+        }
+    }
+}

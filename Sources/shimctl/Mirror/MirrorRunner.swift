@@ -1,0 +1,132 @@
+import CShimSys
+import FoundationEssentials
+import Glibc
+import PmemShim
+
+/// Makes passes of one set, one after the other, and tells of them.
+final class MirrorRunner {
+    private let options: MirrorPassOptions
+    private var trace: BlockTrace?
+    /// Of which device, and which mount of it, the trace is.
+    private var traced: (sequence: UInt64, mount: UInt64)?
+    private var carried: PageRanges?
+    /// Set by a signal: the pass under way is given up, and no other begins.
+    nonisolated(unsafe) static var isStopped: Int32 = 0
+
+    init(_ options: MirrorPassOptions) {
+        self.options = options
+        for number in [SIGINT, SIGTERM, SIGHUP] { signal(number) { _ in MirrorRunner.isStopped = 1 } }
+    }
+
+    /// Collects what the kernel has seen meanwhile.
+    func drain() { trace?.drain() }
+
+    /// One pass. Nothing is open afterwards: the file system can be unmounted between two of them.
+    /// - Returns: false where pages could not be read, or have changed by themselves.
+    func pass() throws -> Bool {
+        let devices = try MirrorSet(options.device, mirror: options.mirror)
+        defer { devices.close() }
+        let primary = devices.primary
+        follow(primary)
+        let freezer =
+            try options.freeze
+            ? primary.mount.map { try Freezer($0.scan.root, limit: options.pass.freezeLimit) } : nil
+        let pass = MirrorPass(devices, options.pass, trace: trace, carried: carried, freezer: freezer)
+        pass.check = {
+            guard Self.isStopped != 0 else { return }
+            throw Complaint(.failure, "stopped: the mirror keeps its older state, if it had one")
+        }
+        let line = ProgressLine("mirror", total: 1 << 20)
+        let result: MirrorPass.Result
+        do {
+            result = try pass.run { done, total in line.show(total > 0 ? done * (1 << 20) / total : 0) }
+        } catch {
+            // What was seen is lost: the next pass finds out by the files.
+            carried = nil
+            line.end()
+            throw error
+        }
+        carried = pass.toCarry
+        line.end()
+        try tell(result, primary)
+        return result.tally.unreadable.isEmpty && result.tally.suspect.isEmpty
+    }
+
+    /// What was traced counts for one mount of one device.
+    private func follow(_ primary: Primary) {
+        guard let attachment = primary.attachment, let mount = primary.mount else {
+            (trace, traced, carried) = (nil, nil, nil)
+            return
+        }
+        if let traced, trace != nil, traced == (attachment.dataSequence, mount.identity) { return }
+        (trace, carried) = (nil, nil)
+        trace = BlockTrace(attachment.data, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
+        traced = (attachment.dataSequence, mount.identity)
+    }
+
+    private func tell(_ result: MirrorPass.Result, _ primary: Primary) throws {
+        let names = PageNames(primary)
+        for (pages, what) in [
+            (result.tally.unreadable, "cannot be read"),
+            (result.tally.suspect, "has changed by itself: the mirror keeps its copy (shimctl mirror verify)"),
+            (result.tally.healed, "was damaged on the mirror, and is right again"),
+        ] {
+            for name in try names.describe(pages, most: 20) { Output.warn("shimctl mirror: \(name) \(what)") }
+        }
+        if options.json { return try Output.json(Document(result), compact: true) }
+        let kind =
+            switch result.kind {
+            case .full: "everything"
+            case .files: "changed files and what belongs to none"
+            case .changes: "what was written to"
+            }
+        let frozen =
+            result.frozenNs > 0
+            ? ", the last \(Figures.bytes(result.frozenCopied)) of them in"
+                + " \(Figures.duration(Double(result.frozenNs))) of standing still" : ""
+        try Output.line(
+            "epoch \(result.epoch): \(Figures.bytes(result.tally.copied)) differed of"
+                + " \(Figures.bytes(result.tally.compared)) compared (\(kind))\(frozen), in"
+                + " \(Figures.duration(Double(result.tookNs)))"
+                + (result.isPoint ? "" : "; not one moment's state (--freeze)"))
+    }
+
+    private struct Document: Encodable {
+        let schema = "pmemshim.mirror-pass/1"
+        let epoch: UInt64
+        /// `full`, `files` or `changes`.
+        let compared: String
+        let comparedBytes: UInt64
+        let copiedBytes: UInt64
+        let isPoint: Bool
+        let frozenNs: UInt64
+        let frozenCopiedBytes: UInt64
+        let tookNs: UInt64
+        let cpuNs: UInt64
+        let unreadablePages: [UInt64]
+        let suspectPages: [UInt64]
+        let healedPages: [UInt64]
+
+        init(_ result: MirrorPass.Result) {
+            epoch = result.epoch
+            compared = result.kind.rawValue
+            comparedBytes = result.tally.compared
+            copiedBytes = result.tally.copied
+            isPoint = result.isPoint
+            frozenNs = result.frozenNs
+            frozenCopiedBytes = result.frozenCopied
+            tookNs = result.tookNs
+            cpuNs = Self.processorTime
+            unreadablePages = result.tally.unreadable
+            suspectPages = result.tally.suspect
+            healedPages = result.tally.healed
+        }
+
+        /// Of this process since it began, ns.
+        private static var processorTime: UInt64 {
+            var time = timespec()
+            clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+            return UInt64(max(time.nanoseconds, 0))
+        }
+    }
+}

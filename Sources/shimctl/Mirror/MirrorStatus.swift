@@ -1,0 +1,122 @@
+import ArgumentParser
+import FoundationEssentials
+import PmemDeviceFormat
+import PmemShim
+
+/// `shimctl mirror status`.
+struct MirrorStatus: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Say what the mirror holds, and of when it is.",
+        discussion: """
+            EXIT STATUS
+              0 it holds a state that can be used; 1 it does not, or cannot be looked at; 64 for a bad option
+            """)
+
+    @Argument(
+        help: ArgumentHelp("The device that has a mirror, or the mirror.", valueName: "device"), completion: .file())
+    var device: String
+
+    @Option(
+        help: ArgumentHelp("Where the mirror is; by default where it was last found.", valueName: "device"),
+        completion: .file())
+    var mirror: String?
+
+    @Flag(help: "Write JSON (schema pmemshim.mirror-status/1).")
+    var json = false
+
+    func run() throws {
+        var isUsable = false
+        try Complaint.reported(by: "mirror status") {
+            let own = try Self.superblock(try Attachment.find(device)?.device ?? device)
+            guard let membership = own.superblock.membership else {
+                throw Complaint(.failure, "\(device.printable) has no mirror: shimctl mirror add gives it one")
+            }
+            var other = own
+            if membership.role == .primary {
+                other = try Self.superblock(mirror ?? String(decoding: membership.peerPath, as: UTF8.self))
+                try MirrorSet.demand(other.superblock, isMirrorOf: own.superblock, other.path)
+            }
+            guard let state = other.superblock.membership else { return }
+            isUsable = state.isUsable
+            let primary = membership.role == .primary ? own.path : MirrorMaker.path(state)
+            if json {
+                return try Output.json(Document(primary: primary, mirror: other.path, state))
+            }
+            try Output.line(
+                """
+                set      \(state.set.description)
+                primary  \(primary)
+                mirror   \(other.path)
+                log      \(Figures.bytes(state.log.size))
+                state    \(state.text)
+                """)
+        }
+        if !isUsable { throw ExitCode(1) }
+    }
+
+    private static func superblock(_ path: String) throws -> (superblock: Superblock, path: String) {
+        let file = try DeviceFile.open(path, for: .inspect)
+        defer { file.close() }
+        return (try file.superblock().superblock, file.path.string.printable)
+    }
+
+    /// `2026-11-30T05:12:44Z, 12 s ago`.
+    static func time(_ ns: UInt64) -> String {
+        let date = Date(timeIntervalSince1970: Double(ns) / 1e9)
+        let age = Double(FileTable.now) - Double(ns)
+        let since = age >= 0 ? "\(Figures.duration(age)) ago" : "in the future of this machine's clock"
+        return "\(date.ISO8601Format()), \(since)"
+    }
+
+    private struct Document: Encodable {
+        let schema = "pmemshim.mirror-status/1"
+        let set: String
+        let primary: String
+        let mirror: String
+        /// `primary`, `mirror` or `promoted`.
+        let role: String
+        /// `empty`, `unfinished`, `copied`, `point` or `kernel`.
+        let state: String
+        let isUsable: Bool
+        let epoch: UInt64
+        let epochUnixNs: UInt64
+        let logBytes: UInt64
+
+        init(primary: String, mirror: String, _ membership: SetMembership) {
+            set = membership.set.description
+            self.primary = primary
+            self.mirror = mirror
+            role = "\(membership.role)"
+            state = membership.isUnfinished ? "unfinished" : "\(membership.state)"
+            isUsable = membership.isUsable
+            (epoch, epochUnixNs) =
+                membership.log.count > 0
+                ? (membership.log.epoch, membership.log.epochTime) : (membership.epoch, membership.epochTime)
+            logBytes = membership.log.size
+        }
+    }
+}
+
+extension SetMembership {
+    /// A pass in place was cut short, and no log has what it was to become.
+    var isUnfinished: Bool { passEpoch != 0 && log.count == 0 }
+
+    /// Whether the mirror can take the primary's place.
+    var isUsable: Bool { log.count > 0 || !isUnfinished && (state == .point || state == .kernel) }
+
+    var text: String {
+        if role == .promoted { return "promoted: used in place of its primary" }
+        if log.count > 0 {
+            return "one moment's state, \(MirrorStatus.time(log.epochTime)) (epoch \(log.epoch)), in the log in part"
+        }
+        if isUnfinished { return "no state that can be used: a pass is at work, or was cut short (epoch \(passEpoch))" }
+        switch state {
+        case .empty: return "empty: no pass has ended yet"
+        case .copied:
+            return "copied page by page, \(MirrorStatus.time(epochTime)) (epoch \(epoch)): for repairs; no one moment's"
+                + " state, which takes --freeze"
+        case .point: return "one moment's state, \(MirrorStatus.time(epochTime)) (epoch \(epoch))"
+        case .kernel: return "written to by the kernel together with the primary"
+        }
+    }
+}

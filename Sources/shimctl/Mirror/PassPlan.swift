@@ -1,0 +1,98 @@
+import Glibc
+import PmemShim
+import SystemPackage
+
+/// Which pages a pass has to compare, and why no others.
+struct PassPlan {
+    enum Kind: String {
+        /// All pages.
+        case full
+        /// All but those that belong to files that are unchanged, or to nobody.
+        case files
+        /// What the kernel has seen being written to, and changed files.
+        case changes
+    }
+
+    let kind: Kind
+    let pages: PageRanges
+    /// When each file was changed last; nothing where it cannot be told.
+    let files: [UInt64: Int64]?
+    /// CLOCK_REALTIME_COARSE before the first file was looked at, ns.
+    let time: Int64
+    /// The pages of files that are surely unchanged, where these are known.
+    let unchanged: PageRanges?
+}
+
+/// Finds that out.
+struct PassPlanner {
+    let primary: Primary
+    let trace: BlockTrace?
+
+    /// - Parameters:
+    ///   - table: of the last pass, if it counts.
+    ///   - traced: what was written to since, if that is known.
+    ///   - wantsAll: all pages are to be compared.
+    ///   - lists: whether to say which files are unchanged, which means to look at every file's extents.
+    func plan(table: FileTable?, traced: PageRanges?, wantsAll: Bool, lists: Bool) throws -> PassPlan {
+        let time = FileTable.now
+        let all = PageRanges([0..<primary.geometry.pageCount])
+        guard let mount = primary.mount, mount.tellsFiles else {
+            // Where no page is mapped directly, every write is traced.
+            let isTraced = traced != nil && primary.mount?.isDAX == false && !wantsAll
+            return PassPlan(
+                kind: isTraced ? .changes : .full, pages: isTraced ? traced ?? all : all, files: nil, time: time,
+                unchanged: nil)
+        }
+        let needsUnchanged = lists || traced == nil
+        let scan: Scan
+        do {
+            scan = try self.scan(table, needsUnchanged: needsUnchanged && table != nil, needsChanged: !wantsAll)
+        } catch is Errno {
+            return PassPlan(kind: .full, pages: all, files: nil, time: time, unchanged: nil)
+        }
+        let unchanged = table == nil || !needsUnchanged ? nil : scan.unchanged
+        guard !wantsAll, table != nil, let changed = scan.changed else {
+            return PassPlan(kind: .full, pages: all, files: scan.files, time: time, unchanged: unchanged)
+        }
+        if let traced {
+            let pages = mount.isDAX ? traced.union(changed) : traced
+            return PassPlan(kind: .changes, pages: pages, files: scan.files, time: time, unchanged: unchanged)
+        }
+        guard let free = primary.freePages(), let unchanged else {
+            return PassPlan(kind: .full, pages: all, files: scan.files, time: time, unchanged: unchanged)
+        }
+        let pages = all.subtracting(free).subtracting(unchanged).union(changed)
+        return PassPlan(kind: .files, pages: pages, files: scan.files, time: time, unchanged: unchanged)
+    }
+
+    private struct Scan {
+        var files: [UInt64: Int64] = [:]
+        /// Nothing where it cannot be told of one of them where it lies.
+        var changed: PageRanges?
+        var unchanged = PageRanges()
+    }
+
+    private func scan(_ table: FileTable?, needsUnchanged: Bool, needsChanged: Bool) throws -> Scan {
+        var result = Scan()
+        var (changed, unchanged): ([Range<UInt64>], [Range<UInt64>]) = ([], [])
+        var isKnown = true
+        try primary.mount?.scan.forEachFile { file in
+            guard result.files.updateValue(file.changed, forKey: file.inode) == nil, let table else { return }
+            if table.isUnchanged(file.inode, file.changed) {
+                guard needsUnchanged else { return }
+                unchanged += pages(of: file, isWhole: true) ?? []
+            } else if needsChanged, isKnown {
+                if let found = pages(of: file, isWhole: false) { changed += found } else { isKnown = false }
+            }
+        }
+        result.changed = isKnown ? PageRanges(changed) : nil
+        // What is shared by both may have changed.
+        result.unchanged = PageRanges(unchanged).subtracting(PageRanges(changed))
+        return result
+    }
+
+    private func pages(of file: FileScan.File, isWhole: Bool) -> [Range<UInt64>]? {
+        FileScan.pages(
+            of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount, isWhole: isWhole)
+    }
+}

@@ -1,0 +1,184 @@
+import CMirror
+import FoundationEssentials
+import Glibc
+import PmemDeviceFormat
+import PmemShim
+import SystemPackage
+
+/// The device that a mirror is of, open to be read; mounted or not.
+final class Primary {
+    /// The image or block device itself.
+    let file: DeviceFile
+    let superblock: Superblock
+    let attachment: Attachment?
+    let mount: Mount?
+    /// Its data: the attached block device, or the data area of the device itself.
+    private let data: FileDescriptor
+    private let dataOffset: UInt64
+    /// What keeps it from being mounted meanwhile, where it is not.
+    private var claim: FileDescriptor?
+
+    /// A mounted file system.
+    struct Mount {
+        let point: String
+        let type: String
+        let isDAX: Bool
+        let scan: FileScan
+        let identity: UInt64
+
+        /// Of which files can be told where they lie on the device, and whether they have changed.
+        var tellsFiles: Bool { ["ext2", "ext3", "ext4", "xfs"].contains(type) }
+    }
+
+    var geometry: DeviceGeometry { superblock.geometry }
+    var pageSize: UInt64 { UInt64(geometry.pageSize) }
+
+    /// - Parameter device: as people name it: its name, its image, its block device.
+    /// - Throws: a `Complaint` where it is no primary, or is in use where this cannot see.
+    init(_ device: String) throws {
+        let found = try Attachment.find(device)
+        attachment = found.flatMap { $0.isCurrent ? $0 : nil }
+        let path = attachment?.device ?? device
+        // Not attached, it must stay so.
+        let file = try DeviceFile.open(path, for: attachment == nil ? .change : .inspect)
+        self.file = file
+        do {
+            superblock = try file.superblock().superblock
+            if let attachment, attachment.identifier != superblock.identifier {
+                throw Complaint(.failure, "\(path.printable) is not the device that was attached")
+            }
+            if let attachment {
+                guard let path = attachment.data.path else {
+                    throw Complaint(.failure, "\(attachment.name.printable) is gone")
+                }
+                data = try DirectFile.open(FilePath(path), .readOnly)
+                dataOffset = 0
+            } else {
+                data = try DirectFile.open(file, .readOnly)
+                dataOffset = superblock.geometry.dataOffset
+            }
+        } catch {
+            file.close()
+            throw error
+        }
+        do {
+            mount = try attachment.flatMap(Self.mount)
+            if mount == nil, let attachment {
+                claim = try BlockSpaces.find(attachment.data)?.claim()
+                guard claim != nil else {
+                    throw Complaint(
+                        .failure,
+                        "\(attachment.name.printable) is in use, but no mount of it is seen from here: another mount"
+                            + " namespace, perhaps, or another device is made of it")
+                }
+            }
+        } catch {
+            try? data.close()
+            file.close()
+            throw error
+        }
+    }
+
+    func close() {
+        mount?.scan.close()
+        try? claim?.close()
+        try? data.close()
+        file.close()
+    }
+
+    var name: String { (attachment?.name ?? file.path.string).printable }
+
+    var membership: SetMembership {
+        get throws {
+            guard let membership = superblock.membership else {
+                throw Complaint(.failure, "\(name) has no mirror: shimctl mirror add gives it one")
+            }
+            switch membership.role {
+            case .primary: return membership
+            case .mirror:
+                throw Complaint(.failure, "\(name) is a mirror itself: name the device that it is the mirror of")
+            case .promoted:
+                throw Complaint(
+                    .failure, "\(name) was a mirror, and is used in place of its primary since: it has no mirror now")
+            }
+        }
+    }
+
+    /// Reads some pages.
+    /// - Returns: false where one of them cannot be read: a media error.
+    func read(_ target: UnsafeMutableRawBufferPointer, page: UInt64) throws -> Bool {
+        do {
+            let count = try data.fill(target, at: Int64(dataOffset + page * pageSize))
+            guard count == target.count else { throw Complaint(.failure, "\(name) is cut short") }
+            return true
+        } catch Errno.ioError {
+            return false
+        } catch let reason as Errno {
+            throw Complaint(.failure, "\(name), page \(page): \(reason)")
+        }
+    }
+
+    /// What is dirty goes to the device; of pages that are mapped directly the next store is seen again.
+    func synchronise() throws {
+        guard let mount else { return }
+        let reason = cmirror_synchronise(mount.scan.root.rawValue)
+        guard reason == 0 else {
+            throw Complaint(.failure, "\(mount.point.printable): \(Errno(rawValue: -reason))")
+        }
+    }
+
+    /// The parts that the file system has given to nobody, where it tells.
+    func freePages() -> PageRanges? {
+        guard let mount, mount.tellsFiles, let number = attachment.map({ UInt64($0.data.raw) }) else { return nil }
+        var spaces = [cmirror_space](repeating: cmirror_space(), count: 512)
+        var free: [Range<UInt64>] = []
+        var start: UInt64 = 0
+        while true {
+            let count = cmirror_spaces(mount.scan.root.rawValue, number, start, &spaces, Int32(spaces.count))
+            guard count >= 0 else { return nil }
+            for space in spaces.prefix(Int(count)) {
+                // With a second device, what extents say may be meant of that one.
+                guard space.is_other_device == 0 else { return nil }
+                if space.is_free != 0 {
+                    free.append(
+                        PageRanges.within(space.physical, space.length, pageSize: pageSize, end: geometry.pageCount))
+                }
+            }
+            guard count == spaces.count else { break }
+            let last = spaces[Int(count) - 1]
+            guard last.physical + last.length > start else { return nil }
+            start = last.physical + last.length
+        }
+        return PageRanges(free)
+    }
+
+    /// The mount that shows all of it.
+    private static func mount(_ attachment: Attachment) throws -> Mount? {
+        let text = ProcFile.text("/proc/self/mountinfo") ?? ""
+        // The root of a mount is not among what MountEntry knows.
+        let whole = Set(
+            text.split(separator: "\n").compactMap { line -> UInt64? in
+                let words = line.split(separator: " ", maxSplits: 4)
+                return words.count == 5 && words[3] == "/" ? UInt64(words[0]) : nil
+            })
+        let names = [DeviceNodes.data(attachment.name), attachment.data.path ?? ""]
+        let mounts = MountEntry.all.filter {
+            $0.device == attachment.data.description || names.contains($0.source)
+        }
+        guard let entry = mounts.first(where: { whole.contains($0.identifier) }) else { return nil }
+        let scan: FileScan
+        do {
+            scan = try FileScan(entry.point)
+        } catch {
+            throw Complaint(.failure, "\(entry.point.printable): \(error)")
+        }
+        guard let point = try? FileDescriptor.open(FilePath(entry.point), .readOnly, options: .closeOnExec) else {
+            scan.close()
+            throw Complaint(.failure, "\(entry.point.printable) cannot be opened")
+        }
+        defer { try? point.close() }
+        return Mount(
+            point: entry.point, type: entry.type, isDAX: entry.isDAX, scan: scan,
+            identity: cmirror_mount_identity(point.rawValue))
+    }
+}
