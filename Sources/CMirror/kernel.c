@@ -60,6 +60,8 @@ int cmirror_spaces(int fd, uint64_t device, uint64_t start, struct cmirror_space
     request.head.fmh_keys[0].fmr_physical = start;
     memset(&request.head.fmh_keys[1], 0xff, sizeof request.head.fmh_keys[1]);
     memset(request.head.fmh_keys[1].fmr_reserved, 0, sizeof request.head.fmh_keys[1].fmr_reserved);
+    // xfs wants it so.
+    request.head.fmh_keys[1].fmr_length = 0;
     if (ioctl(fd, FS_IOC_GETFSMAP, &request.head) != 0)
         return -errno;
     const struct fsmap *found = (const struct fsmap *)(request.room + sizeof(struct fsmap_head));

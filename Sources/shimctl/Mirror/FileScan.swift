@@ -115,13 +115,10 @@ struct FileScan {
         return result
     }
 
-    /// The same as pages of the device. Whole pages only, where `isWhole`: a page of which it has a part only belongs
-    /// to others as well.
-    static func pages(of file: File, pageSize: UInt64, pageCount: UInt64, isWhole: Bool) -> [Range<UInt64>]? {
+    /// The same as pages of the device: all of which it has a part.
+    static func pages(of file: File, pageSize: UInt64, pageCount: UInt64) -> [Range<UInt64>]? {
         extents(of: file)?.map { bytes, _ in
-            isWhole
-                ? PageRanges.within(bytes.lowerBound, UInt64(bytes.count), pageSize: pageSize, end: pageCount)
-                : PageRanges.touched(by: bytes.lowerBound, UInt64(bytes.count), pageSize: pageSize, end: pageCount)
+            PageRanges.touched(by: bytes.lowerBound, UInt64(bytes.count), pageSize: pageSize, end: pageCount)
         }
     }
 

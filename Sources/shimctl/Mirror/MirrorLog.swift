@@ -30,6 +30,8 @@ final class MirrorLog {
     var isThere: Bool { slots > 0 }
     var count: Int { entries.count }
 
+    func has(_ page: UInt64) -> Bool { slot[page] != nil }
+
     /// Keeps a page; the last one counts.
     /// - Throws: a `Complaint` where the log is full.
     func put(_ bytes: UnsafeRawBufferPointer, page: UInt64) throws {

@@ -79,7 +79,7 @@ final class MirrorPass {
         result.kind = plan.kind
         toCarry = known ?? late ?? PageRanges()
 
-        let copier = PageCopier(primary, mirror)
+        let copier = PageCopier(primary, mirror, epoch: result.epoch)
         copier.rate = options.rate
         copier.check = { [trace, check] in
             trace?.drain()

@@ -62,6 +62,8 @@ final class MirrorRepairer {
 
     private struct Ownership {
         var owned: [UInt64: (path: String, isUnchanged: Bool)] = [:]
+        /// Pages that hold nothing but what unchanged files have.
+        var unchanged = PageRanges()
         var free = PageRanges()
         var isKnown = false
     }
@@ -72,10 +74,12 @@ final class MirrorRepairer {
         result.isKnown = true
         result.free = primary.freePages() ?? PageRanges()
         let sorted = pages.sorted()
+        var unchanged = FilePages(primary)
+        var changed: [Range<UInt64>] = []
         try mount.scan.forEachFile { file in
             guard
                 let found = FileScan.pages(
-                    of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount, isWhole: false)
+                    of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
             else {
                 // It might be the one.
                 result.isKnown = false
@@ -83,11 +87,13 @@ final class MirrorRepairer {
             }
             let ranges = PageRanges(found)
             let isUnchanged = table?.isUnchanged(file.inode, file.changed) ?? false
+            if isUnchanged { unchanged.add(file) } else { changed += found }
             for page in sorted where ranges.contains(page) {
                 let before = result.owned[page]?.isUnchanged ?? true
                 result.owned[page] = (mount.point + file.path, isUnchanged && before)
             }
         }
+        result.unchanged = unchanged.whole.subtracting(PageRanges(changed))
         return result
     }
 
@@ -128,7 +134,10 @@ final class MirrorRepairer {
         if membership.passEpoch != 0 { return "a pass was cut short, and the copies are of different ages" }
         if let owner = owners.owned[page] {
             guard table != nil else { return "it is not known what has changed since the last pass; \(age)" }
-            return owner.isUnchanged ? nil : "\(owner.path.printable) has changed since the copy; \(age)"
+            if owners.unchanged.contains(page) { return nil }
+            return owner.isUnchanged
+                ? "\(owner.path.printable) shares it with what may have changed; \(age)"
+                : "\(owner.path.printable) has changed since the copy; \(age)"
         }
         if primary.mount != nil, !owners.isKnown {
             return "it cannot be told to which file it belongs; \(age)"
@@ -136,25 +145,13 @@ final class MirrorRepairer {
         // Nobody's: whatever it holds.
         if owners.free.contains(page) { return nil }
         guard primary.mount != nil else {
-            return isStill
-                ? nil : "nothing is mounted, so that nobody can tell what has changed since: mount it first; \(age)"
+            return "nothing is mounted, so that nobody can tell what has changed since: mount it first; \(age)"
         }
         guard record.epoch + 2 <= membership.epoch else {
             return "it is metadata that has changed in the last two epochs; \(age)"
         }
         return nil
     }
-
-    /// Whether the file system has not been mounted since the last pass: ext4 says in its superblock when it was. All
-    /// of it is as it was copied then.
-    private lazy var isStill: Bool = {
-        let first = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(mirror.pageSize), alignment: 4_096)
-        defer { first.deallocate() }
-        guard membership.state == .point, (try? primary.read(first, page: 0)) == true, let base = first.baseAddress,
-            let record = try? mirror.records(of: 0..<1)[0], first.load(fromByteOffset: 1_080, as: UInt16.self) == 0xef53
-        else { return false }
-        return cmirror_checksum(base, first.count) == record.checksum
-    }()
 
     private func restore(_ bytes: UnsafeMutableRawBufferPointer, _ page: UInt64) throws {
         let raw = try DirectFile.open(primary.file, .readWrite)
@@ -171,15 +168,11 @@ final class MirrorRepairer {
     /// What remembers the page as it was: the kernel's caches, and the engine's memory of bad pages.
     private func forget(_ pages: [UInt64]) {
         guard !pages.isEmpty, let attachment = primary.attachment else { return }
-        for (path, ranges) in Dictionary(
-            grouping: PageNames(primary).locate(pages).values, by: \.path)
-        {
+        for path in Set(PageNames(primary).locate(pages).values.map(\.path)) {
             guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.noFollow, .closeOnExec])
             else { continue }
-            for range in ranges {
-                _ = posix_fadvise(
-                    file.rawValue, off_t(range.offset), off_t(primary.pageSize), POSIX_FADV_DONTNEED)
-            }
+            // All of it: the kernel drops no part of what it caches in one piece.
+            _ = posix_fadvise(file.rawValue, 0, 0, POSIX_FADV_DONTNEED)
             try? file.close()
         }
         if let path = attachment.data.path,

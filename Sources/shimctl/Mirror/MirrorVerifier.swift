@@ -112,16 +112,17 @@ final class MirrorVerifier {
     /// Whole pages of files that are as they were when the last pass copied them.
     func unchangedPages() throws -> PageRanges {
         guard let table, let mount = primary.mount, mount.tellsFiles else { return PageRanges() }
-        var (unchanged, changed): ([Range<UInt64>], [Range<UInt64>]) = ([], [])
+        var unchanged = FilePages(primary)
+        var changed: [Range<UInt64>] = []
         let count = primary.geometry.pageCount
         try mount.scan.forEachFile { file in
             if table.isUnchanged(file.inode, file.changed) {
-                unchanged += FileScan.pages(of: file, pageSize: primary.pageSize, pageCount: count, isWhole: true) ?? []
+                unchanged.add(file)
             } else {
-                changed += FileScan.pages(of: file, pageSize: primary.pageSize, pageCount: count, isWhole: false) ?? []
+                changed += FileScan.pages(of: file, pageSize: primary.pageSize, pageCount: count) ?? []
             }
         }
-        return PageRanges(unchanged).subtracting(PageRanges(changed))
+        return unchanged.whole.subtracting(PageRanges(changed))
     }
 
     /// What differed because its file was changed meanwhile is no fault.

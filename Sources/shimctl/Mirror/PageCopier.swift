@@ -27,6 +27,8 @@ final class PageCopier {
 
     private let primary: Primary
     private let mirror: MirrorDevice
+    /// Of this pass.
+    private let epoch: UInt64
     private let source: UnsafeMutableRawBufferPointer
     private let copy: UnsafeMutableRawBufferPointer
     private(set) var tally = Tally()
@@ -43,7 +45,8 @@ final class PageCopier {
     /// What is kept in memory at most, bytes.
     private static let mostHeld = 256 << 20
 
-    init(_ primary: Primary, _ mirror: MirrorDevice) {
+    init(_ primary: Primary, _ mirror: MirrorDevice, epoch: UInt64) {
+        self.epoch = epoch
         self.primary = primary
         self.mirror = mirror
         source = .allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
@@ -114,20 +117,28 @@ final class PageCopier {
         }
         tally.copied += UInt64(different.count * size)
         try put(different, of: range, mine, target)
-        if case .place(let epoch) = target { try record(range, different, mine, other, epoch, records) }
+        switch target {
+        case .place(let epoch): try record(range, different, mine, other, epoch, records)
+        // What the log has gets its record with it.
+        case .log(let log): try record(range, [], mine, other, epoch, records) { different.contains($0) || log.has($0) }
+        case .memory: break
+        }
     }
 
     /// The records of pages that were copied, and of those that have none yet.
     private func record(
         _ range: Range<UInt64>, _ copied: [UInt64], _ mine: UnsafeMutableRawBufferPointer,
-        _ other: UnsafeMutableRawBufferPointer, _ epoch: UInt64, _ records: MirrorRecords
+        _ other: UnsafeMutableRawBufferPointer, _ epoch: UInt64, _ records: MirrorRecords,
+        except isLeftOut: (UInt64) -> Bool = { _ in false }
     ) throws {
         func set(_ page: UInt64, _ bytes: UnsafeMutableRawBufferPointer) {
             guard let base = bytes.baseAddress else { return }
             records.set(.init(epoch: epoch, checksum: cmirror_checksum(base, bytes.count)), of: page)
         }
         let isNew = Set(copied)
-        for page in range where !isNew.contains(page) && records[page] == nil { set(page, part(other, page, range)) }
+        for page in range where !isNew.contains(page) && records[page] == nil && !isLeftOut(page) {
+            set(page, part(other, page, range))
+        }
         for page in copied { set(page, part(mine, page, range)) }
         try mirror.write(records)
     }

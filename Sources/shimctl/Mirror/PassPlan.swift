@@ -74,25 +74,48 @@ struct PassPlanner {
 
     private func scan(_ table: FileTable?, needsUnchanged: Bool, needsChanged: Bool) throws -> Scan {
         var result = Scan()
-        var (changed, unchanged): ([Range<UInt64>], [Range<UInt64>]) = ([], [])
+        var changed: [Range<UInt64>] = []
+        var unchanged = FilePages(primary)
         var isKnown = true
         try primary.mount?.scan.forEachFile { file in
             guard result.files.updateValue(file.changed, forKey: file.inode) == nil, let table else { return }
             if table.isUnchanged(file.inode, file.changed) {
                 guard needsUnchanged else { return }
-                unchanged += pages(of: file, isWhole: true) ?? []
+                unchanged.add(file)
             } else if needsChanged, isKnown {
-                if let found = pages(of: file, isWhole: false) { changed += found } else { isKnown = false }
+                if let found = pages(of: file) { changed += found } else { isKnown = false }
             }
         }
         result.changed = isKnown ? PageRanges(changed) : nil
         // What is shared by both may have changed.
-        result.unchanged = PageRanges(unchanged).subtracting(PageRanges(changed))
+        result.unchanged = unchanged.whole.subtracting(PageRanges(changed))
         return result
     }
 
-    private func pages(of file: FileScan.File, isWhole: Bool) -> [Range<UInt64>]? {
-        FileScan.pages(
-            of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount, isWhole: isWhole)
+    private func pages(of file: FileScan.File) -> [Range<UInt64>]? {
+        FileScan.pages(of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
+    }
+}
+
+/// Pages that hold nothing but what some files have. Blocks may be smaller than pages: then one page can be of several
+/// files, and of the file system itself.
+struct FilePages {
+    private let pageSize: UInt64
+    private let pageCount: UInt64
+    private var bytes: [Range<UInt64>] = []
+
+    init(_ primary: Primary) {
+        pageSize = primary.pageSize
+        pageCount = primary.geometry.pageCount
+    }
+
+    /// A file of which it cannot be told where it lies is left out.
+    mutating func add(_ file: FileScan.File) { bytes += (FileScan.extents(of: file) ?? []).map(\.bytes) }
+
+    var whole: PageRanges {
+        PageRanges(
+            PageRanges(bytes).ranges.map {
+                PageRanges.within($0.lowerBound, $0.upperBound - $0.lowerBound, pageSize: pageSize, end: pageCount)
+            })
     }
 }
