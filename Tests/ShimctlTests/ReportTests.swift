@@ -49,4 +49,39 @@ import Testing
                 " d=\"M 236.0 12.0 L 388.0 12.0\"", " d=\"M 540.0 12.0 L 692.0 12.0\"",
             ])
     }
+
+    @Test("a recording of any size is read in little memory, to its last sample")
+    func large() throws {
+        let path = "/" + String(repeating: "m", count: 32 << 10)
+        _ = FileManager.default.createFile(atPath: file, contents: Data(Self.head.utf8))
+        let handle = try FileHandle(forWritingTo: URL(filePath: file))
+        try handle.seekToEnd()
+        var count = 0
+        while try handle.offset() < 300 << 20 {
+            let samples = (0..<100).map { Self.sample(second: count + $0, calls: count + $0, path: path) }
+            try handle.write(contentsOf: Data(samples.joined().utf8))
+            count += samples.count
+        }
+        try handle.close()
+        let script = """
+            import resource, subprocess, sys
+            status = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode
+            print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 150 << 10)
+            """
+        let run = try spawn(
+            "/usr/bin/python3", ["-c", script, Shim.shimctl, "report", file], environment: ["LC_ALL": "C"],
+            timeout: .seconds(120))
+        #expect(run.stdout == "0 True\n", "\(run.stderr)")
+        let calls = "\((count - 1) / 1_000),\(String((count - 1) % 1_000 + 1_000).dropFirst())"
+        #expect(run.stderr.contains("  \(calls)"), "\(calls) in \(run.stderr)")
+    }
+
+    @Test("a line that is longer than any of record's is refused with its number")
+    func longLine() throws {
+        let text = Self.head + String(repeating: " ", count: 65 << 20)
+        try Data(text.utf8).write(to: URL(filePath: file))
+        let run = try shimctl("report", file)
+        #expect(run.ending == .exited(1))
+        #expect(run.stderr.contains("a.record, line 2, is not a line"), "\(run.stderr)")
+    }
 }
