@@ -121,9 +121,9 @@ enum ChildProcess {
         defer { for variable in environment { free(variable) } }
         var child = pid_t()
         var reason = posix_spawnp(&child, name, &actions, &attributes, words, &environment)
-        if reason == ENOEXEC, let path = ProgramSearch.path(of: String(cString: name)) {
+        if reason == ENOEXEC, let path = ProgramSearch.path(of: FilePath(platformString: name)) {
             // A script without a first line that says by what, as execvp(3) has it.
-            var script: [UnsafeMutablePointer<CChar>?] = [strdup("/bin/sh"), strdup(path.string)]
+            var script: [UnsafeMutablePointer<CChar>?] = [strdup("/bin/sh"), path.withPlatformString { strdup($0) }]
             defer { for word in script.prefix(2) { free(word) } }
             var next = words + 1
             while let word = next.pointee {
@@ -135,7 +135,7 @@ enum ChildProcess {
         }
         guard reason == 0 else {
             let program = String(cString: name)
-            let isMissing = reason == ENOENT && ProgramSearch.path(of: program) == nil
+            let isMissing = reason == ENOENT && ProgramSearch.path(of: FilePath(platformString: name)) == nil
             throw Complaint(
                 reason == ENOENT ? .notFound : .notExecutable,
                 isMissing

@@ -170,7 +170,7 @@ struct StatsCommand: ParsableCommand {
 
     private func showHeat() throws {
         let place = try RuntimePlace(user: users.user)
-        let report = try HeatReport(try HeatSnapshot.read(in: place), path: path, mount: wantedMount, limit: limit)
+        let report = try HeatReport(try HeatSnapshot.read(in: place), path: path, mount: wantedMount(), limit: limit)
         if json {
             try Output.json(report.document(directory: place.directory.string))
         } else {
@@ -208,12 +208,12 @@ struct StatsCommand: ParsableCommand {
 
     private func sample(_ source: StatsSource) throws -> StatsSnapshot {
         let snapshot = try source.snapshot()
-        return (pid.map { snapshot.filtered(pid: $0) } ?? snapshot)
-            .filtered(mount: wantedMount?.string, command: command, live: live)
+        return try (pid.map { snapshot.filtered(pid: $0) } ?? snapshot)
+            .filtered(mount: wantedMount()?.string, command: command, live: live)
     }
 
-    private var wantedMount: FilePath? {
-        mount.map { MountItem(directory: FilePath($0), pagecache: false).resolved.directory }
+    private func wantedMount() throws -> FilePath? {
+        try mount.map { try MountItem(directory: FilePath($0), pagecache: false).resolved().directory }
     }
 }
 
