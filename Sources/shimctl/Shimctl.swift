@@ -40,11 +40,19 @@ struct Shimctl: ParsableCommand {
     /// Semantic version of the package; the JSON schemas carry their own.
     static let versionNumber = PS_VERSION
 
+    private static func refuseForeignBytes(for command: any ParsableCommand) throws {
+        try Complaint.reported(by: type(of: command).configuration.commandName ?? "") {
+            try ForeignBytes.refuse(inArgumentsBefore: (command as? any ProgramStarter)?.programWordCount ?? 0)
+            try ForeignBytes.refuse(inVariables: { $0.hasPrefix("PMEMSHIM_") })
+        }
+    }
+
     /// Parses the command line and does what it says. A command line that cannot be parsed has its message as JSON,
     /// too, where JSON was asked for.
     static func main() {
         do {
             var command = try parseAsRoot()
+            try refuseForeignBytes(for: command)
             try command.run()
         } catch {
             let status = exitCode(for: error).rawValue

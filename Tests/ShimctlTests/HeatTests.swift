@@ -75,8 +75,52 @@ struct HeatTests {
         }
     }
 
-    @Test("a path alone, or --heat with --watch, is a bad option", arguments: [["/tmp"], ["--heat", "--watch", "1"]])
-    func usage(arguments: [String]) throws {
-        #expect(try shimctl(["stats"] + arguments).ending == .exited(64))
+    @Test("--mount shows the heat of the files below that directory only")
+    func mount() throws {
+        try used { file, runtime in
+            let directory = String(file.dropLast("/data".count))
+            let below = try paths(below: directory, runtime)
+            #expect(below == [file])
+            let beside = try paths(below: String(directory.dropLast()), runtime)
+            #expect(beside == [])
+        }
+    }
+
+    private func paths(below directory: String, _ runtime: String) throws -> [String?] {
+        let run = try shimctl(
+            "stats", "--heat", "--json", "--mount", directory, environment: ["PMEMSHIM_RUNTIME_DIR": runtime])
+        return try json(run.stdout)["files"].items.map { $0["path"].text }
+    }
+
+    @Test("--limit shows so many parts of a file")
+    func limit() throws {
+        try used { file, runtime in
+            let run = try shimctl(
+                "stats", "--heat", "--limit", "1", file, environment: ["PMEMSHIM_RUNTIME_DIR": runtime])
+            // The file's name, two lines of heading, a part, and how many more there are.
+            let lines = run.lines.filter { !$0.isEmpty }
+            #expect(lines.count == 5, "\(run.stdout)")
+            #expect(lines.last?.hasPrefix("... and ") == true)
+        }
+    }
+
+    @Test("a path alone is a bad option")
+    func path() throws {
+        #expect(try shimctl("stats", "/tmp").ending == .exited(64))
+    }
+
+    @Test(
+        "what --heat, --watch or --openmetrics could not heed is refused by name",
+        arguments: [
+            ["--heat", "--watch", "1"], ["--heat", "--pid", "1"], ["--heat", "--command", "sh"], ["--heat", "--live"],
+            ["--heat", "--sort", "read"], ["--heat", "--by", "mount"], ["--heat", "--all-users"],
+            ["--watch", "1", "--by", "mount"], ["--watch", "1", "--sort", "read"], ["--watch", "1", "--limit", "5"],
+            ["--openmetrics", "--by", "mount"], ["--openmetrics", "--limit", "5"], ["--openmetrics", "--json"],
+        ])
+    func refused(arguments: [String]) throws {
+        let run = try shimctl(["stats"] + arguments)
+        #expect(run.ending == .exited(64))
+        let option = try #require(arguments.last { $0.hasPrefix("--") })
+        #expect(run.stderr.contains(option), "\(run.stderr)")
     }
 }

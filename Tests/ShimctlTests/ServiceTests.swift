@@ -66,6 +66,32 @@ import Testing
         #expect(run.stdout.hasSuffix("same\n"))
     }
 
+    @Test("revert leaves no environment file where there was none before apply, however often that was")
+    func madeFile() throws {
+        try needsRoot()
+        let run = try run(
+            """
+            rm "$E"; D2=$D/2; mkdir "$D2"
+            "$S" profile apply 15/main --yes > /dev/null
+            "$S" profile apply 15/main --mount "$D2" --yes > /dev/null && grep -c "$D2'" "$E"
+            "$S" profile revert 15/main --yes > /dev/null && ls -A "${E%/*}"
+            """)
+        #expect(run.stdout == "1\npostgresql.conf\n", "\(run.stdout)\(run.stderr)")
+    }
+
+    @Test("revert leaves what others wrote into the environment file that apply made, and an empty one that was there")
+    func keptFile() throws {
+        try needsRoot()
+        let run = try run(
+            """
+            rm "$E"; "$S" profile apply 15/main --yes > /dev/null; echo "A = '1'" >> "$E"
+            "$S" profile revert 15/main --yes > /dev/null && cat "$E"
+            : > "$E"; "$S" profile apply 15/main --yes > /dev/null
+            "$S" profile revert 15/main --yes > /dev/null && stat -c %s "$E"
+            """)
+        #expect(run.stdout == "A = '1'\n0\n", "\(run.stdout)\(run.stderr)")
+    }
+
     @Test("nothing is written without a yes, with --dry-run, or over what somebody else has written")
     func untouched() throws {
         try needsRoot()

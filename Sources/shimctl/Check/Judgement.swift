@@ -48,7 +48,7 @@ struct Judgement {
 
     init(of name: String) throws {
         asked = name
-        program = try ProgramFile(named: name)
+        program = try ProgramFile(named: FilePath(name))
         let image = program.image
         let dynamic = image.readDynamic()
         kind = Self.kind(of: image, dynamic)

@@ -12,9 +12,9 @@ struct ProgramFile {
 
     /// Follows `name` as execvp(3) and the kernel do.
     /// - Throws: a `Complaint` if there is no such program, or if it leads to something that is no program.
-    init(named name: String) throws {
+    init(named name: FilePath) throws {
         guard let first = ProgramSearch.path(of: name) else {
-            throw Complaint(.undecided, "\(name.printable): no such program in PATH")
+            throw Complaint(.undecided, "\(name.string.printable): no such program in PATH")
         }
         var path = first
         var scripts: [FilePath] = []
@@ -22,7 +22,7 @@ struct ProgramFile {
         while let interpreter = try Self.interpreter(ofScript: path) {
             // The kernel gives up after 5; env adds steps of its own.
             guard scripts.count < 10 else {
-                throw Complaint(.undecided, "\(name.printable): scripts that interpret scripts, without end")
+                throw Complaint(.undecided, "\(name.string.printable): scripts that interpret scripts, without end")
             }
             scripts.append(path)
             path = interpreter.program
@@ -83,7 +83,7 @@ struct ProgramFile {
     /// What `env ARGUMENT` executes: the first word that is neither an option nor an assignment.
     private static func program(ofEnv argument: String) -> FilePath? {
         let words = argument.split(separator: " ").drop { $0.hasPrefix("-") || $0.contains("=") }
-        return words.first.flatMap { ProgramSearch.path(of: String($0)) }
+        return words.first.flatMap { ProgramSearch.path(of: FilePath(String($0))) }
     }
 
     private static func complaint(_ failure: ElfImage.Failure, _ path: FilePath) -> Complaint {

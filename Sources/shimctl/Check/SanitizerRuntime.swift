@@ -45,7 +45,7 @@ struct SanitizerRuntime {
 
     /// What `shimctl run` has to preload for the program called `name`; nothing also where that cannot be told, for
     /// then the program's own start says what is wrong.
-    static func needed(by name: String) -> SanitizerRuntime? {
+    static func needed(by name: FilePath) -> SanitizerRuntime? {
         guard let image = try? ProgramFile(named: name).image, image.isX8664, let dynamic = image.readDynamic() else {
             return nil
         }

@@ -5,7 +5,7 @@ import Glibc
 import SystemPackage
 
 /// `shimctl advise`: is it worth it, and what stands in the way.
-struct AdviseCommand: ParsableCommand {
+struct AdviseCommand: ParsableCommand, ProgramStarter {
     static let configuration = CommandConfiguration(
         commandName: "advise",
         abstract:
@@ -58,6 +58,8 @@ struct AdviseCommand: ParsableCommand {
     private var isProgram: Bool { words.first == "--" }
     private var program: ProgramWords { ProgramWords(captured: words) }
 
+    var programWordCount: Int { isProgram ? program.count : 0 }
+
     func validate() throws {
         if let first = words.first, first == "-h" || first == "--help" { throw CleanExit.helpRequest(self) }
         if let pid {
@@ -88,7 +90,7 @@ struct AdviseCommand: ParsableCommand {
             report.add("What its figures are worth", process.worth)
         }
         for word in words {
-            let item = try MountItem.argument(word).resolved
+            let item = try MountItem.argument(word).resolved()
             report.add("Directory \(item.description)", MountFindings(item: item).all)
             report.add("What calls cost there", try Self.costs(of: item))
         }

@@ -68,7 +68,7 @@ struct DoctorCommand: ParsableCommand {
                 try add(service: service, to: &report)
             }
             for argument in mount {
-                let item = try MountItem.argument(argument).resolved
+                let item = try MountItem.argument(argument).resolved()
                 report.add("Directory \(item.description)", MountFindings(item: item).all)
             }
             if json { try Output.json(report.document) } else { try Output.line(report.text(width: Terminal.width)) }
@@ -91,9 +91,11 @@ struct DoctorCommand: ParsableCommand {
 
 extension MountItem {
     /// With its real path where it has one.
-    var resolved: MountItem {
+    /// - Throws: a `Complaint` where that is not UTF-8.
+    func resolved() throws -> MountItem {
         guard let real = directory.withPlatformString({ realpath($0, nil) }) else { return self }
         defer { free(real) }
+        try ForeignBytes.refuse(real, "\(directory.string.printable): its path")
         return MountItem(directory: FilePath(platformString: real), pagecache: pagecache)
     }
 }

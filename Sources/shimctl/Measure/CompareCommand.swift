@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 
 /// `shimctl compare`: a program natively and under the shim, as hyperfine(1) compares commands.
-struct CompareCommand: ParsableCommand {
+struct CompareCommand: ParsableCommand, ProgramStarter {
     static let configuration = CommandConfiguration(
         commandName: "compare",
         abstract: "Run a program natively and under the shim by turns, and compare times, output and exit status.",
@@ -57,6 +57,8 @@ struct CompareCommand: ParsableCommand {
     var exportMarkdown: String?
 
     @OptionGroup var program: ProgramArguments
+
+    var programWordCount: Int { program.words.count }
 
     func validate() throws {
         guard (2...10_000).contains(pairs) else { throw ValidationError("--pairs \(pairs): between 2 and 10000.") }

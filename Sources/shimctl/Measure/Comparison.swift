@@ -10,13 +10,16 @@ struct Comparison {
         let ending: ChildProcess.Ending
         /// Of standard output: how many bytes, and their checksum.
         let output: OutputDigest?
+        /// What the run has counted; nothing natively.
+        let counters: CallCounters
     }
 
     private let options: CompareCommand
     private let setup: ShimSetup
     /// Of each pair, native and shim.
     private(set) var pairs: [[Sample]] = []
-    private(set) var counters = CallCounters()
+    /// Of all runs of these under the shim.
+    var counters: CallCounters { pairs.joined().reduce(into: CallCounters()) { $0 += $1.counters } }
 
     init(_ options: CompareCommand, _ setup: ShimSetup) throws {
         self.options = options
@@ -27,25 +30,25 @@ struct Comparison {
 
     func carryOut() throws -> Comparison {
         var result = self
-        let runtime = try PrivateRuntime()
-        defer { runtime.remove() }
         let count = options.warmup + options.pairs
         let progress = ProgressLine("compare", total: UInt64(count))
         for number in 0..<count {
             if !options.showOutput { progress.show(UInt64(number)) }
             var samples: [Side: Sample] = [:]
             for side in Bool.random() ? Side.allCases : Side.allCases.reversed() {
-                samples[side] = try sample(side, runtime)
+                samples[side] = try sample(side)
             }
             if number >= options.warmup { result.pairs.append(Side.allCases.compactMap { samples[$0] }) }
         }
         progress.end()
-        result.counters = runtime.snapshot().counters
         return result
     }
 
-    private func sample(_ side: Side, _ runtime: PrivateRuntime) throws -> Sample {
+    private func sample(_ side: Side) throws -> Sample {
         try Subprocess.prepare(options.preparation)
+        // One for each run: what an earlier one has left running goes on counting in its own.
+        let runtime = try PrivateRuntime()
+        defer { runtime.remove() }
         // Natively without any variable of ours that is inherited.
         let changes = side == .shim ? setup.changes(with: runtime) : setup.nativeChanges
         let output = options.showOutput ? nil : try OutputFile()
@@ -60,7 +63,7 @@ struct Comparison {
                 "the program ended with status \(ending.exitStatus) \(side == .shim ? "under the shim" : "natively")"
                     + " (--ignore-failure goes on)")
         }
-        return Sample(ending: ending, output: try output?.digest())
+        return Sample(ending: ending, output: try output?.digest(), counters: runtime.snapshot().counters)
     }
 }
 

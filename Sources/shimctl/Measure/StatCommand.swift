@@ -3,7 +3,7 @@ import FoundationEssentials
 import SystemPackage
 
 /// `shimctl stat`: a program's own figures at its end, as `perf stat` has them.
-struct StatCommand: ParsableCommand {
+struct StatCommand: ParsableCommand, ProgramStarter {
     static let configuration = CommandConfiguration(
         commandName: "stat",
         abstract: "Run a program under the shim, and say at its end what was served.",
@@ -52,6 +52,8 @@ struct StatCommand: ParsableCommand {
     var output: String?
 
     @OptionGroup var program: ProgramArguments
+
+    var programWordCount: Int { program.words.count }
 
     func validate() throws {
         guard (1...10_000).contains(runs) else { throw ValidationError("--repeat \(runs): between 1 and 10000.") }

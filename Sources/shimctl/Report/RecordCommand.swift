@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 
 /// `shimctl record`: figures over time, into a file for `shimctl report`.
-struct RecordCommand: ParsableCommand {
+struct RecordCommand: ParsableCommand, ProgramStarter {
     static let configuration = CommandConfiguration(
         commandName: "record",
         abstract: "Run a program under the shim and record its figures over time, for shimctl report.",
@@ -45,6 +45,8 @@ struct RecordCommand: ParsableCommand {
 
     @OptionGroup var program: ProgramArguments
 
+    var programWordCount: Int { program.words.count }
+
     func validate() throws {
         guard interval >= 0.02, interval <= 3_600 else {
             throw ValidationError("--interval \(interval): between 0.02 and 3600 seconds.")
@@ -65,7 +67,7 @@ struct RecordCommand: ParsableCommand {
             // All that can be wrong is found before an old recording gives way.
             let setup = seconds == nil ? try ShimSetup(options, program: program.words.program) : nil
             if setup != nil, ProgramSearch.path(of: program.words.program) == nil {
-                throw Complaint(.notFound, "\(program.words.program.printable): command not found")
+                throw Complaint(.notFound, "\(program.words.program.string.printable): command not found")
             }
             let source = seconds == nil ? nil : try users.source()
             let recorder = try Recorder(

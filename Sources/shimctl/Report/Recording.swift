@@ -1,7 +1,3 @@
-import FoundationEssentials
-import Glibc
-import SystemPackage
-
 /// What `shimctl record` writes, and `report` reads: a file of JSON documents, one a line. Fields are added, but not
 /// renamed or removed, without a new schema number.
 struct Recording {
@@ -76,62 +72,9 @@ struct Recording {
 
     let name: String
     let head: Head
-    private(set) var samples: [Sample] = []
+    let samples: [Sample]
     /// Nothing where the recording was cut short.
-    private(set) var end: End?
-}
-
-extension Recording {
-    private static let mostBytes = 256 << 20
-
-    /// - Throws: a `Complaint` that names the file, and the line which is wrong.
-    init(reading path: FilePath) throws {
-        let text: Data
-        do {
-            let file = try FileDescriptor.open(path, .readOnly, options: [.nonBlocking, .closeOnExec])
-            text = try file.closeAfter {
-                let stat = try Stat(file)
-                guard stat.type == .regular, stat.size <= Self.mostBytes else {
-                    throw Complaint(.failure, "\(path.string.printable) is no recording: not a file, or too large")
-                }
-                var bytes = [UInt8](repeating: 0, count: Int(stat.size))
-                let count = try bytes.withUnsafeMutableBytes { try file.fill($0, at: 0) }
-                return Data(bytes.prefix(count))
-            }
-        } catch let error as Errno {
-            throw Complaint(.failure, "\(path.string.printable): \(error)")
-        }
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        var head: Head?
-        var samples: [Sample] = []
-        let lines = text.split(separator: UInt8(ascii: "\n"))
-        for (index, bytes) in lines.enumerated() {
-            guard let line = try? decoder.decode(Line.self, from: Data(bytes)) else {
-                // The last line of a recording that was cut short may be half a line.
-                if index == lines.count - 1, head != nil { break }
-                throw Complaint(.failure, "\(path.string.printable), line \(index + 1), is not a line of a recording")
-            }
-            if let found = line.head {
-                guard found.schema == Self.schema else {
-                    throw Complaint(
-                        .failure,
-                        "\(path.string.printable) has the schema \(found.schema.printable);"
-                            + " this shimctl reads \(Self.schema)"
-                    )
-                }
-                head = found
-            }
-            if let sample = line.sample { samples.append(sample) }
-            if let found = line.end { end = found }
-        }
-        guard let head else {
-            throw Complaint(.failure, "\(path.string.printable) is not a recording of shimctl record")
-        }
-        name = path.lastComponent?.string ?? path.string
-        self.head = head
-        self.samples = samples
-    }
+    let end: End?
 }
 
 extension Recording.Mount {

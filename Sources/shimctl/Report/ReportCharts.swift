@@ -31,9 +31,10 @@ struct ReportCharts {
     }
 
     var share: TimeChart {
-        let values = intervals.map { interval -> Double in
+        // Where nothing was called, no share of it was served, not a share of 0.
+        let values = intervals.map { interval -> Double? in
             let total = interval.perSecond(\.total)
-            return total > 0 ? interval.perSecond(\.served) / total * 100 : 0
+            return total > 0 ? interval.perSecond(\.served) / total * 100 : nil
         }
         return TimeChart(
             title: "Share of data calls that were served", moments: intervals.map(\.end),

@@ -47,7 +47,7 @@ struct ReportCommand: ParsableCommand {
         }
         let charts = ReportCharts(recording: recording)
         let share = charts.share
-        if let values = share.series.first?.values, values.count > 1 {
+        if let values = share.series.first?.values, values.count > 1, values.contains(where: { $0 != nil }) {
             lines += ["", "  served, % over time  0 " + Sparkline.text(values, most: 100, width: 48) + " 100"]
         }
         if let last = recording.samples.last {
@@ -66,16 +66,16 @@ struct ReportCommand: ParsableCommand {
 
 /// A row of small bars.
 enum Sparkline {
-    /// `values` from 0 to `most` as so many characters, each the mean of its part.
-    static func text(_ values: [Double], most: Double, width: Int) -> String {
-        let marks = Array(isUnicode ? " ▁▂▃▄▅▆▇█" : " .:-=+*#@")
+    /// `values` from 0 to `most` as so many characters, each the mean of its part; a blank where that has no values.
+    static func text(_ values: [Double?], most: Double, width: Int) -> String {
+        let marks = Array(isUnicode ? "▁▂▃▄▅▆▇█" : ".:-=+*#@")
         guard !values.isEmpty, most > 0 else { return "" }
         let columns = min(width, values.count)
         return String(
             (0..<columns).map { column -> Character in
-                let part = values[
-                    column * values.count
-                        / columns..<max((column + 1) * values.count / columns, column * values.count / columns + 1)]
+                let begin = column * values.count / columns
+                let part = values[begin..<max((column + 1) * values.count / columns, begin + 1)].compactMap { $0 }
+                guard !part.isEmpty else { return " " }
                 let mean = part.reduce(0, +) / Double(part.count)
                 let height = (min(max(mean / most, 0), 1) * Double(marks.count - 1)).rounded(.up)
                 return marks[Int(height)]

@@ -4,8 +4,8 @@ struct TimeChart {
         let name: String
         /// A class of the page's style sheet: `served`, `passed`, `third`.
         let style: String
-        /// One for each moment.
-        let values: [Double]
+        /// One for each moment, and what was between it and the moment before; nothing: a gap in a line.
+        let values: [Double?]
     }
 
     let title: String
@@ -47,17 +47,36 @@ struct TimeChart {
         }
         var below = moments.map { _ in 0.0 }
         for line in series {
-            let values = isStacked ? zip(below, line.values).map { $0 + $1 } : line.values
-            let upper = zip(moments, values).map { (x: x($0), y: y($1)) }
             if isStacked {
+                let values = zip(below, line.values).map { $0 + ($1 ?? 0) }
+                let upper = zip(moments, values).map { (x: x($0), y: y($1)) }
                 let lower = zip(moments, below).map { (x: x($0), y: y($1)) }
                 drawing.path(upper + lower.reversed(), closed: true, "area \(line.style)")
                 below = values
             } else {
-                drawing.path(upper, closed: false, "line \(line.style)")
+                for part in parts(of: line.values) {
+                    drawing.path(part.map { (x: x($0), y: y($1)) }, closed: false, "line \(line.style)")
+                }
             }
         }
         return drawing.text(title: title)
+    }
+
+    /// The points of a line between its gaps. Each part begins where its first value does, so that one value alone is
+    /// seen too.
+    private func parts(of values: [Double?]) -> [[(second: Double, value: Double)]] {
+        var result: [[(second: Double, value: Double)]] = []
+        var begin = 0.0
+        var isGap = true
+        for (moment, value) in zip(moments, values) {
+            if let value {
+                if isGap { result.append([(begin, value)]) }
+                result[result.count - 1].append((moment, value))
+            }
+            isGap = value == nil
+            begin = moment
+        }
+        return result
     }
 
     /// What the colours mean.
@@ -68,7 +87,7 @@ struct TimeChart {
 
     private var stackedMost: Double {
         moments.indices.map { index in
-            let values = series.map { $0.values.indices.contains(index) ? $0.values[index] : 0 }
+            let values = series.map { $0.values.indices.contains(index) ? $0.values[index] ?? 0 : 0 }
             return isStacked ? values.reduce(0, +) : values.max() ?? 0
         }.max() ?? 1
     }

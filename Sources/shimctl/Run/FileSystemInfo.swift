@@ -54,7 +54,9 @@ extension FileSystemInfo {
     /// The mount `directory` is on; nothing where /proc does not tell. The directory need not be readable.
     static func mount(of directory: FilePath) -> MountEntry? {
         // The mount's number, not its path: bind mounts and mounts stacked on one another share paths and devices.
-        let descriptor = open(directory.string, Int32(PS_O_PATH.rawValue) | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = directory.withPlatformString {
+            open($0, Int32(PS_O_PATH.rawValue) | O_DIRECTORY | O_CLOEXEC)
+        }
         guard descriptor >= 0 else { return nil }
         defer { _ = close(descriptor) }
         guard let fdinfo = ProcFile.text("/proc/self/fdinfo/\(descriptor)"),

@@ -40,6 +40,7 @@ extension MountItem {
                 .usage, reason == .noSuchFileOrDirectory ? "\(name) does not exist" : "\(name): \(reason)")
         }
         defer { free(resolved) }
+        try ForeignBytes.refuse(resolved, "\(name): its path")
         return FilePath(platformString: resolved)
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import SystemPackage
 
 /// The words behind all options of a command that starts a program.
 struct ProgramArguments: ParsableArguments {
@@ -36,8 +37,11 @@ struct ProgramWords {
     /// How many words of our own argument vector, at its end, they are.
     var count: Int { words.count }
 
-    /// The program's own name or path; empty before they were validated.
-    var program: String { words.first ?? "" }
+    /// The program's own name or path, byte for byte; empty before they were validated.
+    var program: FilePath {
+        guard count > 0, let name = CommandLine.unsafeArgv[Int(CommandLine.argc) - count] else { return FilePath() }
+        return FilePath(platformString: name)
+    }
 
     /// For people, on one line.
     var text: String {

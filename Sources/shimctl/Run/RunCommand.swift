@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 
 /// `shimctl run`: a program under the shim.
-struct RunCommand: ParsableCommand {
+struct RunCommand: ParsableCommand, ProgramStarter {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Run a program with the shim preloaded.",
@@ -35,6 +35,8 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var program: ProgramArguments
 
+    var programWordCount: Int { program.words.count }
+
     func validate() throws { try program.words.validate(of: self) }
 
     func run() throws {
@@ -56,7 +58,7 @@ struct RunCommand: ParsableCommand {
         let program = String(cString: name).printable
         throw Complaint(
             reason == .noSuchFileOrDirectory ? .notFound : .notExecutable,
-            reason == .noSuchFileOrDirectory && ProgramSearch.path(of: String(cString: name)) == nil
+            reason == .noSuchFileOrDirectory && ProgramSearch.path(of: FilePath(platformString: name)) == nil
                 ? "\(program): command not found" : "\(program): \(reason)")
     }
 }

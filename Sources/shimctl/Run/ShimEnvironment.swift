@@ -137,6 +137,7 @@ extension ShimEnvironment {
     private static func logFile(_ value: String, from origin: String) throws -> String {
         let name = "\(origin): \"\(value.printable)\""
         let path = absolute(FilePath(value))
+        try path.withPlatformString { try ForeignBytes.refuse($0, "\(name): its path") }
         if let stat = try? Stat(path) {
             // Fifos and devices (a terminal) are as good as files.
             guard stat.type != .directory else { throw Complaint(.usage, "\(name) is a directory") }
@@ -174,6 +175,8 @@ extension ShimEnvironment {
     }
 
     private static func absolute(_ path: FilePath) -> FilePath {
-        path.isAbsolute ? path : FilePath(FileManager.default.currentDirectoryPath).pushing(path)
+        guard !path.isAbsolute, let current = getcwd(nil, 0) else { return path }
+        defer { free(current) }
+        return FilePath(platformString: current).pushing(path)
     }
 }

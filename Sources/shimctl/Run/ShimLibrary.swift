@@ -48,7 +48,10 @@ struct ShimLibrary {
             throw Complaint(.unavailable, "\(name): \(Errno(rawValue: errno))")
         }
         path = FilePath(platformString: resolved)
-        free(resolved)
+        defer { free(resolved) }
+        guard String(validatingCString: resolved) != nil else {
+            throw Complaint(.unavailable, "\(name): its path is not UTF-8; move the library")
+        }
         // ld.so would only warn, and run the program without us.
         guard !path.string.contains(where: { $0 == ":" || $0.isWhitespace }) else {
             throw Complaint(

@@ -17,10 +17,12 @@ struct ShimSetup {
     ///   - inherited: the environment that the program gets besides.
     /// - Throws: a `Complaint` for the first bad value, or where the library is not found.
     init(
-        _ options: ShimOptions, program: String?,
+        _ options: ShimOptions, program: FilePath?,
         inherited: [String: String] = ProcessInfo.processInfo.environment
     ) throws {
         self.inherited = inherited
+        // It is written anew. What else is not UTF-8 the program gets as it is.
+        if inherited["LD_PRELOAD"] != nil { try ForeignBytes.refuse(inVariables: { $0 == "LD_PRELOAD" }) }
         library = try ShimLibrary.found()
         let profile = try options.profile.map { try ProfileFolder.profile(named: $0) }
         environment = try ShimEnvironment(
@@ -56,13 +58,13 @@ struct ShimSetup {
     }
 
     /// The library that must come first of all, if the program is built with a sanitizer.
-    private static func sanitizerRuntime(of program: String) throws -> FilePath? {
+    private static func sanitizerRuntime(of program: FilePath) throws -> FilePath? {
         guard let library = SanitizerRuntime.needed(by: program)?.library else { return nil }
         guard !library.string.contains(where: { $0 == ":" || $0.isWhitespace }) else {
             throw Complaint(
                 .unavailable,
-                "\"\(library.string.printable)\", which has to be preloaded for \(program.printable): ld.so takes"
-                    + " spaces and colons in LD_PRELOAD as separators; move the library")
+                "\"\(library.string.printable)\", which has to be preloaded for \(program.string.printable): ld.so"
+                    + " takes spaces and colons in LD_PRELOAD as separators; move the library")
         }
         return library
     }

@@ -73,11 +73,14 @@ struct ClusterEnvironment: ServiceFile {
 
     private static let begin = "# begin pmemshim"
     private static let end = "# end pmemshim"
+    /// At the end of the first line where there was no file: then `revert` leaves none.
+    private static let whole = "takes this file away"
 
     func applied(_ variables: [(name: String, value: String)], of service: Service, to current: String?) throws
         -> String
     {
         let others = try Self.withoutOurs(current ?? "", in: file.path) ?? (current ?? "")
+        let isMade = current.map(Self.isMade) ?? true
         for (number, line) in others.lines.enumerated() {
             let name = String(line).trimmed.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
             guard name != "LD_PRELOAD", !name.hasPrefix("PMEMSHIM_") else {
@@ -87,7 +90,7 @@ struct ClusterEnvironment: ServiceFile {
             }
         }
         return (others.isEmpty || others.utf8.last == UInt8(ascii: "\n") ? others : others + "\n") + """
-            \(Self.begin): shimctl profile revert \(service.name) takes these lines away
+            \(Self.begin): shimctl profile revert \(service.name) \(isMade ? Self.whole : "takes these lines away")
             \(try EnvironmentText(variables: variables).text(.debianCluster))
             \(Self.end)
 
@@ -98,7 +101,12 @@ struct ClusterEnvironment: ServiceFile {
         guard let others = try Self.withoutOurs(current, in: file.path) else {
             throw Complaint(.failure, "\(file.path.string.printable) has no lines of pmemshim")
         }
-        return others
+        return others.isEmpty && Self.isMade(current) ? nil : others
+    }
+
+    /// Whether `applied` has made the file.
+    private static func isMade(_ text: String) -> Bool {
+        text.lines.first { $0.hasPrefix(begin) }?.hasSuffix(whole) ?? false
     }
 
     func variables(in current: String) -> [(name: String, value: String)]? {

@@ -1,20 +1,28 @@
 import CShimSys
 import FoundationEssentials
 import Glibc
+import SystemPackage
 
 /// Which files are hot, and which 2 MiB of them.
 struct HeatReport {
     let snapshot: HeatSnapshot
     /// Only the file of this name.
     let path: String?
+    /// Rows of a table; nothing: 20 files, or all of one file.
+    let limit: Int?
 
+    private let isFiltered: Bool
     private static let rows = 20
     private static let barWidth = 32
     private static let groupSize: UInt64 = 2 << 20
 
+    /// - Parameter mount: only files below this directory.
     /// - Throws: a `Complaint` if the file asked for is not there.
-    init(_ snapshot: HeatSnapshot, path: String?) throws {
+    init(_ all: HeatSnapshot, path: String?, mount: FilePath?, limit: Int?) throws {
         self.path = path
+        self.limit = limit
+        let snapshot = mount.map { all.filtered(below: $0) } ?? all
+        isFiltered = !all.files.isEmpty && mount != nil
         guard let path else {
             self.snapshot = snapshot
             return
@@ -30,9 +38,9 @@ struct HeatReport {
 
     var text: String {
         guard !snapshot.files.isEmpty else {
-            return path == nil
-                ? "No heat yet: no program of yours has used a served file for long."
-                : "No heat of that file."
+            guard path == nil else { return "No heat of that file." }
+            return isFiltered
+                ? "No heat there." : "No heat yet: no program of yours has used a served file for long."
         }
         return path == nil ? fileTable : snapshot.files.map(groupTable).joined(separator: "\n\n")
     }
@@ -40,26 +48,28 @@ struct HeatReport {
     private var fileTable: String {
         var table = Table(.text("File"), .number("Reads"), .number("Writes"), .number("Hottest at"), .text(""))
         let most = snapshot.files.map(\.total.samples).max() ?? 0
-        for file in snapshot.files.prefix(Self.rows) {
+        for file in snapshot.files.prefix(limit ?? Self.rows) {
             let total = file.total
             let hottest = file.groups.max { ($0.value.samples, $1.key) < ($1.value.samples, $0.key) }
             table.add(
                 Self.name(file), Figures.count(total.reads), Figures.count(total.writes),
                 Figures.bytes((hottest?.key ?? 0) * Self.groupSize), Self.bar(total.samples, of: most))
         }
-        let rest = snapshot.files.count - Self.rows
+        let rest = snapshot.files.count - (limit ?? Self.rows)
         return table.text + (rest > 0 ? "\n... and \(rest) more files" : "")
     }
 
     private func groupTable(_ file: HeatSnapshot.File) -> String {
         var table = Table(.number("From"), .number("Reads"), .number("Writes"), .number("Bad pages"), .text(""))
         let most = file.groups.values.map(\.samples).max() ?? 0
-        for (number, group) in file.groups.sorted(by: { $0.key < $1.key }) where group.samples > 0 || group.bad > 0 {
+        let groups = file.groups.filter { $0.value.samples > 0 || $0.value.bad > 0 }.sorted { $0.key < $1.key }
+        for (number, group) in groups.prefix(limit ?? groups.count) {
             table.add(
                 Figures.bytes(number * Self.groupSize), Figures.count(group.reads), Figures.count(group.writes),
                 Figures.count(group.bad), Self.bar(group.samples, of: most))
         }
-        return "\(Self.name(file).printable)\n\(table.text)"
+        let rest = groups.count - (limit ?? groups.count)
+        return "\(Self.name(file).printable)\n\(table.text)" + (rest > 0 ? "\n... and \(rest) more parts" : "")
     }
 
     private static func name(_ file: HeatSnapshot.File) -> String {
@@ -81,6 +91,19 @@ extension HeatSnapshot {
         var copy = self
         copy.keep(isWanted)
         return copy
+    }
+
+    /// Files below a directory, by their names; those without a name where the directory is a mount of their device.
+    func filtered(below directory: FilePath) -> HeatSnapshot {
+        var found = stat()
+        let isThere = directory.withPlatformString { stat($0, &found) } == 0
+        let number = DeviceNumber(found.st_dev)
+        let device = UInt64(number.major) << 32 | UInt64(number.minor)
+        let isMountPoint = isThere && FileSystemInfo.mount(of: directory)?.point == directory.string
+        return filtered { file in
+            file.path.isEmpty
+                ? isMountPoint && file.device == device : FilePath(file.path).starts(with: directory)
+        }
     }
 }
 

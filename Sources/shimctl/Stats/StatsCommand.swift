@@ -50,11 +50,13 @@ struct StatsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("One table with a row for each command, mount, process or user.", valueName: "what"))
     var by: StatsReport.Grouping?
 
-    @Option(help: ArgumentHelp("By calls, served, passed, read, written, saved or name.", valueName: "column"))
-    var sort = StatsReport.Order.calls
+    @Option(
+        help: ArgumentHelp("By calls (the default), served, passed, read, written, saved or name.", valueName: "column")
+    )
+    var sort: StatsReport.Order?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("So many rows.", valueName: "n"))
-    var limit = 20
+    @Option(parsing: .unconditional, help: ArgumentHelp("So many rows (the default: 20).", valueName: "n"))
+    var limit: Int?
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Only this process.", valueName: "pid"))
     var pid: Int32?
@@ -84,19 +86,33 @@ struct StatsCommand: ParsableCommand {
             guard watch != nil else { throw ValidationError("--count goes with --watch.") }
             guard count > 0 else { throw ValidationError("--count \(count): at least 1.") }
         }
-        guard (1...100_000).contains(limit) else { throw ValidationError("--limit \(limit): between 1 and 100000.") }
+        if let limit, !(1...100_000).contains(limit) {
+            throw ValidationError("--limit \(limit): between 1 and 100000.")
+        }
         if let path {
             guard !path.hasPrefix("-") else { throw ValidationError("Unknown option '\(path)'") }
             guard heat else { throw ValidationError("A path (\(path)) goes with --heat.") }
         }
-        if heat, watch != nil || pid != nil || openmetrics || by != nil {
-            throw ValidationError("--heat goes with neither --watch, --pid, --openmetrics nor --by.")
+        // What would be passed over in silence is refused.
+        if heat { try refuse("--heat", ["--mount", "--limit", "--json"]) }
+        if watch != nil { try refuse("--watch", ["--mount", "--command", "--live", "--pid", "--all-users", "--json"]) }
+        if openmetrics {
+            try refuse("--openmetrics", ["--mount", "--command", "--live", "--pid", "--all-users"])
         }
-        if openmetrics, json || watch != nil {
-            throw ValidationError("--openmetrics goes with neither --json nor --watch.")
-        }
-        if users.allUsers, heat { throw ValidationError("--all-users goes without --heat.") }
         if let pid, pid <= 0 { throw ValidationError("--pid \(pid): process numbers begin at 1.") }
+    }
+
+    /// - Parameter allowed: what goes with `option`, of all that say what is shown.
+    private func refuse(_ option: String, _ allowed: [String]) throws {
+        // Heat is kept by file, not by process; a line of an interval, or of OpenMetrics, is no row of a table.
+        let given = [
+            ("--watch", watch != nil), ("--openmetrics", openmetrics), ("--json", json), ("--by", by != nil),
+            ("--sort", sort != nil), ("--limit", limit != nil), ("--pid", pid != nil), ("--mount", mount != nil),
+            ("--command", command != nil), ("--live", live), ("--all-users", users.allUsers),
+        ].filter(\.1).map(\.0)
+        if let other = given.first(where: { $0 != option && !allowed.contains($0) }) {
+            throw ValidationError("\(option) goes without \(other).")
+        }
     }
 
     func run() throws {
@@ -123,8 +139,8 @@ struct StatsCommand: ParsableCommand {
                     saved: report.savedByMount))
         } else {
             report.grouping = by ?? (pid == nil ? nil : .process)
-            report.order = sort
-            report.limit = limit
+            report.order = sort ?? .calls
+            report.limit = limit ?? 20
             report.width = Terminal.width
             if snapshot.isEmpty, isFiltered, let text = try leftOut(source) { return try Output.line(text) }
             let told = by == nil || snapshot.isEmpty
@@ -154,7 +170,7 @@ struct StatsCommand: ParsableCommand {
 
     private func showHeat() throws {
         let place = try RuntimePlace(user: users.user)
-        let report = try HeatReport(try HeatSnapshot.read(in: place), path: path)
+        let report = try HeatReport(try HeatSnapshot.read(in: place), path: path, mount: wantedMount(), limit: limit)
         if json {
             try Output.json(report.document(directory: place.directory.string))
         } else {
@@ -192,9 +208,12 @@ struct StatsCommand: ParsableCommand {
 
     private func sample(_ source: StatsSource) throws -> StatsSnapshot {
         let snapshot = try source.snapshot()
-        let wanted = mount.map { MountItem(directory: FilePath($0), pagecache: false).resolved.directory.string }
-        return (pid.map { snapshot.filtered(pid: $0) } ?? snapshot)
-            .filtered(mount: wanted, command: command, live: live)
+        return try (pid.map { snapshot.filtered(pid: $0) } ?? snapshot)
+            .filtered(mount: wantedMount()?.string, command: command, live: live)
+    }
+
+    private func wantedMount() throws -> FilePath? {
+        try mount.map { try MountItem(directory: FilePath($0), pagecache: false).resolved().directory }
     }
 }
 
