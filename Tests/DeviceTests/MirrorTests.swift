@@ -155,3 +155,59 @@ import Testing
         #expect(run.ending == .exited(0), "\(run.stderr)")
     }
 }
+
+@Suite("shimctl mirror: what is compared whatever is known", .serialized) struct MirrorScrubTests {
+    init() throws { try DeviceImage.skipUnlessAttachable() }
+
+    /// Passes beside which `work` runs in a shell, with the mount point as its first argument.
+    private func passes(_ set: MirroredImage, _ work: String) throws -> [DeviceJSON] {
+        let output = "\(set.image.directory)/passes"
+        let script = """
+            "$0" mirror run "$1" --every 0.2 --full-every 0.4 --full-rate 2G --freeze --passes 6 --json \\
+                > "$2" 2> /dev/null &
+            set -- "$3"
+            \(work)
+            wait
+            """
+        _ = try spawn(
+            "/bin/sh", ["-c", script, Shim.shimctl, set.image.name, output, set.mount], timeout: .seconds(60))
+        return try String(contentsOfFile: output, encoding: .utf8).split(separator: "\n").map {
+            DeviceJSON(value: try JSONSerialization.jsonObject(with: Data($0.utf8)))
+        }
+    }
+
+    @Test("nothing is missed by the passes while files are written, moved, cut, punched, linked and removed")
+    func nothingIsMissed() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 8 << 20)
+        let found = try passes(
+            set,
+            """
+            cd "$1"; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+                mkdir -p d$i; head -c 300000 /dev/urandom > d$i/f; ln d$i/f l$i; mv d$i/f m$i
+                truncate -s 5000 l$((i - 3)) 2> /dev/null; rm -f m$((i - 5)); fallocate -p -o 4096 -l 8192 a
+                dd if=/dev/urandom of=a bs=4096 count=3 seek=$((i * 50)) conv=notrunc oflag=direct status=none
+                sleep 0.1
+            done
+            """)
+        #expect(found.count == 6)
+        #expect(found.allSatisfy { $0["missed_pages"].items.isEmpty && $0["suspect_pages"].items.isEmpty })
+        #expect(found.contains { ($0["scrubbed_bytes"].number ?? 0) > 0 })
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try set.promoted().sums == set.sums())
+    }
+
+    @Test("what differs without a reason is found, and named")
+    func isFound() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 1 << 20)
+        Thread.sleep(forTimeInterval: 0.1)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        let page = try #require(try set.pages(of: "a").first)
+        try set.scribble(page: page)
+        let found = try passes(set, "true")
+        #expect(found.contains { $0["suspect_pages"].items.contains { $0.number == page } })
+    }
+}

@@ -113,22 +113,25 @@ final class MirrorLog {
         let log = try mirror.membership.log
         guard log.count > 0 else { return }
         try readEntries(log)
-        let order = entries.indices.sorted { entries[$0].page < entries[$1].page }
-        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(mirror.pageSize), alignment: 4_096)
-        defer { page.deallocate() }
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
+        defer { room.deallocate() }
         var records: MirrorRecords?
-        for index in order {
-            let entry = entries[index]
-            try mirror.fill(page, at: place(index))
-            guard let base = page.baseAddress, cmirror_checksum(base, page.count) == entry.checksum else {
-                throw damaged
+        for run in runs {
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<(run.count * Int(mirror.pageSize))])
+            try mirror.fill(bytes, at: place(run.lowerBound))
+            var checksums = [UInt32](repeating: 0, count: run.count)
+            guard let base = bytes.baseAddress else { continue }
+            cmirror_checksums(base, Int(mirror.pageSize), run.count, &checksums)
+            guard zip(run, checksums).allSatisfy({ entries[$0].checksum == $1 }) else { throw damaged }
+            try mirror.write(UnsafeRawBufferPointer(bytes), page: entries[run.lowerBound].page)
+            for index in run {
+                let entry = entries[index]
+                if records?.pages.contains(entry.page) != true {
+                    try records.map(mirror.write)
+                    records = try mirror.records(of: chunk(of: entry.page))
+                }
+                records?.set(.init(epoch: log.epoch, checksum: entry.checksum), of: entry.page)
             }
-            try mirror.write(UnsafeRawBufferPointer(page), page: entry.page)
-            if records?.pages.contains(entry.page) != true {
-                try records.map(mirror.write)
-                records = try mirror.records(of: chunk(of: entry.page))
-            }
-            records?.set(.init(epoch: log.epoch, checksum: entry.checksum), of: entry.page)
         }
         try records.map(mirror.write)
         try mirror.flush()
@@ -141,6 +144,21 @@ final class MirrorLog {
         }
         entries = []
         slot = [:]
+    }
+
+    /// Slots that follow one another, and whose pages do, in order of these; no more at once than a chunk has.
+    private var runs: [Range<Int>] {
+        var result: [Range<Int>] = []
+        for index in entries.indices.sorted(by: { entries[$0].page < entries[$1].page }) {
+            if let last = result.last, last.upperBound == index, last.count < Int(mirror.chunkPages),
+                entries[index].page == entries[index - 1].page + 1
+            {
+                result[result.count - 1] = last.lowerBound..<index + 1
+            } else {
+                result.append(index..<index + 1)
+            }
+        }
+        return result
     }
 
     private func chunk(of page: UInt64) -> Range<UInt64> {

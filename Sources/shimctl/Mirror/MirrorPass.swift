@@ -27,6 +27,9 @@ final class MirrorPass {
         var frozenCopied: UInt64 = 0
         var frozenNs: UInt64 = 0
         var tookNs: UInt64 = 0
+        /// Of what was compared afterwards, whatever is known: bytes, and pages that differed unexplained.
+        var scrubbed: UInt64 = 0
+        var missed: [UInt64] = []
     }
 
     private let devices: MirrorSet

@@ -9,7 +9,8 @@ struct MirrorRun: ParsableCommand {
             A pass begins every so many seconds, or as soon as the last one has ended. What has changed is known from \
             the kernel's tracer (tracefs), and, for pages that programs map directly, from the files' change times. A \
             pass that fails is told of, and the next one tries again: a mirror that was away is taken up when it is \
-            back. A device that is not mounted is waited for. Ends at SIGTERM and SIGINT.
+            back. Apart from that everything is compared once a day, to find what was missed: that must never \
+            happen, and is told. A device that is not mounted is waited for. Ends at SIGTERM and SIGINT.
 
             EXIT STATUS
               0 when it was stopped; 1 if it cannot begin; 64 for a bad option
@@ -20,17 +21,35 @@ struct MirrorRun: ParsableCommand {
     @Option(parsing: .unconditional, help: ArgumentHelp("From one pass to the next.", valueName: "seconds"))
     var every = 30.0
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Compare everything once in so long, whatever is known, a part after each pass; 0: never.",
+            valueName: "seconds"))
+    var fullEvery = 86_400.0
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Do that with no more than so much in a second.", valueName: "bytes"))
+    var fullRate = ByteSize(bytes: 100 << 20)
+
     @Option(parsing: .unconditional, help: ArgumentHelp("End after so many passes.", valueName: "number"))
     var passes: Int?
 
     func validate() throws {
         guard (0.1...86_400).contains(every) else { throw ValidationError("--every: 0.1 to 86400 seconds.") }
+        guard fullEvery == 0 || (every...1e8).contains(fullEvery) else {
+            throw ValidationError("--full-every: 0, or at least --every.")
+        }
+        guard fullRate.bytes >= 1 << 20 else { throw ValidationError("--full-rate: 1 MiB a second is the least.") }
         if let passes, passes < 1 { throw ValidationError("--passes: at least 1.") }
     }
 
     func run() throws {
         try Complaint.reported(by: "mirror run") {
             let runner = MirrorRunner(options)
+            runner.scrubbed = fullEvery > 0 ? min(every / fullEvery, 1) : 0
+            runner.scrubRate = fullRate.bytes
             // What is wrong from the beginning is said at once.
             try MirrorSet(options.device, mirror: options.mirror).close()
             var done = 0

@@ -10,6 +10,10 @@ final class MirrorRunner {
     /// Of which device, and which mount of it, the trace is.
     private var traced: (sequence: UInt64, mount: UInt64)?
     private var carried: PageRanges?
+    private let scrub = MirrorScrub()
+    /// Which share of the device is compared after each pass whatever is known, and how fast, bytes a second.
+    var scrubbed = 0.0
+    var scrubRate: UInt64 = 100 << 20
     /// Set by a signal: the pass under way is given up, and no other begins.
     nonisolated(unsafe) static var isStopped: Int32 = 0
 
@@ -37,7 +41,7 @@ final class MirrorRunner {
             throw Complaint(.failure, "stopped: the mirror keeps its older state, if it had one")
         }
         let line = ProgressLine("mirror", total: 1 << 20)
-        let result: MirrorPass.Result
+        var result: MirrorPass.Result
         do {
             result = try pass.run { done, total in line.show(total > 0 ? done * (1 << 20) / total : 0) }
         } catch {
@@ -48,8 +52,22 @@ final class MirrorRunner {
         }
         carried = pass.toCarry
         line.end()
+        try scrub(devices, pass.check, &result)
         try tell(result, primary)
-        return result.tally.unreadable.isEmpty && result.tally.suspect.isEmpty
+        return result.tally.unreadable.isEmpty && result.tally.suspect.isEmpty && result.missed.isEmpty
+    }
+
+    /// A part of all, where that is wanted.
+    private func scrub(_ devices: MirrorSet, _ check: @escaping () throws -> Void, _ result: inout MirrorPass.Result)
+        throws
+    {
+        guard scrubbed > 0, devices.primary.mount != nil else { return }
+        let pages = UInt64(Double(devices.primary.geometry.pageCount) * scrubbed)
+        let found = try scrub.run(
+            devices, pages: pages, rate: scrubRate, trace: trace, carried: &carried, check: check)
+        result.scrubbed = found.compared
+        result.tally.suspect += found.suspect
+        result.missed = found.missed
     }
 
     /// What was traced counts for one mount of one device.
@@ -69,6 +87,7 @@ final class MirrorRunner {
         for (pages, what) in [
             (result.tally.unreadable, "cannot be read"),
             (result.tally.suspect, "has changed by itself: the mirror keeps its copy (shimctl mirror verify)"),
+            (result.missed, "differs, though nothing has told that it has changed: the next pass copies it"),
             (result.tally.healed, "was damaged on the mirror, and is right again"),
         ] {
             for name in try names.describe(pages, most: 20) { Output.warn("shimctl mirror: \(name) \(what)") }
@@ -106,6 +125,9 @@ final class MirrorRunner {
         let unreadablePages: [UInt64]
         let suspectPages: [UInt64]
         let healedPages: [UInt64]
+        /// Of the part that was compared whatever is known.
+        let scrubbedBytes: UInt64
+        let missedPages: [UInt64]
 
         init(_ result: MirrorPass.Result) {
             epoch = result.epoch
@@ -120,6 +142,8 @@ final class MirrorRunner {
             unreadablePages = result.tally.unreadable
             suspectPages = result.tally.suspect
             healedPages = result.tally.healed
+            scrubbedBytes = result.scrubbed
+            missedPages = result.missed
         }
 
         /// Of this process since it began, ns.

@@ -23,6 +23,8 @@ final class PageCopier {
         case log(MirrorLog)
         /// Kept in memory, for the file system stands still; what is too much goes to the log or the data area.
         indirect case memory(Target)
+        /// Only ``different`` tells of it.
+        case nowhere
     }
 
     private let primary: Primary
@@ -32,6 +34,8 @@ final class PageCopier {
     private let source: UnsafeMutableRawBufferPointer
     private let copy: UnsafeMutableRawBufferPointer
     private(set) var tally = Tally()
+    /// With the target `nowhere`: the pages that differ.
+    private(set) var different: [UInt64] = []
     /// Bytes a second; nothing: as fast as it goes.
     var rate: UInt64?
     /// Asked between two chunks: throws where the pass is to end.
@@ -121,7 +125,7 @@ final class PageCopier {
         case .place(let epoch): try record(range, different, mine, other, epoch, records)
         // What the log has gets its record with it.
         case .log(let log): try record(range, [], mine, other, epoch, records) { different.contains($0) || log.has($0) }
-        case .memory: break
+        case .memory, .nowhere: break
         }
     }
 
@@ -181,6 +185,7 @@ final class PageCopier {
                 return try put(pages, of: range, bytes, next)
             }
             for page in pages { held.append((page, Array(part(bytes, page, range)))) }
+        case .nowhere: different += pages
         case .log(let log):
             for page in pages { try log.put(UnsafeRawBufferPointer(part(bytes, page, range)), page: page) }
         case .place(let epoch):
