@@ -16,7 +16,9 @@ mirror_time() { /usr/bin/time --quiet --output="$scratch/time" --format='%e %U %
 mirror_times() { awk '{printf "%.0f ms | %.0f ms", $1 * 1000, ($2 + $3) * 1000}' "$scratch/time"; }
 
 # mirror_field NAME: of the last pass's JSON.
-mirror_field() { python3 -c 'import json, sys; print(json.loads(sys.stdin.readlines()[-1])[sys.argv[1]])' "$1" < "$scratch/json"; }
+mirror_field() {
+    python3 -c 'import json, sys; print(json.loads(sys.stdin.readlines()[-1])[sys.argv[1]])' "$1" < "$scratch/json"
+}
 
 # mirror_row TITLE: the table's line for the last pass.
 mirror_row() {
@@ -65,7 +67,8 @@ bench_mirror() {
     mirror_pass --full && mirror_row 'everything compared'
 
     while :; do
-        dd if=/dev/urandom "of=$scratch/mount/written" bs=1M count=10 seek=$((RANDOM % 30 * 10)) conv=notrunc status=none
+        dd if=/dev/urandom "of=$scratch/mount/written" bs=1M count=10 seek=$((RANDOM % 30 * 10)) conv=notrunc \
+            status=none
         sleep 0.05
     done &
     mirror_writer=$!
@@ -76,8 +79,10 @@ bench_mirror() {
     read -r longest share < <(python3 -c '
 import json, sys
 passes = [json.loads(line) for line in sys.stdin][1:]
-wall = 1e9 * len(passes)
-print(round(max(p["frozen_ns"] for p in passes) / 1e6), round(100 * (passes[-1]["cpu_ns"] - passes[0]["cpu_ns"]) / wall, 1))
+cpu = passes[-1]["cpu_ns"] - passes[0]["cpu_ns"]
+# From the first of them to the last.
+wall = 1e9 * (len(passes) - 1)
+print(round(max(p["frozen_ns"] for p in passes) / 1e6), round(100 * cpu / wall, 1))
 ' < "$scratch/json")
     echo
     echo "mirror run --every 1 --freeze beside writes of 100 MiB/s, 20 passes: longest standing still $longest ms," \
