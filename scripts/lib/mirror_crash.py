@@ -124,7 +124,7 @@ class Round:
     def set_up(self):
         for place in (self.mount, self.other):
             place.mkdir()
-        self.call(self.shimctl, "create", self.directory / "primary.img", "--size", "256M")
+        self.call(self.shimctl, "create", self.directory / "primary.img", "--size", "448M")
         self.call(self.shimctl, "attach", self.directory / "primary.img", "--name", self.name)
         self.call(f"mkfs.{self.file_system}", "-q", f"/dev/pmemshim/{self.name}")
         self.call("mount", f"/dev/pmemshim/{self.name}", self.mount)
