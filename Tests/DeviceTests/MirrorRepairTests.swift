@@ -97,7 +97,7 @@ import Testing
         #expect(try set.verify()["faults"].items.isEmpty)
     }
 
-    @Test("metadata that has not changed for two epochs is put back while the file system stands still: fsck is clean")
+    @Test("metadata that can be read is put back only where that is asked for; fsck is clean then")
     func metadata() throws {
         let set = try copied(2, pages: 16)
         defer { set.close() }
@@ -112,7 +112,9 @@ import Testing
         let block = dump.lines.first { $0.hasPrefix("Block size:") }?.split(separator: " ").last
         try #require(block == "4096")
         try set.scribble(page: page)
-        let outcome = try set.repair("--page", "\(page)")["pages"][0]
+        // It can be read: nobody can tell whether it is wrong, or newer than its copy.
+        #expect(try set.repair("--page", "\(page)")["pages"][0]["outcome"].text == "refused")
+        let outcome = try set.repair("--page", "\(page)", "--stale")["pages"][0]
         #expect(outcome["outcome"].text == "restored", "\(outcome["reason"].text ?? "")")
         try set.unmount()
         #expect(try spawn("/usr/sbin/e2fsck", ["-f", "-n", set.image.blocks]).ending == .exited(0))
@@ -128,6 +130,130 @@ import Testing
         let outcome = try set.repair("--page", "\(page)")["pages"][0]
         #expect(outcome["outcome"].text == "refused")
         #expect(outcome["reason"].text?.contains("mount it first") == true)
+    }
+}
+
+@Suite("shimctl mirror: what proves nothing", .serialized) struct MirrorProofTests {
+    init() throws { try DeviceImage.skipUnlessAttachable() }
+
+    private func strace(
+        _ set: MirroredImage, _ inject: String, _ verb: String, _ options: String..., path: String? = nil
+    )
+        throws -> Run
+    {
+        let call = String(inject.prefix { $0 != ":" })
+        return try spawn(
+            "/usr/bin/strace",
+            ["-f", "-o", "/dev/null"] + (path.map { ["-P", $0] } ?? [])
+                + ["-e", "trace=\(call)", "-e", "inject=\(inject)", Shim.shimctl, "mirror", verb, set.image.name]
+                + options,
+            timeout: .seconds(60))
+    }
+
+    @Test("pages that could not be read are not called copied, and repair puts nothing old in their place")
+    func unreadable() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 40_960)
+        for _ in 0..<2 {
+            #expect(try set.sync("--freeze").ending == .exited(0))
+            Thread.sleep(forTimeInterval: 0.1)
+        }
+        let older = try set.sums()
+        try set.write("a", 40_960)
+        _ = try spawn("/usr/bin/sync", [])
+        Thread.sleep(forTimeInterval: 0.1)
+        let newer = try set.sums()
+        let blocks = try spawn("/usr/bin/readlink", ["-f", set.image.blocks]).stdout
+        let run = try strace(set, "pread64:error=EIO", "sync", "--freeze", path: String(blocks.dropLast()))
+        #expect(run.ending == .exited(1))
+        #expect(run.stderr.contains("cannot be read"), "\(run.stderr)")
+        #expect(try set.promoted().sums == older)
+        _ = try set.repair()
+        #expect(try set.sums() == newer)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try set.promoted().sums == newer)
+    }
+
+    @Test(
+        "a file whose blocks are moved without a change of its times is copied, and not repaired",
+        arguments: ["ext4", "xfs"])
+    func moved(fileSystem: String) throws {
+        let set = try MirroredImage(fileSystem)
+        defer { set.close() }
+        // In pieces, with those of other files between them.
+        for number in 0..<20 {
+            try set.write("a", 40_960, at: UInt64(number) * 40_960)
+            _ = try spawn("/usr/bin/sync", ["-f", set.mount])
+            try set.write("b\(number)", 40_960)
+            _ = try spawn("/usr/bin/sync", ["-f", set.mount])
+        }
+        for number in 0..<20 { unlink(set.path("b\(number)")) }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        Thread.sleep(forTimeInterval: 0.1)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        let sums = try set.sums()
+        let before = try set.pages(of: "a")
+        if fileSystem == "xfs" {
+            _ = try spawn("/usr/sbin/xfs_fsr", [set.path("a")])
+        } else {
+            _ = try spawn("/usr/sbin/e4defrag", [set.path("a")])
+        }
+        #expect(try set.pages(of: "a") != before)
+        _ = try set.repair()
+        #expect(try set.sums() == sums)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try set.promoted(fileSystem).sums == sums)
+        #expect(try set.verify()["faults"].items.isEmpty)
+    }
+
+    @Test("what is changed while the pass writes back what is dirty is copied by the next one")
+    func duringWriteback() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 400_000)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        let script = """
+            strace -f -o /dev/null -e trace=syncfs -e inject=syncfs:delay_exit=1000000 \\
+                "$0" mirror sync "$1" > /dev/null &
+            sleep 0.6; head -c 400000 /dev/urandom > "$2"; wait
+            """
+        _ = try spawn(
+            "/bin/sh", ["-c", script, Shim.shimctl, set.image.name, set.path("a")], timeout: .seconds(60))
+        let sums = try set.sums()
+        _ = try spawn("/usr/bin/sync", [])
+        Thread.sleep(forTimeInterval: 0.1)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try set.promoted().sums == sums)
+        _ = try set.repair()
+        #expect(try set.sums() == sums)
+    }
+
+    @Test("a mount on top of the file system is not taken for it")
+    func mountedOver() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try spawn("/usr/bin/mount", ["-t", "tmpfs", "none", set.mount]).ending == .exited(0))
+        defer { _ = try? spawn("/usr/bin/umount", [set.mount]) }
+        let run = try set.sync("--freeze")
+        #expect(run.ending == .exited(1))
+        #expect(run.stderr.contains("mounted on top"), "\(run.stderr)")
+    }
+
+    @Test("a file system that takes long to be frozen does not stay so when the copier is killed")
+    func killedWhileFrozen() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 30 << 20)
+        // Killed before it thaws: each call of ioctl in turn.
+        for number in 1...40 {
+            let run = try strace(set, "ioctl:signal=SIGKILL:when=\(number)", "sync", "--freeze", "--freeze-limit", "1")
+            let alive = try spawn(
+                "/usr/bin/timeout", ["5", "/bin/sh", "-c", "date > \(set.path("alive"))"], timeout: .seconds(30))
+            #expect(alive.ending == .exited(0), "frozen after call \(number)")
+            if run.ending != .signalled(SIGKILL), run.ending != .exited(137) { break }
+        }
     }
 }
 

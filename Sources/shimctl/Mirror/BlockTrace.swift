@@ -16,6 +16,8 @@ final class BlockTrace {
     private var text: [UInt8] = []
     private var hasLost = false
     private var ranges: [Range<UInt64>] = []
+    /// What was taken, and when.
+    private var history: [(time: ContinuousClock.Instant, ranges: PageRanges)] = []
 
     /// - Parameters:
     ///   - pageSize: bytes; pages are told.
@@ -56,8 +58,18 @@ final class BlockTrace {
             ranges = []
             hasLost = false
         }
-        return hasLost ? nil : PageRanges(ranges)
+        let taken = PageRanges(ranges)
+        history = history.filter { .now - $0.time < Self.longestFlight } + [(.now, taken)]
+        return hasLost ? nil : taken
     }
+
+    /// Of what was taken, the part that may be on its way to the device still: a read may overtake it. What is written
+    /// back from the page cache is waited for by syncfs; direct writes are not.
+    var recent: PageRanges {
+        history.filter { .now - $0.time < Self.longestFlight }.reduce(PageRanges()) { $0.union($1.ranges) }
+    }
+
+    private static let longestFlight = Duration.seconds(1)
 
     /// Reads what the kernel has collected, so that its room is enough. To be called now and then.
     func drain() {

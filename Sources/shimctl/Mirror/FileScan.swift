@@ -83,6 +83,17 @@ struct FileScan {
         }
     }
 
+    /// Waits for writes into the file that are under way. A write sets the file's time when it begins, and may copy
+    /// long after; on DAX a read waits for it (the file system's lock of the inode). What begins later has a later time.
+    static func settle(_ file: File) {
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | noAccessTime
+        let descriptor = openat(file.directory, file.name, flags)
+        guard descriptor >= 0 else { return }
+        var byte: UInt8 = 0
+        _ = pread(descriptor, &byte, 1, 0)
+        Glibc.close(descriptor)
+    }
+
     /// Where a file lies: bytes of the device, and which byte of the file is the first of them.
     /// - Returns: nothing where it cannot be told.
     static func extents(of file: File) -> [(bytes: Range<UInt64>, offset: UInt64)]? {
@@ -115,9 +126,25 @@ struct FileScan {
         return result
     }
 
+    /// Two files, or one file at two times, that lie at other places have other ones.
+    static func layout(_ extents: [(bytes: Range<UInt64>, offset: UInt64)]) -> UInt64 {
+        extents.reduce(0xcbf2_9ce4_8422_2325) { hash, extent in
+            [extent.bytes.lowerBound, extent.bytes.upperBound, extent.offset].reduce(hash) { hash, word in
+                let mixed = (hash ^ word) &* 0x9e37_79b9_7f4a_7c15
+                return mixed ^ mixed >> 29
+            }
+        }
+    }
+
     /// The same as pages of the device: all of which it has a part.
     static func pages(of file: File, pageSize: UInt64, pageCount: UInt64) -> [Range<UInt64>]? {
-        extents(of: file)?.map { bytes, _ in
+        extents(of: file).map { pages($0, pageSize: pageSize, pageCount: pageCount) }
+    }
+
+    static func pages(_ extents: [(bytes: Range<UInt64>, offset: UInt64)], pageSize: UInt64, pageCount: UInt64)
+        -> [Range<UInt64>]
+    {
+        extents.map { bytes, _ in
             PageRanges.touched(by: bytes.lowerBound, UInt64(bytes.count), pageSize: pageSize, end: pageCount)
         }
     }

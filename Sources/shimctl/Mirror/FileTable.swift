@@ -17,16 +17,26 @@ struct FileTable: Equatable {
     /// mounted elsewhere, nobody has seen. 0: not mounted.
     let mount: UInt64
     let boot: UInt64
+    /// It was made while the file system stood still: only then does it prove what a file held.
+    let isStill: Bool
     /// By inode number.
-    let changed: [UInt64: Int64]
+    let files: [UInt64: Entry]
+
+    struct Entry: Equatable {
+        /// When it was changed last (ctime), ns.
+        let changed: Int64
+        /// Of where it lies: its blocks can be moved without any change of its times (e4defrag, xfs_fsr, resize2fs).
+        let layout: UInt64
+    }
 
     /// Two changes within one tick of the kernel's clock (at most 10 ms) have the same time.
     private static let slack: Int64 = 20_000_000
 
-    /// Whether a file that has changed last at `time` is surely as it was when the table was made.
-    func isUnchanged(_ inode: UInt64, _ time: Int64) -> Bool {
-        guard let then = changed[inode] else { return false }
-        return then == time && time < self.time - Self.slack
+    /// Whether a file is surely as it was when the table was made, and lies where it did.
+    /// - Parameter layout: nothing: where it lies is not asked.
+    func isUnchanged(_ inode: UInt64, _ time: Int64, _ layout: UInt64?) -> Bool {
+        guard let then = files[inode] else { return false }
+        return then.changed == time && time < self.time - Self.slack && (layout ?? then.layout) == then.layout
     }
 
     static let directory = FilePath("/var/lib/pmemshim/mirrors")
@@ -50,42 +60,50 @@ struct FileTable: Equatable {
         return FileTable(words, set)
     }
 
+    /// The one that proves what files held when the mirror's last pass copied them: made of a file system that stood
+    /// still, and of that very epoch.
+    static func proof(of membership: SetMembership) -> FileTable? {
+        load(membership.set).flatMap { $0.epoch == membership.epoch && $0.isStill ? $0 : nil }
+    }
+
     private init?(_ words: [UInt64], _ set: Superblock.Identifier) {
         guard words.count >= Self.headWords + 1, words[0] == Self.magic, words.last == Self.check(words.dropLast()),
-            words[1] == set.high, words[2] == set.low, words.count == Self.headWords + 1 + Int(clamping: words[7]) * 2
+            words[1] == set.high, words[2] == set.low, words.count == Self.headWords + 1 + Int(clamping: words[7]) * 3
         else { return nil }
         self.set = set
         epoch = words[3]
         time = Int64(bitPattern: words[4])
         mount = words[5]
         boot = words[6]
-        var changed: [UInt64: Int64] = [:]
-        changed.reserveCapacity(words.count / 2)
-        for index in stride(from: Self.headWords, to: words.count - 1, by: 2) {
-            changed[words[index]] = Int64(bitPattern: words[index + 1])
+        isStill = words[8] == 1
+        var files: [UInt64: Entry] = [:]
+        files.reserveCapacity(words.count / 3)
+        for index in stride(from: Self.headWords, to: words.count - 1, by: 3) {
+            files[words[index]] = Entry(changed: Int64(bitPattern: words[index + 1]), layout: words[index + 2])
         }
-        self.changed = changed
+        self.files = files
     }
 
-    init(set: Superblock.Identifier, epoch: UInt64, time: Int64, mount: UInt64, changed: [UInt64: Int64]) {
+    init(
+        set: Superblock.Identifier, epoch: UInt64, time: Int64, mount: UInt64, isStill: Bool, files: [UInt64: Entry]
+    ) {
         self.set = set
         self.epoch = epoch
         self.time = time
         self.mount = mount
-        self.changed = changed
+        self.isStill = isStill
+        self.files = files
         boot = Self.boot
     }
 
     /// Nothing is said where it cannot be kept: the next pass then compares all.
     func keep() {
         var words = [
-            Self.magic, set.high, set.low, epoch, UInt64(bitPattern: time), mount, boot, UInt64(changed.count),
+            Self.magic, set.high, set.low, epoch, UInt64(bitPattern: time), mount, boot, UInt64(files.count),
+            isStill ? 1 : 0,
         ]
-        words.reserveCapacity(words.count + changed.count * 2 + 1)
-        for (inode, time) in changed {
-            words.append(inode)
-            words.append(UInt64(bitPattern: time))
-        }
+        words.reserveCapacity(words.count + files.count * 3 + 1)
+        for (inode, entry) in files { words += [inode, UInt64(bitPattern: entry.changed), entry.layout] }
         words.append(Self.check(words[...]))
         Self.forget(set)
         for level in [Self.directory.removingLastComponent(), Self.directory] { mkdir(level.string, 0o755) }
@@ -117,8 +135,8 @@ struct FileTable: Equatable {
         return time.nanoseconds
     }
 
-    private static let magic: UInt64 = 0x3153_454c_4946_4d50  // "PMFILES1" as bytes
-    private static let headWords = 8
+    private static let magic: UInt64 = 0x3253_454c_4946_4d50  // "PMFILES2" as bytes
+    private static let headWords = 9
     private static let headSize = Int64(headWords + 1) * 8
 
     private static func check(_ words: ArraySlice<UInt64>) -> UInt64 {

@@ -58,6 +58,9 @@ final class Freezer {
         while waitpid(watchdog, &status, 0) < 0, errno == EINTR {}
     }
 
+    /// Whether the file system surely stands still, and will for a while.
+    var holds: Bool { begin.map { ContinuousClock.now - $0 < .seconds(limit / 2) } ?? false }
+
     func freeze() throws {
         begin = .now
         _ = try? rope.writeAll([1])
@@ -78,7 +81,8 @@ final class Freezer {
         let reason = cmirror_thaw(root.rawValue)
         let taken = ContinuousClock.now - began
         _ = try? rope.writeAll([2])
-        guard reason == 0 else {
+        // Whoever thawed it may have let somebody else freeze it again.
+        guard reason == 0, taken < .seconds(limit) else {
             throw Complaint(
                 .failure,
                 "the pass did not end within --freeze-limit (\(Int(limit * 1_000)) ms), and the file system was let go"
@@ -106,28 +110,24 @@ struct MirrorWatchdogCommand: ParsableCommand {
         // 1: a freeze begins. 2: it has ended. The end of the pipe: the copier is gone.
         while read(0, &byte, 1) == 1 {
             guard byte == 1 else { continue }
-            switch wait() {
-            case .ended: continue
-            case .late: _ = cmirror_thaw(3)
-            case .gone:
-                _ = cmirror_thaw(3)
-                return
-            }
+            guard waits() else { return }
         }
     }
 
-    private enum Outcome { case ended, late, gone }
-
-    private func wait() -> Outcome {
+    /// Until the copier says that the freeze has ended. When it is late the file system is let go on again and again,
+    /// since the freeze itself may take longer than that.
+    /// - Returns: false where the copier is gone: then the file system goes on.
+    private func waits() -> Bool {
         var end = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
         let begin = ContinuousClock.now
         while true {
             let left = Double(limit) - (ContinuousClock.now - begin) / .milliseconds(1)
-            guard left > 0 else { return .late }
-            let ready = poll(&end, 1, Int32(left.rounded(.up)))
-            guard ready > 0 else { continue }
+            if left <= 0 { _ = cmirror_thaw(3) }
+            guard poll(&end, 1, left > 0 ? Int32(left.rounded(.up)) : 10) > 0 else { continue }
             var byte: UInt8 = 0
-            return read(0, &byte, 1) == 1 ? .ended : .gone
+            if read(0, &byte, 1) == 1 { return true }
+            _ = cmirror_thaw(3)
+            return false
         }
     }
 }

@@ -112,17 +112,16 @@ final class MirrorLog {
     func apply() throws {
         let log = try mirror.membership.log
         guard log.count > 0 else { return }
-        try readEntries(log)
+        let isFromMedia = entries.isEmpty
+        if isFromMedia { try readEntries(log) }
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
         defer { room.deallocate() }
         var records: MirrorRecords?
+        // Before the first of them is written home: the older state is there as long as nothing is.
+        for run in runs where isFromMedia { try check(run, room) }
         for run in runs {
             let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<(run.count * Int(mirror.pageSize))])
-            try mirror.fill(bytes, at: place(run.lowerBound))
-            var checksums = [UInt32](repeating: 0, count: run.count)
-            guard let base = bytes.baseAddress else { continue }
-            cmirror_checksums(base, Int(mirror.pageSize), run.count, &checksums)
-            guard zip(run, checksums).allSatisfy({ entries[$0].checksum == $1 }) else { throw damaged }
+            try check(run, room)
             try mirror.write(UnsafeRawBufferPointer(bytes), page: entries[run.lowerBound].page)
             for index in run {
                 let entry = entries[index]
@@ -144,6 +143,16 @@ final class MirrorLog {
         }
         entries = []
         slot = [:]
+    }
+
+    /// Reads some slots, and compares them with their checksums.
+    private func check(_ run: Range<Int>, _ room: UnsafeMutableRawBufferPointer) throws {
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<(run.count * Int(mirror.pageSize))])
+        try mirror.fill(bytes, at: place(run.lowerBound))
+        var checksums = [UInt32](repeating: 0, count: run.count)
+        guard let base = bytes.baseAddress else { return }
+        cmirror_checksums(base, Int(mirror.pageSize), run.count, &checksums)
+        guard zip(run, checksums).allSatisfy({ entries[$0].checksum == $1 }) else { throw damaged }
     }
 
     /// Slots that follow one another, and whose pages do, in order of these; no more at once than a chunk has.

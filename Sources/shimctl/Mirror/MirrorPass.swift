@@ -73,16 +73,21 @@ final class MirrorPass {
         let table = usableTable(before)
         let traced = carried.flatMap { old in trace?.take().map { $0.union(old) } }
         if carried == nil { _ = trace?.take() }
+        // What is changed while that is at work may be dirty still when it has ended.
+        let time = FileTable.now
         try primary.synchronise()
         let planner = PassPlanner(primary: primary, trace: trace)
         let late = trace.flatMap { $0.take() }
+        // May be on their way to the device still while they are read here.
+        let underWay = trace?.recent ?? PageRanges()
         let known = traced.flatMap { known in late.map { known.union($0) } }
         let plan = try planner.plan(
-            table: table, traced: known, wantsAll: options.isFull || table == nil, lists: options.isFull)
+            table: table, traced: known, wantsAll: options.isFull || table == nil, lists: options.isFull, time: time)
         result.kind = plan.kind
         toCarry = known ?? late ?? PageRanges()
 
         let copier = PageCopier(primary, mirror, epoch: result.epoch)
+        copier.checksRecords = before.passEpoch != 0
         copier.rate = options.rate
         copier.check = { [trace, check] in
             trace?.drain()
@@ -106,14 +111,18 @@ final class MirrorPass {
             copier.rate = nil
             copier.isUnchanged = nil
             copier.check = {}
-            (final, result.frozenNs) = try frozen(freezer, planner, plan, copier, target, usesLog ? log : nil)
+            (final, result.frozenNs) = try frozen(freezer, planner, plan, underWay, copier, target, usesLog ? log : nil)
             try copier.release(to: target)
             result.frozenCopied = copier.tally.copied - copied
             result.isPoint = true
             toCarry = PageRanges()
         }
         result.tally = copier.tally
-        // A page that could not be read is as it was; so is one that is suspected.
+        if !result.tally.unreadable.isEmpty {
+            // Of these the mirror has an older copy, or none: no state of one moment, and no proof of anything.
+            result.isPoint = false
+            if usesLog { return result }
+        }
         try end(result, usesLog ? log : nil, final, before)
         result.tookNs = UInt64(max((ContinuousClock.now - begin) / .nanoseconds(1), 0))
         return result
@@ -142,7 +151,7 @@ final class MirrorPass {
     }
 
     private func frozen(
-        _ freezer: Freezer, _ planner: PassPlanner, _ live: PassPlan, _ copier: PageCopier,
+        _ freezer: Freezer, _ planner: PassPlanner, _ live: PassPlan, _ underWay: PageRanges, _ copier: PageCopier,
         _ target: PageCopier.Target, _ log: MirrorLog?
     ) throws -> (PassPlan, UInt64) {
         // The long part first, while all goes on.
@@ -151,12 +160,13 @@ final class MirrorPass {
         let table = live.files.map {
             FileTable(
                 set: membership.set, epoch: membership.epoch, time: live.time, mount: primary.mount?.identity ?? 0,
-                changed: $0)
+                isStill: false, files: $0)
         }
         try freezer.freeze()
         var plan: PassPlan
         do {
-            plan = try planner.plan(table: table, traced: trace?.take(), wantsAll: false, lists: false)
+            plan = try planner.plan(
+                table: table, traced: trace?.take()?.union(underWay), wantsAll: false, lists: false, time: nil)
             try copier.run(plan.pages, to: .memory(target), overlay: log)
         } catch {
             _ = try? freezer.thaw()
@@ -187,15 +197,24 @@ final class MirrorPass {
                 if result.isPoint {
                     $0.state = .point
                     $0.epochTime = time
-                } else if hasChanged || before.state == .empty || before.state == .copied {
+                } else if hasChanged || !result.tally.unreadable.isEmpty || before.state == .empty
+                    || before.state == .copied
+                {
                     $0.state = .copied
                     $0.epochTime = time
                 }
             }
         }
-        if let files = plan.files, let mount = primary.mount {
-            FileTable(set: before.set, epoch: result.epoch, time: plan.time, mount: mount.identity, changed: files)
-                .keep()
+        if result.tally.unreadable.isEmpty, var files = plan.files, let mount = primary.mount {
+            if !result.isPoint, !mount.isDAX {
+                // A write sets the file's time when it begins, and its last bytes may have been nowhere yet.
+                files = files.filter { $0.value.changed < plan.time - PassPlanner.longestWrite }
+            }
+            FileTable(
+                set: before.set, epoch: result.epoch, time: plan.time, mount: mount.identity, isStill: result.isPoint,
+                files: files
+            )
+            .keep()
         }
     }
 }

@@ -33,7 +33,7 @@ final class MirrorRepairer {
         self.freezeLimit = freezeLimit
         let membership = try devices.mirror.membership
         self.membership = membership
-        table = FileTable.load(membership.set).flatMap { $0.epoch == membership.epoch ? $0 : nil }
+        table = FileTable.proof(of: membership)
     }
 
     /// Those of `pages` that are wrong, as far as they may be. While it is at work the file system stands still.
@@ -47,13 +47,17 @@ final class MirrorRepairer {
             try freezer?.freeze()
             do {
                 let owners = try ownership(part)
-                for page in part { outcomes[page] = try repair(page, faults[page], owners) }
+                for page in part {
+                    // What is written after the file system was let go on might overwrite what came since.
+                    outcomes[page] =
+                        freezer?.holds ?? true
+                        ? try repair(page, faults[page], owners) : .refused("--freeze-limit is too short for so many")
+                }
                 try mirror.flush()
             } catch {
                 _ = try? freezer?.thaw()
                 throw error
             }
-            // Whatever the watchdog did: a page is written in one piece, and its file was looked at just before.
             _ = try? freezer?.thaw()
         }
         forget(outcomes.filter { $0.value == .restored }.map(\.key))
@@ -77,17 +81,15 @@ final class MirrorRepairer {
         var unchanged = FilePages(primary)
         var changed: [Range<UInt64>] = []
         try mount.scan.forEachFile { file in
-            guard
-                let found = FileScan.pages(
-                    of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
-            else {
+            guard let extents = FileScan.extents(of: file) else {
                 // It might be the one.
                 result.isKnown = false
                 return
             }
+            let found = FileScan.pages(extents, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
             let ranges = PageRanges(found)
-            let isUnchanged = table?.isUnchanged(file.inode, file.changed) ?? false
-            if isUnchanged { unchanged.add(file) } else { changed += found }
+            let isUnchanged = table?.isUnchanged(file.inode, file.changed, FileScan.layout(extents)) ?? false
+            if isUnchanged { unchanged.add(extents) } else { changed += found }
             for page in sorted where ranges.contains(page) {
                 let before = result.owned[page]?.isUnchanged ?? true
                 result.owned[page] = (mount.point + file.path, isUnchanged && before)
@@ -123,13 +125,15 @@ final class MirrorRepairer {
                 membership.passEpoch == 0
                     ? "the mirror's copy is damaged as well" : "a pass that was cut short has left the copy half done")
         }
-        if let objection = objection(page, record, owners), !takesStale { return .refused(objection) }
+        if let objection = objection(page, record, owners, isReadable), !takesStale { return .refused(objection) }
         try restore(copy, page)
         return .restored
     }
 
     /// Why the mirror's copy, which is whole, may not be what the page has to be; nothing where it is.
-    private func objection(_ page: UInt64, _ record: MirrorRecords.Record, _ owners: Ownership) -> String? {
+    private func objection(_ page: UInt64, _ record: MirrorRecords.Record, _ owners: Ownership, _ isReadable: Bool)
+        -> String?
+    {
         let age = "the copy is of \(MirrorStatus.time(membership.epochTime))"
         if membership.passEpoch != 0 { return "a pass was cut short, and the copies are of different ages" }
         if let owner = owners.owned[page] {
@@ -147,6 +151,8 @@ final class MirrorRepairer {
         guard primary.mount != nil else {
             return "nothing is mounted, so that nobody can tell what has changed since: mount it first; \(age)"
         }
+        // That it differs from its copy is what metadata does; one that cannot be read has not been written since.
+        guard !isReadable else { return "it is metadata, and can be read: nobody can tell that it is wrong; \(age)" }
         guard record.epoch + 2 <= membership.epoch else {
             return "it is metadata that has changed in the last two epochs; \(age)"
         }

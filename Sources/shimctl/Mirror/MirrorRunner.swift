@@ -92,6 +92,11 @@ final class MirrorRunner {
         ] {
             for name in try names.describe(pages, most: 20) { Output.warn("shimctl mirror: \(name) \(what)") }
         }
+        if !result.tally.unreadable.isEmpty {
+            Output.warn(
+                "shimctl mirror: the mirror keeps its older state of these pages, and has no state of one moment newer"
+                    + " than that: mirror repair")
+        }
         if options.json { return try Output.json(Document(result), compact: true) }
         let kind =
             switch result.kind {

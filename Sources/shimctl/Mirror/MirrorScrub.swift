@@ -46,18 +46,18 @@ final class MirrorScrub {
         if carried != nil { carried = known }
         let membership = try mirror.membership
         guard let mount = primary.mount, mount.tellsFiles, let free = primary.freePages(),
-            let table = FileTable.load(membership.set), table.epoch == membership.epoch
+            let table = FileTable.proof(of: membership)
         else { return result }
         var unchanged = FilePages(primary)
         var changed: [Range<UInt64>] = []
         var isKnown = true
         try mount.scan.forEachFile { file in
-            if table.isUnchanged(file.inode, file.changed) { return unchanged.add(file) }
-            guard let found = FileScan.pages(of: file, pageSize: primary.pageSize, pageCount: count) else {
+            guard let extents = FileScan.extents(of: file) else {
                 isKnown = false
                 return
             }
-            changed += found
+            if table.isUnchanged(file.inode, file.changed, FileScan.layout(extents)) { return unchanged.add(extents) }
+            changed += FileScan.pages(extents, pageSize: primary.pageSize, pageCount: count)
         }
         guard isKnown else { return result }
         let explained = known.union(free).union(PageRanges(changed))

@@ -31,6 +31,11 @@ final class MirrorSet {
         let file = try DeviceFile.open(path ?? String(decoding: membership.peerPath, as: UTF8.self), for: .change)
         do {
             let superblock = try file.superblock().superblock
+            if let attachment = primary.attachment, !file.isBlockDevice,
+                DeviceNumber(file.stat.rawValue.st_dev) == attachment.data
+            {
+                throw Complaint(.failure, "the mirror, \(file.path.string.printable), lies on \(primary.name) itself")
+            }
             try demand(superblock, isMirrorOf: primary.superblock, file.path.string.printable)
             return try MirrorDevice(file, superblock)
         } catch {

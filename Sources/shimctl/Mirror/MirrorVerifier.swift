@@ -36,7 +36,7 @@ final class MirrorVerifier {
         primary = devices.primary
         mirror = devices.mirror
         let membership = try mirror.membership
-        table = FileTable.load(membership.set).flatMap { $0.epoch == membership.epoch ? $0 : nil }
+        table = FileTable.proof(of: membership)
     }
 
     /// - Parameter readsAll: whether pages of the primary that cannot be judged are read as well, to find those that
@@ -116,10 +116,11 @@ final class MirrorVerifier {
         var changed: [Range<UInt64>] = []
         let count = primary.geometry.pageCount
         try mount.scan.forEachFile { file in
-            if table.isUnchanged(file.inode, file.changed) {
-                unchanged.add(file)
+            guard let extents = FileScan.extents(of: file) else { return }
+            if table.isUnchanged(file.inode, file.changed, FileScan.layout(extents)) {
+                unchanged.add(extents)
             } else {
-                changed += FileScan.pages(of: file, pageSize: primary.pageSize, pageCount: count) ?? []
+                changed += FileScan.pages(extents, pageSize: primary.pageSize, pageCount: count)
             }
         }
         return unchanged.whole.subtracting(PageRanges(changed))

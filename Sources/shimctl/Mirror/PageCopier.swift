@@ -44,6 +44,8 @@ final class PageCopier {
     var progress: (UInt64) -> Void = { _ in }
     /// Whether a page is surely as it was at the last pass.
     var isUnchanged: ((UInt64) -> Bool)?
+    /// Whether records of equal pages are checked, too.
+    var checksRecords = false
     private var held: [(page: UInt64, bytes: [UInt8])] = []
 
     /// What is kept in memory at most, bytes.
@@ -87,10 +89,6 @@ final class PageCopier {
             source.copyBytes(from: bytes)
             let part = UnsafeMutableRawBufferPointer(rebasing: source[..<bytes.count])
             try put([page], of: page..<page + 1, part, target)
-            if case .place(let epoch) = target {
-                let records = try mirror.records(of: page..<page + 1)
-                try record(page..<page + 1, [page], part, part, epoch, records)
-            }
         }
         held = []
     }
@@ -103,7 +101,8 @@ final class PageCopier {
         try mirror.read(other, page: range.lowerBound)
         tally.compared += UInt64(mine.count)
         let records = try mirror.records(of: range)
-        var different: [UInt64] = []
+        var different: Set<UInt64> = []
+        var unreadable: Set<UInt64> = []
         let hasOverlay = (overlay?.count ?? 0) > 0
         if !isReadable || hasOverlay || !Self.isEqual(mine, other) {
             for page in range {
@@ -111,40 +110,52 @@ final class PageCopier {
                 let old = part(other, page, range)
                 if !isReadable, try !primary.read(bytes, page: page) {
                     tally.unreadable.append(page)
+                    unreadable.insert(page)
                     continue
                 }
                 if hasOverlay, let overlay { _ = try overlay.read(old, page: page) }
                 if !Self.isEqual(bytes, old), !isSuspect(page, old, records) {
-                    different.append(page)
+                    different.insert(page)
                 }
             }
         }
         tally.copied += UInt64(different.count * size)
-        try put(different, of: range, mine, target)
+        try put(different.sorted(), of: range, mine, target)
         switch target {
-        case .place(let epoch): try record(range, different, mine, other, epoch, records)
+        case .place: try complete(range, other, records) { different.contains($0) || unreadable.contains($0) }
         // What the log has gets its record with it.
-        case .log(let log): try record(range, [], mine, other, epoch, records) { different.contains($0) || log.has($0) }
+        case .log(let log):
+            try complete(range, other, records) { different.contains($0) || unreadable.contains($0) || log.has($0) }
         case .memory, .nowhere: break
         }
     }
 
-    /// The records of pages that were copied, and of those that have none yet.
-    private func record(
-        _ range: Range<UInt64>, _ copied: [UInt64], _ mine: UnsafeMutableRawBufferPointer,
-        _ other: UnsafeMutableRawBufferPointer, _ epoch: UInt64, _ records: MirrorRecords,
-        except isLeftOut: (UInt64) -> Bool = { _ in false }
+    /// Pages that are equal on both sides have records as well, which tell of what they hold.
+    private func complete(
+        _ range: Range<UInt64>, _ bytes: UnsafeMutableRawBufferPointer, _ before: MirrorRecords,
+        except isLeftOut: (UInt64) -> Bool
     ) throws {
-        func set(_ page: UInt64, _ bytes: UnsafeMutableRawBufferPointer) {
-            guard let base = bytes.baseAddress else { return }
-            records.set(.init(epoch: epoch, checksum: cmirror_checksum(base, bytes.count)), of: page)
+        var wanted: [UInt64] = []
+        for page in range where !isLeftOut(page) {
+            let record = before[page]
+            // A pass that was cut short may have written a page, and not its record.
+            if record == nil || checksRecords && record?.checksum != checksum(part(bytes, page, range)) {
+                wanted.append(page)
+            }
         }
-        let isNew = Set(copied)
-        for page in range where !isNew.contains(page) && records[page] == nil && !isLeftOut(page) {
-            set(page, part(other, page, range))
-        }
-        for page in copied { set(page, part(mine, page, range)) }
+        if !wanted.isEmpty { try record(wanted, of: range, bytes, epoch) }
+    }
+
+    private func record(
+        _ pages: [UInt64], of range: Range<UInt64>, _ bytes: UnsafeMutableRawBufferPointer, _ epoch: UInt64
+    ) throws {
+        let records = try mirror.records(of: range)
+        for page in pages { records.set(.init(epoch: epoch, checksum: checksum(part(bytes, page, range))), of: page) }
         try mirror.write(records)
+    }
+
+    private func checksum(_ bytes: UnsafeMutableRawBufferPointer) -> UInt32 {
+        bytes.baseAddress.map { cmirror_checksum($0, bytes.count) } ?? 0
     }
 
     /// A page whose file has not changed, and of which the mirror has what it once copied: the primary's is what has
@@ -195,6 +206,7 @@ final class PageCopier {
                 let end = start + run.count * Int(mirror.pageSize)
                 try mirror.write(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), page: run.lowerBound)
             }
+            try record(pages, of: range, bytes, epoch)
         }
     }
 

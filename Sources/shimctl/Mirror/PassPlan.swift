@@ -16,7 +16,7 @@ struct PassPlan {
     let kind: Kind
     let pages: PageRanges
     /// When each file was changed last; nothing where it cannot be told.
-    let files: [UInt64: Int64]?
+    let files: [UInt64: FileTable.Entry]?
     /// CLOCK_REALTIME_COARSE before the first file was looked at, ns.
     let time: Int64
     /// The pages of files that are surely unchanged, where these are known.
@@ -32,9 +32,12 @@ struct PassPlanner {
     ///   - table: of the last pass, if it counts.
     ///   - traced: what was written to since, if that is known.
     ///   - wantsAll: all pages are to be compared.
+    ///   - time: CLOCK_REALTIME_COARSE before what was dirty was written back, ns; nothing: now, all stands still.
     ///   - lists: whether to say which files are unchanged, which means to look at every file's extents.
-    func plan(table: FileTable?, traced: PageRanges?, wantsAll: Bool, lists: Bool) throws -> PassPlan {
-        let time = FileTable.now
+    func plan(table: FileTable?, traced: PageRanges?, wantsAll: Bool, lists: Bool, time: Int64?) throws
+        -> PassPlan
+    {
+        let time = time ?? FileTable.now
         let all = PageRanges([0..<primary.geometry.pageCount])
         guard let mount = primary.mount, mount.tellsFiles else {
             // Where no page is mapped directly, every write is traced.
@@ -65,8 +68,11 @@ struct PassPlanner {
         return PassPlan(kind: .files, pages: pages, files: scan.files, time: time, unchanged: unchanged)
     }
 
+    /// No call of write(2) takes longer, ns.
+    static let longestWrite: Int64 = 600_000_000_000
+
     private struct Scan {
-        var files: [UInt64: Int64] = [:]
+        var files: [UInt64: FileTable.Entry] = [:]
         /// Nothing where it cannot be told of one of them where it lies.
         var changed: PageRanges?
         var unchanged = PageRanges()
@@ -77,23 +83,34 @@ struct PassPlanner {
         var changed: [Range<UInt64>] = []
         var unchanged = FilePages(primary)
         var isKnown = true
+        let isDAX = primary.mount?.isDAX ?? false
+        let recent = FileTable.now - Self.longestWrite
         try primary.mount?.scan.forEachFile { file in
-            guard result.files.updateValue(file.changed, forKey: file.inode) == nil, let table else { return }
-            if table.isUnchanged(file.inode, file.changed) {
-                guard needsUnchanged else { return }
-                unchanged.add(file)
-            } else if needsChanged, isKnown {
-                if let found = pages(of: file) { changed += found } else { isKnown = false }
+            guard result.files[file.inode] == nil else { return }
+            let seemsUnchanged = table?.isUnchanged(file.inode, file.changed, nil) ?? false
+            if isDAX, !seemsUnchanged, file.changed > recent { FileScan.settle(file) }
+            // Blocks that are moved without a change of times are copied by writes, which are traced but on DAX.
+            if seemsUnchanged, !needsUnchanged, !isDAX {
+                result.files[file.inode] = table?.files[file.inode]
+                return
+            }
+            guard let extents = FileScan.extents(of: file) else {
+                isKnown = false
+                return
+            }
+            let layout = FileScan.layout(extents)
+            result.files[file.inode] = .init(changed: file.changed, layout: layout)
+            if table?.isUnchanged(file.inode, file.changed, layout) ?? false {
+                if needsUnchanged { unchanged.add(extents) }
+            } else {
+                changed += FileScan.pages(
+                    extents, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
             }
         }
         result.changed = isKnown ? PageRanges(changed) : nil
         // What is shared by both may have changed.
         result.unchanged = unchanged.whole.subtracting(PageRanges(changed))
         return result
-    }
-
-    private func pages(of file: FileScan.File) -> [Range<UInt64>]? {
-        FileScan.pages(of: file, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
     }
 }
 
@@ -109,8 +126,8 @@ struct FilePages {
         pageCount = primary.geometry.pageCount
     }
 
-    /// A file of which it cannot be told where it lies is left out.
-    mutating func add(_ file: FileScan.File) { bytes += (FileScan.extents(of: file) ?? []).map(\.bytes) }
+    /// Of one file.
+    mutating func add(_ extents: [(bytes: Range<UInt64>, offset: UInt64)]) { bytes += extents.map(\.bytes) }
 
     var whole: PageRanges {
         PageRanges(

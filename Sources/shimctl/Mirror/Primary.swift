@@ -165,12 +165,31 @@ final class Primary {
         let mounts = MountEntry.all.filter {
             $0.device == attachment.data.description || names.contains($0.source)
         }
-        guard let entry = mounts.first(where: { whole.contains($0.identifier) }) else { return nil }
+        guard !mounts.isEmpty else { return nil }
+        for entry in mounts where whole.contains(entry.identifier) {
+            if let mount = try mount(entry, attachment) { return mount }
+        }
+        throw Complaint(
+            .failure,
+            "\(attachment.name.printable) is mounted on \(mounts[0].point.printable), but its root cannot be reached:"
+                + " something is mounted on top, or only a part of it is mounted")
+    }
+
+    /// - Returns: nothing where something else is found there.
+    private static func mount(_ entry: MountEntry, _ attachment: Attachment) throws -> Mount? {
+        let isOnTop = MountEntry.all.last { $0.point == entry.point }?.identifier == entry.identifier
+        guard isOnTop else { return nil }
         let scan: FileScan
         do {
             scan = try FileScan(entry.point)
         } catch {
             throw Complaint(.failure, "\(entry.point.printable): \(error)")
+        }
+        if ["ext2", "ext3", "ext4", "xfs"].contains(entry.type),
+            (try? Stat(scan.root))?.rawValue.st_dev != attachment.data.raw
+        {
+            scan.close()
+            return nil
         }
         guard let point = try? FileDescriptor.open(FilePath(entry.point), .readOnly, options: .closeOnExec) else {
             scan.close()
