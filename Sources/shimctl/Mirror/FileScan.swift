@@ -84,7 +84,8 @@ struct FileScan {
     }
 
     /// Waits for writes into the file that are under way. A write sets the file's time when it begins, and may copy
-    /// long after; on DAX a read waits for it (the file system's lock of the inode). What begins later has a later time.
+    /// long after; on DAX a read waits for it, by the file system's lock of the inode. What begins later has a later
+    /// time.
     static func settle(_ file: File) {
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | noAccessTime
         let descriptor = openat(file.directory, file.name, flags)
