@@ -187,11 +187,11 @@ import Testing
         #expect(wrong.ending == .exited(1))
         #expect(wrong.stderr.contains("--page-size is 65536, but the superblock says 4096"))
 
-        try image.write([2], at: 8)
-        try image.write([2], at: (1 << 20) + 8)
+        try image.write([3], at: 8)
+        try image.write([3], at: (1 << 20) + 8)
         let later = try image.create("--recreate")
         #expect(later.ending == .exited(1))
-        #expect(later.stderr.contains("version is 2; this shimctl knows 1 at the most"), "\(later.stderr)")
+        #expect(later.stderr.contains("version is 3; this shimctl knows 2 at the most"), "\(later.stderr)")
 
         try? FileManager.default.removeItem(atPath: image.path)
         #expect(try spawn("/usr/bin/truncate", ["-s", "300M", image.path]).ending == .exited(0))

@@ -16,9 +16,10 @@ struct ParserFuzzTests {
         var accepted = 0
         var named: Set<SuperblockError.Field> = []
         for _ in 0..<1_500 {
-            let whole = try SuperblockBytes.sample(
+            var whole = try SuperblockBytes.sample(
                 size: (6 << 20) + random.next() % (1 << (21 + random.next() % 40)),
                 pageSize: DeviceGeometry.pageSizes[Int(random.next() % 3)], generation: random.next() | 1)
+            if random.next() % 2 == 0 { whole.membership = membership(of: whole) }
             var bytes = SuperblockBytes(whole)
             for _ in 0..<random.next() % 3 { change(&bytes, &random) }
             if random.next() % 8 != 0 { bytes.seal() }
@@ -53,8 +54,19 @@ struct ParserFuzzTests {
         }
     }
 
+    private func membership(of superblock: Superblock) -> SetMembership {
+        let start = (superblock.geometry.deviceSize + 4_095) & ~4_095
+        return SetMembership(
+            role: .mirror, set: superblock.identifier, peer: superblock.identifier, peerPath: Array("/dev/x".utf8),
+            log: start < 1 << 62 ? .init(offset: start, size: 64 << 20) : .init(offset: 0, size: 0))
+    }
+
     private func change(_ bytes: inout SuperblockBytes, _ random: inout SplitMix) {
-        let fields = [(0, 8), (8, 4), (12, 4), (32, 4), (36, 4), (40, 8), (48, 8), (56, 8), (64, 8), (72, 8), (80, 8)]
+        let fields = [
+            (0, 8), (8, 4), (12, 4), (32, 4), (36, 4), (40, 8), (48, 8), (56, 8), (64, 8), (72, 8), (80, 8), (96, 4),
+            (100, 4),
+            (168, 8), (176, 8), (184, 8),
+        ]
         let (offset, width) = fields[Int(random.next() % UInt64(fields.count))]
         let value = interesting(&random)
         if width == 8 {
