@@ -18,6 +18,10 @@ long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd)
     return map(address, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
                MAP_SHARED | MAP_NORESERVE | (address ? MAP_FIXED : 0), fd);
 }
+long ps_sys_map_file_to_read(uintptr_t address, size_t length, int fd)
+{
+    return map(address, length, PROT_READ, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd);
+}
 long ps_sys_map_file_sync(uintptr_t address, size_t length, bool writable, int fd)
 {
     return map(address, length, writable ? PROT_READ | PROT_WRITE : PROT_READ,
@@ -42,7 +46,7 @@ long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t of
 }
 long ps_sys_map_closed(uintptr_t address, size_t length, int fd)
 {
-    return map(address, length, PROT_NONE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd);
+    return map(address, length, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd);
 }
 bool ps_sys_set_readable(uintptr_t page, bool readable)
 {

@@ -23,8 +23,33 @@ private func mapped(_ inode: UnsafeMutablePointer<Inode>, size: Int64, length: I
     inode.updateLimits()
 }
 
+private func isResting(_ inode: UnsafeMutablePointer<Inode>) -> Bool { inode.pointee.isResting }
+private func restsOf(_ inode: UnsafeMutablePointer<Inode>) -> Int64 { inode.pointee.rests }
+
 @Suite("What of a file may be served", .serialized)
 struct InodeTests {
+    @Test func writesThatDidNotPayAreLeftToTheKernelForTwiceAsLong() {
+        #expect(Inode.rest(1) == 1_000_000_000)
+        #expect(Inode.rest(Inode.mostRests) == 64_000_000_000)
+        withInode { inode in
+            #expect(!isResting(inode))
+            for rests in [1, 2, 3, 4, 5, 6, 7, 7] as [Int64] {
+                inode.pointee.beginRest(ps_sys_coarse_now())
+                #expect(restsOf(inode) == rests)
+                #expect(isResting(inode))
+            }
+            // Begun a minute and more ago, or in times to come.
+            inode.pointee.beginRest(ps_sys_coarse_now() &- Inode.rest(Inode.mostRests))
+            #expect(!isResting(inode))
+            inode.pointee.beginRest(ps_sys_coarse_now() &+ 10_000_000_000)
+            #expect(!isResting(inode))
+            inode.pointee.forgetRests()
+            #expect(restsOf(inode) == 0)
+            inode.pointee.beginRest(ps_sys_coarse_now())
+            #expect(restsOf(inode) == 1)
+        }
+    }
+
     @Test func whatIsUsedByAddressLiesWhereTheArithmeticTakesIt() {
         withInode { inode in
             let start = UnsafeMutableRawPointer(inode)

@@ -143,14 +143,17 @@ int64_t ps_sys_realtime_now(void);
 // ---- address space ----
 long ps_sys_reserve(size_t length);                                             // PROT_NONE, no memory
 long ps_sys_map_file(uintptr_t address, size_t length, bool writable, int fd); // address 0: anywhere, else MAP_FIXED
-// The same with MAP_SYNC, over a reservation: once a page can be written, all that is needed to find it again is
+// For reading alone, over what is there. What cannot be written is the same private as shared, but for the kernel: it
+// does not go through a private mapping to protect a page that it writes back.
+long ps_sys_map_file_to_read(uintptr_t address, size_t length, int fd);
+// A shared one with MAP_SYNC, over a reservation: once a page can be written, all that is needed to find it again is
 // durable. -EOPNOTSUPP where the device cannot promise that.
 long ps_sys_map_file_sync(uintptr_t address, size_t length, bool writable, int fd);
 // Whether the device under `fd` takes MAP_SYNC at all: maps a page of it, for reading, and lets go of it.
 bool ps_sys_maps_synchronously(int fd);
 long ps_sys_map_shared_file(size_t length, int fd, int64_t offset);             // read and write
 long ps_sys_map_shared_over(uintptr_t address, size_t length, int fd, int64_t offset); // the same, over a reservation
-long ps_sys_map_closed(uintptr_t address, size_t length, int fd);               // over a reservation, PROT_NONE
+long ps_sys_map_closed(uintptr_t address, size_t length, int fd);               // over it, private, PROT_NONE
 bool ps_sys_set_readable(uintptr_t page, bool readable);                        // 4 KiB of that
 long ps_sys_cover(uintptr_t address, size_t length);                            // PROT_NONE over it, in place
 long ps_sys_unmap(uintptr_t address, size_t length);

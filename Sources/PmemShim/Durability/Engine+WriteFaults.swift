@@ -5,7 +5,9 @@ import Synchronization
 // since it was last written back faults, and the file system is asked for leave to change it. That, and what the next
 // writing back has to do for it, is dearer than four writes through the kernel (``WriteFaults``). A database that syncs
 // writes most pages once in between. So in each clock tick the faults of a thread are held against the writes it had
-// served, and where they are too many, writes to the file are the kernel's for a second.
+// served, and where they are too many, writes to the file are the kernel's: for a second at first, and twice as long
+// each time that it has not paid again. Meanwhile the window is for reading alone (``remapWindow(_:)``): the kernel
+// does not go through such a one at each page it writes back.
 //
 // It shows the same whoever has it written back: this process by fsync, another one, or the kernel by itself.
 extension Engine {
@@ -18,16 +20,26 @@ extension Engine {
         let tick = ps_sys_coarse_now()
         let before = WriteFaults(
             faults: thread.pointee.faults, writes: thread.pointee.writes, tick: thread.pointee.weighed)
-        let now = WriteFaults(
-            faults: ps_sys_thread_faults(),
-            writes: UInt32(truncatingIfNeeded: target.thread.servedWrites), tick: tick)
-        thread.pointee.faults = now.faults
-        thread.pointee.writes = now.writes
-        thread.pointee.weighed = tick
-        guard now.areTooMany(since: before) else { return }
-        target.inode.pointee.restUntil = tick &+ Inode.rest
+        let now = faultsNow(target, tick)
+        remember(now)
+        guard now.tells(since: before) else { return }
+        guard now.areTooMany(since: before) else { return target.inode.pointee.forgetRests() }
+        target.inode.pointee.beginRest(tick)
         target.inode.set(InodeFlag.aloof)
         target.inode.updateLimits()
+        remapWindow(target.inode)
+    }
+
+    private func remember(_ now: WriteFaults) {
+        let thread = ps_thread_current()
+        thread.pointee.faults = now.faults
+        thread.pointee.writes = now.writes
+        thread.pointee.weighed = now.tick
+    }
+
+    private func faultsNow(_ target: Target, _ tick: Int64) -> WriteFaults {
+        WriteFaults(
+            faults: ps_sys_thread_faults(), writes: UInt32(truncatingIfNeeded: target.thread.servedWrites), tick: tick)
     }
 
     /// A write to a file on a page cache that is left to the kernel. True: for long enough, and served from now on.
@@ -35,6 +47,9 @@ extension Engine {
         guard !target.inode.pointee.isResting else { return false }
         target.inode.clear(InodeFlag.aloof)
         target.inode.updateLimits()
+        remapWindow(target.inode)
+        // What was before is no matter: one tick tells.
+        remember(faultsNow(target, ps_sys_coarse_now()))
         return true
     }
 }
@@ -55,10 +70,15 @@ struct WriteFaults {
     /// Older numbers are of other times, ns.
     static let longest: Int64 = 100_000_000
 
-    func areTooMany(since before: WriteFaults) -> Bool {
+    /// Whether anything can be said.
+    func tells(since before: WriteFaults) -> Bool {
         let age = tick &- before.tick
+        return age >= 0 && age <= WriteFaults.longest && writes &- before.writes >= WriteFaults.fewest
+    }
+
+    func areTooMany(since before: WriteFaults) -> Bool {
+        guard tells(since: before) else { return false }
         let writes = writes &- before.writes
-        guard age >= 0, age <= WriteFaults.longest, writes >= WriteFaults.fewest else { return false }
         return UInt64(faults &- before.faults) &* UInt64(WriteFaults.worth) > UInt64(writes)
     }
 }

@@ -47,7 +47,7 @@ struct Inode: ~Copyable {
     let looks: Atomic<UInt8>
     private let deviceWord: Atomic<UInt64>
     private let numberWord: Atomic<UInt64>
-    /// On DAX: what the last kernel sync made durable. Elsewhere: ``restUntil``, ``frontier``,
+    /// On DAX: what the last kernel sync made durable. Elsewhere: ``rests``, ``frontier``,
     /// ``probePage`` and ``toldTick``.
     let synced: SyncedState
     /// Changes of the file that our process has made through the kernel, as far as a sync must know of them.

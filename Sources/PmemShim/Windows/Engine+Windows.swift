@@ -47,7 +47,7 @@ extension Engine {
         else {
             return .strayed
         }
-        let writable = word.has(DescriptorWord.mapsWritable)
+        let writable = word.has(DescriptorWord.mapsWritable) && !isToRead(inode)
         let needed = windowLength(facts.size, inode)
         if inode.pointee.base.load(ordering: .relaxed) != 0 {
             let fits = inode.pointee.length.load(ordering: .relaxed) &- 4_096 >= facts.size
@@ -218,7 +218,7 @@ extension Engine {
         retireWindow(held, inode, besidesClaims: besidesClaims)
     }
 
-    private func isSameInode(_ fd: Int32, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
+    func isSameInode(_ fd: Int32, _ inode: UnsafeMutablePointer<Inode>) -> Bool {
         var facts = ps_file_facts()
         return ps_sys_facts_of_descriptor(fd, &facts) == 0 && facts.inode == inode.pointee.number
             && facts.device == inode.pointee.device
