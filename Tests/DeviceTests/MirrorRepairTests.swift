@@ -241,6 +241,31 @@ import Testing
         #expect(run.stderr.contains("mounted on top"), "\(run.stderr)")
     }
 
+    @Test("repair that is slower than the freeze may last puts nothing over what was written meanwhile")
+    func lateRepair() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 400 * 4_096)
+        Thread.sleep(forTimeInterval: 0.1)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        let offset = try #require(try set.image.inspect()["superblock"]["data_offset"].number)
+        for page in try set.pages(of: "a") { try set.image.write([1, 2, 3], at: offset + page * 4_096) }
+        let script = """
+            strace -f -o /dev/null -e trace=fsync -e inject=fsync:delay_enter=5000 \\
+                "$0" mirror repair "$1" --freeze-limit 300 > "$3" &
+            sleep 1; head -c 1638400 /dev/urandom > "$3.new"
+            dd if="$3.new" of="$2" bs=4096 conv=notrunc,fsync status=none; wait
+            """
+        let output = "\(set.image.directory)/repaired"
+        _ = try spawn(
+            "/bin/sh", ["-c", script, Shim.shimctl, set.image.name, set.path("a"), output], timeout: .seconds(60))
+        _ = try spawn("/bin/sh", ["-c", "sync; echo 3 > /proc/sys/vm/drop_caches"])
+        #expect(try String(contentsOfFile: output, encoding: .utf8).contains("--freeze-limit is too short"))
+        #expect(
+            try Data(contentsOf: URL(fileURLWithPath: set.path("a")))
+                == Data(contentsOf: URL(fileURLWithPath: output + ".new")))
+    }
+
     @Test("a file system that takes long to be frozen does not stay so when the copier is killed")
     func killedWhileFrozen() throws {
         let set = try MirroredImage()

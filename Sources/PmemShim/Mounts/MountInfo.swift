@@ -7,6 +7,8 @@ package struct MountInfo {
     package let identifier: UInt64
     /// Field 3: major and minor number of the file system's device, with a colon between them.
     package let device: UnsafeBufferPointer<UInt8>
+    /// Field 4: which directory of the file system is mounted; escaped as field 5.
+    package let root: UnsafeBufferPointer<UInt8>
     /// Field 5, as the kernel escapes it (space as \040).
     package let point: UnsafeBufferPointer<UInt8>
     /// Field 9.
@@ -38,7 +40,7 @@ package struct MountInfo {
     package init?(_ line: UnsafeBufferPointer<UInt8>, wanted: UInt64? = nil) {
         var fields = Fields(line)
         guard let first = fields.next(), let identifier = decimal(first), identifier == wanted ?? identifier,
-            fields.next() != nil, let device = fields.next(), fields.next() != nil, let point = fields.next()
+            fields.next() != nil, let device = fields.next(), let root = fields.next(), let point = fields.next()
         else { return nil }
         // Optional fields end with a single hyphen.
         while let field = fields.next() {
@@ -46,6 +48,7 @@ package struct MountInfo {
             guard let type = fields.next(), let source = fields.next(), let options = fields.next() else { return nil }
             self.identifier = identifier
             self.device = device
+            self.root = root
             self.point = point
             self.type = type
             self.source = source

@@ -93,6 +93,15 @@ final class MirrorDevice {
         return records
     }
 
+    /// Whether a page is what was copied.
+    func isWhole(_ page: UInt64) throws -> Bool {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(pageSize), alignment: 4_096)
+        defer { bytes.deallocate() }
+        try read(bytes, page: page)
+        guard let record = try records(of: page..<page + 1)[page], let base = bytes.baseAddress else { return false }
+        return cmirror_checksum(base, bytes.count) == record.checksum
+    }
+
     func write(_ records: MirrorRecords) throws {
         guard records.isChanged else { return }
         try file.write(UnsafeRawBufferPointer(records.bytes), at: place(records.pages))

@@ -1,7 +1,7 @@
 import ArgumentParser
 
-/// What sync and run have in common.
-struct MirrorPassOptions: ParsableArguments {
+/// Which set is meant.
+struct MirrorSetOptions: ParsableArguments {
     @Argument(help: ArgumentHelp("The device that has a mirror.", valueName: "device"), completion: .file())
     var device: String
 
@@ -10,13 +10,34 @@ struct MirrorPassOptions: ParsableArguments {
         completion: .file())
     var mirror: String?
 
-    @Flag(help: "Let the file system stand still at the end, so that the mirror has one moment's state.")
-    var freeze = false
+    /// Both devices, open.
+    func open() throws -> MirrorSet { try MirrorSet(device, mirror: mirror) }
+}
 
+/// How long a file system may stand still.
+struct FreezeOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp("Let the file system go on after so long whatever happens.", valueName: "ms"))
     var freezeLimit = 2_000
+
+    func validate() throws {
+        guard (1...60_000).contains(freezeLimit) else {
+            throw ValidationError("--freeze-limit \(freezeLimit): 1 to 60000 milliseconds.")
+        }
+    }
+
+    var seconds: Double { Double(freezeLimit) / 1_000 }
+}
+
+/// What sync and run have in common.
+struct MirrorPassOptions: ParsableArguments {
+    @OptionGroup var set: MirrorSetOptions
+
+    @Flag(help: "Let the file system stand still at the end, so that the mirror has one moment's state.")
+    var freeze = false
+
+    @OptionGroup var limit: FreezeOptions
 
     @Flag(help: "Copy into the data area at once, which gives up the older state while the pass is at work.")
     var inPlace = false
@@ -33,15 +54,12 @@ struct MirrorPassOptions: ParsableArguments {
     var json = false
 
     func validate() throws {
-        guard (1...60_000).contains(freezeLimit) else {
-            throw ValidationError("--freeze-limit \(freezeLimit): 1 to 60000 milliseconds.")
-        }
         if let rate, rate.bytes < 1 << 20 { throw ValidationError("--rate: 1 MiB a second is the least.") }
     }
 
     var pass: MirrorPass.Options {
         MirrorPass.Options(
-            isFrozen: freeze, freezeLimit: Double(freezeLimit) / 1_000, isInPlace: inPlace, isFull: full,
+            isFrozen: freeze, freezeLimit: limit.seconds, isInPlace: inPlace, isFull: full,
             rate: rate?.bytes)
     }
 }

@@ -22,6 +22,8 @@ final class MirrorPass {
         var epoch: UInt64 = 0
         var kind = PassPlan.Kind.full
         var isPoint = false
+        /// False: what was found was thrown away, and the mirror is as it was before.
+        var isKept = true
         var tally = PageCopier.Tally()
         /// Bytes of the difference that was found while the file system stood still.
         var frozenCopied: UInt64 = 0
@@ -76,7 +78,7 @@ final class MirrorPass {
         // What is changed while that is at work may be dirty still when it has ended.
         let time = FileTable.now
         try primary.synchronise()
-        let planner = PassPlanner(primary: primary, trace: trace)
+        let planner = PassPlanner(primary: primary)
         let late = trace.flatMap { $0.take() }
         // May be on their way to the device still while they are read here.
         let underWay = trace?.recent ?? PageRanges()
@@ -95,7 +97,9 @@ final class MirrorPass {
         }
         let total = plan.pages.count * mirror.pageSize
         copier.progress = { progress($0, total) }
-        if plan.kind == .full, let unchanged = plan.unchanged { copier.isUnchanged = unchanged.contains }
+        if plan.kind == .full, table?.isStill == true, let unchanged = plan.unchanged {
+            copier.isUnchanged = unchanged.contains
+        }
         let holes =
             plan.kind == .full
             ? HolePair(primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
@@ -121,7 +125,10 @@ final class MirrorPass {
         if !result.tally.unreadable.isEmpty {
             // Of these the mirror has an older copy, or none: no state of one moment, and no proof of anything.
             result.isPoint = false
-            if usesLog { return result }
+            if usesLog {
+                result.isKept = false
+                return result
+            }
         }
         try end(result, usesLog ? log : nil, final, before)
         result.tookNs = UInt64(max((ContinuousClock.now - begin) / .nanoseconds(1), 0))

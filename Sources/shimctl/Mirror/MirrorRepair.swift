@@ -9,8 +9,8 @@ struct MirrorRepair: ParsableCommand {
         discussion: """
             Without --page, all is verified first, and every page that is found damaged or cannot be read is repaired. \
             A page of the device is put back only if the mirror's copy has its checksum, and the file that owns the \
-            page has not changed since; metadata, only if it has not changed in the last two epochs, and while the \
-            file system is not mounted or stands still. Everything else is named, with the age of the copy, and left \
+            page has not changed since; metadata, only if it cannot be read and was not copied in the last two \
+            epochs. Everything else is named, with the age of the copy, and left \
             alone, unless --stale is given. A page of the mirror is put back from the device if that has its checksum.
 
             EXIT STATUS
@@ -18,13 +18,7 @@ struct MirrorRepair: ParsableCommand {
             option
             """)
 
-    @Argument(help: ArgumentHelp("The device that has a mirror.", valueName: "device"), completion: .file())
-    var device: String
-
-    @Option(
-        help: ArgumentHelp("Where the mirror is; by default where it was last found.", valueName: "device"),
-        completion: .file())
-    var mirror: String?
+    @OptionGroup var set: MirrorSetOptions
 
     @Option(
         parsing: .unconditionalSingleValue,
@@ -34,43 +28,36 @@ struct MirrorRepair: ParsableCommand {
     @Flag(help: "Put back a copy that may be older than what it replaces; only with --page.")
     var stale = false
 
-    @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp("Let the file system go on after so long whatever happens.", valueName: "ms"))
-    var freezeLimit = 2_000
+    @OptionGroup var limit: FreezeOptions
 
     @Flag(help: "Write JSON (schema pmemshim.mirror-repair/1).")
     var json = false
 
     func validate() throws {
         if stale, page.isEmpty { throw ValidationError("--stale goes with --page: what it overwrites is to be named.") }
-        guard (1...60_000).contains(freezeLimit) else {
-            throw ValidationError("--freeze-limit \(freezeLimit): 1 to 60000 milliseconds.")
-        }
     }
 
     func run() throws {
         var isClean = false
         try Complaint.reported(by: "mirror repair") {
-            let devices = try MirrorSet(device, mirror: mirror)
+            let devices = try set.open()
             defer { devices.close() }
             try MirrorLog(devices.mirror).apply()
             let count = devices.mirror.geometry.pageCount
             if let beyond = page.first(where: { $0 >= count }) {
                 throw Complaint(.usage, "--page \(beyond): the device has \(count) pages")
             }
-            var (pages, faults): ([UInt64], [UInt64: MirrorVerifier.Fault]) = (page, [:])
+            var pages = page
             if page.isEmpty {
                 let verifier = try MirrorVerifier(devices)
                 let line = ProgressLine("verify", total: count)
                 verifier.progress = line.show
-                faults = try verifier.run(readsAll: true).faults
+                pages = try verifier.run(readsAll: true).faults.keys.sorted()
                 line.end()
-                pages = faults.keys.sorted()
             }
             let repairer = try MirrorRepairer(
-                devices, takesStale: stale, freezeLimit: Double(freezeLimit) / 1_000)
-            let outcomes = try repairer.run(pages, faults)
+                devices, takesStale: stale, freezeLimit: limit.seconds)
+            let outcomes = try repairer.run(pages)
             isClean = !outcomes.values.contains { if case .refused = $0 { true } else { false } }
             try tell(pages, outcomes, PageNames(devices.primary))
         }

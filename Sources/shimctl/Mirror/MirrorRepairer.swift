@@ -37,7 +37,7 @@ final class MirrorRepairer {
     }
 
     /// Those of `pages` that are wrong, as far as they may be. While it is at work the file system stands still.
-    func run(_ pages: [UInt64], _ faults: [UInt64: MirrorVerifier.Fault]) throws -> [UInt64: Outcome] {
+    func run(_ pages: [UInt64]) throws -> [UInt64: Outcome] {
         try primary.synchronise()
         var outcomes: [UInt64: Outcome] = [:]
         // In parts, so that the file system does not stand still for long.
@@ -51,7 +51,7 @@ final class MirrorRepairer {
                     // What is written after the file system was let go on might overwrite what came since.
                     outcomes[page] =
                         freezer?.holds ?? true
-                        ? try repair(page, faults[page], owners) : .refused("--freeze-limit is too short for so many")
+                        ? try repair(page, owners) : .refused("--freeze-limit is too short for so many")
                 }
                 try mirror.flush()
             } catch {
@@ -99,7 +99,7 @@ final class MirrorRepairer {
         return result
     }
 
-    private func repair(_ page: UInt64, _ fault: MirrorVerifier.Fault?, _ owners: Ownership) throws -> Outcome {
+    private func repair(_ page: UInt64, _ owners: Ownership) throws -> Outcome {
         let size = Int(mirror.pageSize)
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4_096)
         let mine = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4_096)
@@ -136,15 +136,15 @@ final class MirrorRepairer {
     {
         let age = "the copy is of \(MirrorStatus.time(membership.epochTime))"
         if membership.passEpoch != 0 { return "a pass was cut short, and the copies are of different ages" }
+        if primary.mount != nil, !owners.isKnown {
+            return "it cannot be told to which file it belongs; \(age)"
+        }
         if let owner = owners.owned[page] {
             guard table != nil else { return "it is not known what has changed since the last pass; \(age)" }
             if owners.unchanged.contains(page) { return nil }
             return owner.isUnchanged
                 ? "\(owner.path.printable) shares it with what may have changed; \(age)"
                 : "\(owner.path.printable) has changed since the copy; \(age)"
-        }
-        if primary.mount != nil, !owners.isKnown {
-            return "it cannot be told to which file it belongs; \(age)"
         }
         // Nobody's: whatever it holds.
         if owners.free.contains(page) { return nil }

@@ -51,7 +51,7 @@ struct MirrorRun: ParsableCommand {
             runner.scrubbed = fullEvery > 0 ? min(every / fullEvery, 1) : 0
             runner.scrubRate = fullRate.bytes
             // What is wrong from the beginning is said at once.
-            try MirrorSet(options.device, mirror: options.mirror).close()
+            try options.set.open().close()
             var done = 0
             var lastWord = ""
             while MirrorRunner.isStopped == 0, passes.map({ done < $0 }) ?? true {
@@ -76,7 +76,7 @@ struct MirrorRun: ParsableCommand {
     }
 
     private func isMounted() throws -> Bool {
-        try Attachment.find(options.device)?.mountPoints.isEmpty == false
+        try Attachment.find(options.set.device)?.mountPoints.isEmpty == false
     }
 
     /// The same is not said again and again.

@@ -28,7 +28,7 @@ final class MirrorRunner {
     /// One pass. Nothing is open afterwards: the file system can be unmounted between two of them.
     /// - Returns: false where pages could not be read, or have changed by themselves.
     func pass() throws -> Bool {
-        let devices = try MirrorSet(options.device, mirror: options.mirror)
+        let devices = try options.set.open()
         defer { devices.close() }
         let primary = devices.primary
         follow(primary)
@@ -50,9 +50,9 @@ final class MirrorRunner {
             line.end()
             throw error
         }
-        carried = pass.toCarry
+        carried = result.isKept ? pass.toCarry : nil
         line.end()
-        try scrub(devices, pass.check, &result)
+        if result.isKept { try scrub(devices, pass.check, &result) }
         try tell(result, primary)
         return result.tally.unreadable.isEmpty && result.tally.suspect.isEmpty && result.missed.isEmpty
     }

@@ -63,7 +63,8 @@ final class MirrorScrub {
         let explained = known.union(free).union(PageRanges(changed))
         let whole = unchanged.whole
         for page in copier.different where !explained.contains(page) {
-            if whole.contains(page) { result.suspect.append(page) } else { result.missed.append(page) }
+            let isSuspect = try whole.contains(page) && mirror.isWhole(page)
+            if isSuspect { result.suspect.append(page) } else { result.missed.append(page) }
         }
         carried = carried.map { $0.union(PageRanges(result.missed.map { $0..<$0 + 1 })) }
         return result

@@ -8,18 +8,13 @@ struct MirrorStatus: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Say what the mirror holds, and of when it is.",
         discussion: """
+            The device may also be the mirror itself.
+
             EXIT STATUS
               0 it holds a state that can be used; 1 it does not, or cannot be looked at; 64 for a bad option
             """)
 
-    @Argument(
-        help: ArgumentHelp("The device that has a mirror, or the mirror.", valueName: "device"), completion: .file())
-    var device: String
-
-    @Option(
-        help: ArgumentHelp("Where the mirror is; by default where it was last found.", valueName: "device"),
-        completion: .file())
-    var mirror: String?
+    @OptionGroup var set: MirrorSetOptions
 
     @Flag(help: "Write JSON (schema pmemshim.mirror-status/1).")
     var json = false
@@ -27,13 +22,13 @@ struct MirrorStatus: ParsableCommand {
     func run() throws {
         var isUsable = false
         try Complaint.reported(by: "mirror status") {
-            let own = try Self.superblock(try Attachment.find(device)?.device ?? device)
+            let own = try Self.superblock(try Attachment.find(set.device)?.device ?? set.device)
             guard let membership = own.superblock.membership else {
-                throw Complaint(.failure, "\(device.printable) has no mirror: shimctl mirror add gives it one")
+                throw Complaint(.failure, "\(set.device.printable) has no mirror: shimctl mirror add gives it one")
             }
             var other = own
             if membership.role == .primary {
-                other = try Self.superblock(mirror ?? String(decoding: membership.peerPath, as: UTF8.self))
+                other = try Self.superblock(set.mirror ?? String(decoding: membership.peerPath, as: UTF8.self))
                 try MirrorSet.demand(other.superblock, isMirrorOf: own.superblock, other.path)
             }
             guard let state = other.superblock.membership else { return }

@@ -15,13 +15,7 @@ struct MirrorVerify: ParsableCommand {
               0 all is as it was copied; 1 something is not, which is named, or it cannot be done; 64 for a bad option
             """)
 
-    @Argument(help: ArgumentHelp("The device that has a mirror.", valueName: "device"), completion: .file())
-    var device: String
-
-    @Option(
-        help: ArgumentHelp("Where the mirror is; by default where it was last found.", valueName: "device"),
-        completion: .file())
-    var mirror: String?
+    @OptionGroup var set: MirrorSetOptions
 
     @Option(
         parsing: .unconditional,
@@ -34,7 +28,7 @@ struct MirrorVerify: ParsableCommand {
     func run() throws {
         var isClean = false
         try Complaint.reported(by: "mirror verify") {
-            let devices = try MirrorSet(device, mirror: mirror)
+            let devices = try set.open()
             defer { devices.close() }
             try MirrorLog(devices.mirror).apply()
             let verifier = try MirrorVerifier(devices)

@@ -26,7 +26,6 @@ struct PassPlan {
 /// Finds that out.
 struct PassPlanner {
     let primary: Primary
-    let trace: BlockTrace?
 
     /// - Parameters:
     ///   - table: of the last pass, if it counts.

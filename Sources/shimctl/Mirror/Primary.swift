@@ -1,5 +1,4 @@
 import CMirror
-import FoundationEssentials
 import Glibc
 import PmemDeviceFormat
 import PmemShim
@@ -27,7 +26,9 @@ final class Primary {
         let identity: UInt64
 
         /// Of which files can be told where they lie on the device, and whether they have changed.
-        var tellsFiles: Bool { ["ext2", "ext3", "ext4", "xfs"].contains(type) }
+        var tellsFiles: Bool { Self.tellsFiles(type) }
+
+        static func tellsFiles(_ type: String) -> Bool { ["ext2", "ext3", "ext4", "xfs"].contains(type) }
     }
 
     var geometry: DeviceGeometry { superblock.geometry }
@@ -154,19 +155,12 @@ final class Primary {
 
     /// The mount that shows all of it.
     private static func mount(_ attachment: Attachment) throws -> Mount? {
-        let text = ProcFile.text("/proc/self/mountinfo") ?? ""
-        // The root of a mount is not among what MountEntry knows.
-        let whole = Set(
-            text.split(separator: "\n").compactMap { line -> UInt64? in
-                let words = line.split(separator: " ", maxSplits: 4)
-                return words.count == 5 && words[3] == "/" ? UInt64(words[0]) : nil
-            })
         let names = [DeviceNodes.data(attachment.name), attachment.data.path ?? ""]
         let mounts = MountEntry.all.filter {
             $0.device == attachment.data.description || names.contains($0.source)
         }
         guard !mounts.isEmpty else { return nil }
-        for entry in mounts where whole.contains(entry.identifier) {
+        for entry in mounts where entry.isWhole {
             if let mount = try mount(entry, attachment) { return mount }
         }
         throw Complaint(
@@ -185,7 +179,8 @@ final class Primary {
         } catch {
             throw Complaint(.failure, "\(entry.point.printable): \(error)")
         }
-        if ["ext2", "ext3", "ext4", "xfs"].contains(entry.type),
+        // Others (btrfs) give their files a device number of their own.
+        if Mount.tellsFiles(entry.type),
             (try? Stat(scan.root))?.rawValue.st_dev != attachment.data.raw
         {
             scan.close()

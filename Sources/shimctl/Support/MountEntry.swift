@@ -9,6 +9,8 @@ struct MountEntry {
     let identifier: UInt64
     /// Number of its file system's device: `7:0`.
     let device: String
+    /// Whether all of its file system is mounted, and not only a directory of it.
+    let isWhole: Bool
     /// Where it is mounted, and what.
     let point: String
     let source: String
@@ -40,6 +42,7 @@ struct MountEntry {
     private init(_ line: MountInfo) {
         identifier = line.identifier
         device = String(decoding: line.device, as: UTF8.self)
+        isWhole = line.root.elementsEqual("/".utf8)
         point = Self.unescaped(line.point)
         source = Self.unescaped(line.source)
         type = String(decoding: line.type, as: UTF8.self)
