@@ -165,13 +165,20 @@ static void preallocated_processes(void)
     check_pages(fd, 7);
 }
 
-// As a log that is made anew when it is full: its number is the same each time. Prints how many groups there were to be
-// made ready in all but the first: where the file system has placed them otherwise there are none.
+// As a log that is made anew when it is full: its number is the same each time, unless somebody else has taken it
+// between. Prints how often it was the same, and how many groups there were to be made ready in all but the first:
+// where the file system has placed them otherwise there are none.
 static void preallocated_again(void)
 {
-    long groups = 0;
+    long groups = 0, same = 0;
+    ino_t number = 0;
     for (int log = 0; log < 4; log++) {
         int fd = preallocated_file();
+        struct stat status;
+        if (fstat(fd, &status) != 0)
+            die("fstat");
+        same += status.st_ino == number;
+        number = status.st_ino;
         if (log > 0)
             groups += whole_groups(fd);
         for (long page = 0; page < GROUPS * GROUP / PAGE; page++)
@@ -181,6 +188,7 @@ static void preallocated_again(void)
         close(fd);
         unlink("preallocated");
     }
+    say("same %ld", same);
     say("groups %ld", groups);
 }
 

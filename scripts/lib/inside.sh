@@ -4,8 +4,8 @@
 
 # The suites that run again on ext4 and xfs with dax=always. Under emulation a second is a minute: a choice.
 inside_filter='InterposeTests\.(Read|Write|InsideTests)|InsideExerciser|InsideSQLite'
-# Those that change the mounts themselves, by themselves.
-inside_changing_filter='InsideChangingMount'
+# Those that change the mounts themselves, or want the same number and place for a file again, by themselves.
+inside_alone_filter='InsideChangingMount|preallocatedAgain'
 
 # On the host, after the suites: all is built.
 test_in_machine() {
@@ -25,8 +25,8 @@ inside_environment() {
 }
 
 # inside_suites [SWIFT TEST OPTIONS]
-inside_suites() { inside_run --filter "$inside_filter" "$@"; }
-inside_changing() { inside_run --filter "$inside_changing_filter" --no-parallel; }
+inside_suites() { inside_run --filter "$inside_filter" --skip "$inside_alone_filter" "$@"; }
+inside_alone() { inside_run --filter "$inside_alone_filter" --no-parallel; }
 
 inside_run() {
     local bundle
