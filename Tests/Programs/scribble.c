@@ -30,8 +30,10 @@ static void scribble(int fd, long size)
 {
     static unsigned char piece[32768];
     long at = 0;
-    while ((at = raw(SYS_lseek, fd, at, SEEK_DATA, 0, 0, 0)) >= 0) {
-        long end = raw(SYS_lseek, fd, at, SEEK_HOLE, 0, 0, 0);
+    // A block device knows no holes.
+    bool device = raw(SYS_lseek, fd, 0, SEEK_DATA, 0, 0, 0) == -EINVAL;
+    while ((at = device ? (at < size ? at : -1) : raw(SYS_lseek, fd, at, SEEK_DATA, 0, 0, 0)) >= 0) {
+        long end = device ? size : raw(SYS_lseek, fd, at, SEEK_HOLE, 0, 0, 0);
         for (int times = 0; times < 8; times++) {
             long from = at + (long)(any() % (uint64_t)(end - at)) / 64 * 64;
             long count = raw(SYS_pread64, fd, (long)piece, (long)sizeof piece, from, 0, 0);
@@ -68,9 +70,9 @@ int main(int argc, char **argv)
     pid_t ended;
     while ((ended = waitpid(child, &status, WNOHANG)) == 0) {
         long fd = raw(SYS_openat, AT_FDCWD, (long)argv[1], O_RDWR | O_CLOEXEC, 0, 0, 0);
-        struct stat found;
-        if (fd >= 0 && raw(SYS_fstat, fd, (long)&found, 0, 0, 0, 0) == 0 && found.st_size > 0) {
-            scribble((int)fd, found.st_size);
+        long size = fd >= 0 ? raw(SYS_lseek, fd, 0, SEEK_END, 0, 0, 0) : 0;
+        if (size > 0) {
+            scribble((int)fd, size);
             times++;
         }
         if (fd >= 0)
