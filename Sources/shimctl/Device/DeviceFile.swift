@@ -155,11 +155,11 @@ struct DeviceFile {
     }
 
     /// Turns the system's word into a complaint about `what`.
-    static func complaining<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
+    static func complaining<Result>(_ what: @autoclosure () -> String, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()
         } catch let reason as Errno {
-            throw Complaint(.failure, "\(what): \(reason)")
+            throw Complaint(.failure, "\(what()): \(reason)")
         }
     }
 }
