@@ -99,6 +99,11 @@ package struct SetMembership: Equatable, Sendable {
         log.epoch = number64(Layout.logEpoch)
         log.epochTime = number64(Layout.logTime)
         log.checksum = number32(Layout.logChecksum)
+        // They are counted on from here.
+        for number in [Layout.sequence, Layout.epoch, Layout.passEpoch, Layout.logEpoch].map(number64)
+        where number >= 1 << 62 {
+            throw SuperblockError(.setCounters, .absurd, found: number)
+        }
         guard log.isPossible(geometry) else { throw SuperblockError(.mirrorLog, .absurd, found: log.size) }
         if let actual, log.size > 0, log.offset + log.size > actual {
             throw SuperblockError(.mirrorLog, .beyondDevice, found: log.size, expected: actual)

@@ -2,7 +2,7 @@
 package struct SuperblockError: Error, Equatable, Sendable {
     package enum Field: UInt8, Equatable, Sendable, CaseIterable {
         case magic, version, checksum, size, pageSize, descriptorSize, deviceSize, sectionCount, arrayOffset, dataOffset
-        case dataSize, generation, setRole, mirrorState, mirrorLog
+        case dataSize, generation, setRole, mirrorState, mirrorLog, setCounters
 
         /// As docs/device-format.md names it.
         package var name: StaticString {
@@ -22,6 +22,7 @@ package struct SuperblockError: Error, Equatable, Sendable {
             case .setRole: "set_role"
             case .mirrorState: "mirror_state"
             case .mirrorLog: "log_size"
+            case .setCounters: "set_sequence, epoch, pass_epoch or log_epoch"
             }
         }
     }

@@ -67,6 +67,8 @@ struct MembershipTests {
             // A log within the data, not aligned, too long for a number, or with more pages than it has room for.
             (.mirrorLog, 168, 4_096), (.mirrorLog, 168, 1 << 30 | 512), (.mirrorLog, 176, .max),
             (.mirrorLog, 184, 64 << 20),
+            // They are counted on from here.
+            (.setCounters, 136, .max), (.setCounters, 144, .max), (.setCounters, 160, .max), (.setCounters, 192, .max),
         ]
         for (field, offset, value) in cases {
             var bytes = SuperblockBytes(try Self.sample())

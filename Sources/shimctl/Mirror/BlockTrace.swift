@@ -31,6 +31,14 @@ final class BlockTrace {
         folder = root.appending("instances/\(Self.prefix)\(getpid())-\(device.major)-\(device.minor)")
         _ = rmdir(folder.string)
         guard mkdir(folder.string, 0o700) == 0 else { return nil }
+        // A new instance has the settings of the global one.
+        for option in ["raw", "hex", "bin", "fields", "block", "stacktrace", "userstacktrace", "annotate", "markers"] {
+            let path = folder.appending("options/\(option)")
+            if access(path.string, F_OK) == 0, !Self.write("0", path) {
+                _ = rmdir(folder.string)
+                return nil
+            }
+        }
         let event = folder.appending("events/block/block_bio_queue")
         // As the kernel counts devices within itself.
         let number = device.major << 20 | device.minor
@@ -70,6 +78,7 @@ final class BlockTrace {
     }
 
     private static let longestFlight = Duration.seconds(1)
+    static let longestFlightNs: Int64 = 1_000_000_000
 
     /// Reads what the kernel has collected, so that its room is enough. To be called now and then.
     func drain() {
@@ -88,6 +97,11 @@ final class BlockTrace {
                 start = end + 1
             }
             text.removeFirst(start)
+            // No line that is meant.
+            if text.count > 4_096 {
+                text = []
+                hasLost = true
+            }
         }
         if ranges.count > 1 << 16 { ranges = PageRanges(ranges).ranges }
         // Somebody else may have stopped it.
@@ -100,9 +114,10 @@ final class BlockTrace {
     }
 
     /// `kworker/0:1-15 [000] d..2. 123.45: block_bio_queue: 7,3 WS 1234 + 8 [kworker/0:1]`: sectors of 512 bytes.
+    /// Whatever else a line says (`CPU:0 [LOST 12 EVENTS]`) means that something may be missing.
     private func note(_ line: String) {
         guard let place = line.firstRange(of: "block_bio_queue: ") else {
-            hasLost = hasLost || line.contains("LOST")
+            hasLost = hasLost || !line.isEmpty
             return
         }
         let words = line[place.upperBound...].split(separator: " ", maxSplits: 5)

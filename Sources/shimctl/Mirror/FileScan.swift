@@ -8,7 +8,8 @@ import SystemPackage
 struct FileScan {
     struct File {
         let inode: UInt64
-        /// When it, or what is said of it, was changed last (ctime), ns since 1970.
+        /// When it, or what is said of it, was changed last (ctime), ns since 1970. A swap file: at the end of time,
+        /// since the kernel writes to it without a word.
         let changed: Int64
         /// Where it is found: good during the visit.
         let directory: Int32
@@ -37,6 +38,7 @@ struct FileScan {
         var facts = stat()
         guard fstat(root.rawValue, &facts) == 0 else { throw Errno(rawValue: errno) }
         let device = facts.st_dev
+        let swap = SwapFiles()
         var first = cmirror_handle()
         let reason = cmirror_handle(root.rawValue, ".", &first)
         guard reason == 0 else { throw Errno(rawValue: -reason) }
@@ -65,10 +67,11 @@ struct FileScan {
                     guard facts.st_dev == device else { throw Errno.improperLink }
                     switch facts.st_mode & S_IFMT {
                     case S_IFREG:
+                        let changed = swap.contains(facts) ? Int64.max : facts.st_ctim.nanoseconds
                         try visit(
                             File(
-                                inode: UInt64(facts.st_ino), changed: facts.st_ctim.nanoseconds, directory: descriptor,
-                                name: name.text, path: "\(next.path)/\(name.text)"))
+                                inode: UInt64(facts.st_ino), changed: changed, directory: descriptor, name: name.text,
+                                path: "\(next.path)/\(name.text)"))
                     case S_IFDIR:
                         var handle = cmirror_handle()
                         let reason = cmirror_handle(descriptor, pointer, &handle)
@@ -84,14 +87,15 @@ struct FileScan {
     }
 
     /// Waits for writes into the file that are under way. A write sets the file's time when it begins, and may copy
-    /// long after; on DAX a read waits for it, by the file system's lock of the inode. What begins later has a later
-    /// time.
+    /// long after. What begins later has a later time. Both calls take the lock of the inode that a write holds: reads
+    /// do on xfs, and on ext4 with DAX, the search for a hole on ext4.
     static func settle(_ file: File) {
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | noAccessTime
         let descriptor = openat(file.directory, file.name, flags)
         guard descriptor >= 0 else { return }
         var byte: UInt8 = 0
         _ = pread(descriptor, &byte, 1, 0)
+        _ = lseek(descriptor, 0, Self.seekHole)
         Glibc.close(descriptor)
     }
 
@@ -150,6 +154,8 @@ struct FileScan {
         }
     }
 
+    /// SEEK_HOLE (lseek(2)), which Swift's Glibc does not show.
+    private static let seekHole: Int32 = 4
     /// O_NOATIME (open(2)), which Swift's Glibc does not show.
     private static let noAccessTime: Int32 = 0o1_000_000
 }

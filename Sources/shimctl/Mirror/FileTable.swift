@@ -61,9 +61,22 @@ struct FileTable: Equatable {
     }
 
     /// The one that proves what files held when the mirror's last pass copied them: made of a file system that stood
-    /// still, and of that very epoch.
-    static func proof(of membership: SetMembership) -> FileTable? {
-        load(membership.set).flatMap { $0.epoch == membership.epoch && $0.isStill ? $0 : nil }
+    /// still, of that very epoch, and of the same mount. After a crash files may hold what their times tell nothing of:
+    /// fdatasync(2), and stores through MAP_SYNC, make data durable without the times.
+    static func proof(of membership: SetMembership, _ primary: Primary) -> FileTable? {
+        guard let table = current(membership, primary), table.isStill else { return nil }
+        return table
+    }
+
+    /// The one of the last pass, if nothing can have changed unseen since.
+    static func current(_ membership: SetMembership, _ primary: Primary) -> FileTable? {
+        guard membership.state != .empty, let mount = primary.mount, mount.identity != 0,
+            let table = load(membership.set), table.epoch == membership.epoch, table.mount == mount.identity,
+            table.boot == boot,
+            // Of two copies of one mirror, kept by turns, the other one was made at another time.
+            !table.isStill || table.time == Int64(clamping: membership.epochTime)
+        else { return nil }
+        return table
     }
 
     private init?(_ words: [UInt64], _ set: Superblock.Identifier) {

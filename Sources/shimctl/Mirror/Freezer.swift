@@ -44,6 +44,8 @@ final class Freezer {
         }
         watchdog = child
         rope = orders.writeEnd
+        // That it has gone is told by the call.
+        signal(SIGPIPE, SIG_IGN)
         // It is there, and has all it needs.
         var byte: UInt8 = 0
         guard Glibc.read(answers.readEnd.rawValue, &byte, 1) == 1 else {
@@ -62,8 +64,12 @@ final class Freezer {
     var holds: Bool { begin.map { ContinuousClock.now - $0 < .seconds(limit / 2) } ?? false }
 
     func freeze() throws {
+        do {
+            _ = try rope.writeAll([1])
+        } catch {
+            throw Complaint(.failure, "the watchdog is gone: nothing is frozen without it")
+        }
         begin = .now
-        _ = try? rope.writeAll([1])
         let reason = cmirror_freeze(root.rawValue)
         guard reason == 0 else {
             begin = nil
@@ -104,6 +110,9 @@ struct MirrorWatchdogCommand: ParsableCommand {
         _ = setsid()
         for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT] { signal(number, SIG_IGN) }
         _ = mlockall(Int32(MCL_CURRENT) | Int32(MCL_FUTURE))
+        if let score = try? FileDescriptor.open("/proc/self/oom_score_adj", .writeOnly) {
+            _ = try? score.closeAfter { try score.writeAll("-1000".utf8) }
+        }
         var byte: UInt8 = 1
         guard write(1, &byte, 1) == 1 else { return }
         _ = close(1)

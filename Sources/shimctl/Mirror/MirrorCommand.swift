@@ -25,7 +25,7 @@ struct MirrorCommand: ParsableCommand {
             """,
         subcommands: [
             MirrorAdd.self, MirrorSync.self, MirrorRun.self, MirrorStatus.self, MirrorVerify.self, MirrorRepair.self,
-            MirrorRemove.self,
+            MirrorRemove.self, MirrorThaw.self,
         ])
 }
 

@@ -189,6 +189,18 @@ final class MirrorLog {
         }
     }
 
+    /// Whether the entries of a log that is in use are what was written: enough to tell that there is one.
+    static func isWhole(_ path: String, _ superblock: Superblock) throws -> Bool {
+        guard let log = superblock.membership?.log, log.count > 0 else { return true }
+        let file = try DeviceFile.open(path, for: .inspect)
+        defer { file.close() }
+        let used = Int(log.count * SetMembership.Log.entrySize)
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: used, alignment: 4_096)
+        defer { room.deallocate() }
+        guard try file.read(into: room, at: log.offset) == used, let base = room.baseAddress else { return false }
+        return cmirror_checksum(base, used) == log.checksum
+    }
+
     private var damaged: Complaint {
         Complaint(
             .failure,

@@ -44,6 +44,8 @@ final class MirrorPass {
     private let carried: PageRanges?
     /// What the next pass has to look at again.
     private(set) var toCarry = PageRanges()
+    /// It has failed because the tracer had a gap at the end.
+    private(set) var hasLostTrace = false
 
     private var primary: Primary { devices.primary }
     private var mirror: MirrorDevice { devices.mirror }
@@ -73,18 +75,21 @@ final class MirrorPass {
         let target = usesLog ? PageCopier.Target.log(log) : place
 
         let table = usableTable(before)
+        let planner = PassPlanner(primary: primary)
         let traced = carried.flatMap { old in trace?.take().map { $0.union(old) } }
         if carried == nil { _ = trace?.take() }
         // What is changed while that is at work may be dirty still when it has ended.
         let time = FileTable.now
+        // What is written through the page cache is seen on its way to the device, or else must be there first.
+        if trace == nil, options.isFrozen, primary.mount?.isDAX == false { try? planner.settle() }
         try primary.synchronise()
-        let planner = PassPlanner(primary: primary)
         let late = trace.flatMap { $0.take() }
         // May be on their way to the device still while they are read here.
         let underWay = trace?.recent ?? PageRanges()
         let known = traced.flatMap { known in late.map { known.union($0) } }
         let plan = try planner.plan(
             table: table, traced: known, wantsAll: options.isFull || table == nil, lists: options.isFull, time: time)
+        try requireKnown(plan)
         result.kind = plan.kind
         toCarry = known ?? late ?? PageRanges()
 
@@ -150,11 +155,7 @@ final class MirrorPass {
 
     /// What is known of the files since the last pass, if nothing can have changed unseen since.
     private func usableTable(_ membership: SetMembership) -> FileTable? {
-        guard membership.passEpoch == 0, membership.state != .empty, let mount = primary.mount,
-            let table = FileTable.load(membership.set), table.epoch == membership.epoch, mount.identity != 0,
-            table.mount == mount.identity, table.boot == FileTable.boot
-        else { return nil }
-        return table
+        membership.passEpoch == 0 ? FileTable.current(membership, primary) : nil
     }
 
     private func frozen(
@@ -167,19 +168,41 @@ final class MirrorPass {
         let table = live.files.map {
             FileTable(
                 set: membership.set, epoch: membership.epoch, time: live.time, mount: primary.mount?.identity ?? 0,
-                isStill: false, files: $0)
+                isStill: false,
+                // Without the trace nobody knows of a direct write that was under way.
+                files: trace != nil || primary.mount?.isDAX == true
+                    ? $0 : $0.filter { $0.value.changed < live.time - BlockTrace.longestFlightNs })
         }
+        // Once the trace has a gap, it has told nothing.
+        let isTraced = trace != nil
         try freezer.freeze()
         var plan: PassPlan
         do {
-            plan = try planner.plan(
-                table: table, traced: trace?.take()?.union(underWay), wantsAll: false, lists: false, time: nil)
+            let traced = trace?.take()?.union(underWay)
+            if isTraced, traced == nil {
+                hasLostTrace = true
+                throw Complaint(
+                    .failure,
+                    "the kernel's tracer has lost what was written at the end: the mirror keeps its older state, and"
+                        + " the next passes go by the times of files")
+            }
+            plan = try planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
+            try requireKnown(plan)
             try copier.run(plan.pages, to: .memory(target), overlay: log)
         } catch {
             _ = try? freezer.thaw()
             throw error
         }
         return (plan, try freezer.thaw())
+    }
+
+    /// All of it would take too long to compare, while everybody waits.
+    private func requireKnown(_ plan: PassPlan) throws {
+        guard options.isFrozen, let file = plan.unknown else { return }
+        throw Complaint(
+            .failure,
+            "\(file.printable) cannot be opened, perhaps because of a lease (fcntl(2)), so that it is not known where"
+                + " it lies: the mirror keeps its older state")
     }
 
     private func end(_ result: Result, _ log: MirrorLog?, _ plan: PassPlan, _ before: SetMembership) throws {

@@ -9,9 +9,9 @@ struct MirrorRepair: ParsableCommand {
         discussion: """
             Without --page, all is verified first, and every page that is found damaged or cannot be read is repaired. \
             A page of the device is put back only if the mirror's copy has its checksum, and the file that owns the \
-            page has not changed since; metadata, only if it cannot be read and was not copied in the last two \
-            epochs. Everything else is named, with the age of the copy, and left \
-            alone, unless --stale is given. A page of the mirror is put back from the device if that has its checksum.
+            page has not changed since; metadata, only of ext4, and only if it cannot be read and \
+            the journal has not moved since. Everything else is named, with the age of the copy, and left alone, \
+            unless --stale is given. A page of the mirror is put back from the device if that has its checksum.
 
             EXIT STATUS
               0 all is right now; 1 some pages were left alone, which are named, or it cannot be done; 64 for a bad \

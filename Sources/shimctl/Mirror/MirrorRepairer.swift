@@ -33,7 +33,7 @@ final class MirrorRepairer {
         self.freezeLimit = freezeLimit
         let membership = try devices.mirror.membership
         self.membership = membership
-        table = FileTable.proof(of: membership)
+        table = FileTable.proof(of: membership, devices.primary)
     }
 
     /// Those of `pages` that are wrong, as far as they may be. While it is at work the file system stands still.
@@ -47,18 +47,25 @@ final class MirrorRepairer {
             try freezer?.freeze()
             do {
                 let owners = try ownership(part)
-                for page in part {
-                    // What is written after the file system was let go on might overwrite what came since.
-                    outcomes[page] =
-                        freezer?.holds ?? true
-                        ? try repair(page, owners) : .refused("--freeze-limit is too short for so many")
-                }
+                // What is written after the file system was let go on might overwrite what came since.
+                for page in part { outcomes[page] = try repair(page, owners) { freezer?.holds ?? true } }
                 try mirror.flush()
             } catch {
                 _ = try? freezer?.thaw()
                 throw error
             }
-            _ = try? freezer?.thaw()
+            do {
+                _ = try freezer?.thaw()
+            } catch {
+                // The last write began in time, and may have ended late.
+                let written = part.filter { outcomes[$0] == .restored }
+                guard !written.isEmpty else { continue }
+                throw Complaint(
+                    .failure,
+                    "the file system was let go on before the last of \(written.count) pages from \(written[0]) on"
+                        + " was known to be written, and what programs wrote to them just then may be lost: a longer"
+                        + " --freeze-limit prevents that")
+            }
         }
         forget(outcomes.filter { $0.value == .restored }.map(\.key))
         return outcomes
@@ -70,6 +77,8 @@ final class MirrorRepairer {
         var unchanged = PageRanges()
         var free = PageRanges()
         var isKnown = false
+        /// The file system has changed nothing of its own since the mirror's state.
+        var isMetadataUnchanged = false
     }
 
     private func ownership(_ pages: [UInt64]) throws -> Ownership {
@@ -77,6 +86,7 @@ final class MirrorRepairer {
         guard let mount = primary.mount, mount.tellsFiles else { return result }
         result.isKnown = true
         result.free = primary.freePages() ?? PageRanges()
+        result.isMetadataUnchanged = try table != nil && JournalProof.isUnchanged(devices)
         let sorted = pages.sorted()
         var unchanged = FilePages(primary)
         var changed: [Range<UInt64>] = []
@@ -99,7 +109,10 @@ final class MirrorRepairer {
         return result
     }
 
-    private func repair(_ page: UInt64, _ owners: Ownership) throws -> Outcome {
+    /// - Parameter isStill: whether the file system still stands still, and will for a while.
+    private func repair(_ page: UInt64, _ owners: Ownership, while isStill: () -> Bool) throws -> Outcome {
+        let late = Outcome.refused("--freeze-limit is too short for so many")
+        guard isStill() else { return late }
         let size = Int(mirror.pageSize)
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4_096)
         let mine = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 4_096)
@@ -116,6 +129,8 @@ final class MirrorRepairer {
         let isCopyWhole = cmirror_checksum(other, size) == record.checksum
         let isOwnWhole = isReadable && cmirror_checksum(own, size) == record.checksum
         if isOwnWhole, isCopyWhole { return .intact }
+        // What was read may have taken its time.
+        guard isStill() else { return late }
         if isOwnWhole {
             try mirror.write(UnsafeRawBufferPointer(mine), page: page)
             return .mirrored
@@ -126,6 +141,7 @@ final class MirrorRepairer {
                     ? "the mirror's copy is damaged as well" : "a pass that was cut short has left the copy half done")
         }
         if let objection = objection(page, record, owners, isReadable), !takesStale { return .refused(objection) }
+        guard isStill() else { return late }
         try restore(copy, page)
         return .restored
     }
@@ -151,10 +167,14 @@ final class MirrorRepairer {
         guard primary.mount != nil else {
             return "nothing is mounted, so that nobody can tell what has changed since: mount it first; \(age)"
         }
-        // That it differs from its copy is what metadata does; one that cannot be read has not been written since.
+        // That it differs from its copy is what metadata does.
         guard !isReadable else { return "it is metadata, and can be read: nobody can tell that it is wrong; \(age)" }
         guard record.epoch + 2 <= membership.epoch else {
             return "it is metadata that has changed in the last two epochs; \(age)"
+        }
+        // The superblock's page is also written to beside the journal.
+        guard page > 0, owners.isMetadataUnchanged else {
+            return "it is metadata that may have changed since the copy; \(age)"
         }
         return nil
     }

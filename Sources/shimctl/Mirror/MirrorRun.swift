@@ -54,23 +54,28 @@ struct MirrorRun: ParsableCommand {
             try options.set.open().close()
             var done = 0
             var lastWord = ""
+            var failures = 0
             while MirrorRunner.isStopped == 0, passes.map({ done < $0 }) ?? true {
                 let begin = ContinuousClock.now
                 do {
                     if try isMounted() {
                         _ = try runner.pass()
                         lastWord = ""
+                        failures = 0
                     } else {
                         say("not mounted: waiting", &lastWord)
                     }
                 } catch let complaint as Complaint where MirrorRunner.isStopped == 0 {
                     say(complaint.description, &lastWord)
+                    failures += 1
                 } catch is Complaint {
                     break
                 }
                 done += 1
                 guard passes.map({ done < $0 }) ?? true else { break }
-                rest(until: begin + .seconds(every), runner)
+                // What fails may do so because the freeze is slow, and then everybody waits: more and more rarely.
+                let periods = Double(1 << min(failures, 6))
+                rest(until: begin + .seconds(failures > 1 ? max(every, min(every * periods, 300)) : every), runner)
             }
         }
     }

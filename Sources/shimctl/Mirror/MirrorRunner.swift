@@ -10,6 +10,8 @@ final class MirrorRunner {
     /// Of which device, and which mount of it, the trace is.
     private var traced: (sequence: UInt64, mount: UInt64)?
     private var carried: PageRanges?
+    /// Passes that go by the times of files, because the tracer cannot keep up.
+    private var untraced = 0
     private let scrub = MirrorScrub()
     /// Which share of the device is compared after each pass whatever is known, and how fast, bytes a second.
     var scrubbed = 0.0
@@ -47,6 +49,7 @@ final class MirrorRunner {
         } catch {
             // What was seen is lost: the next pass finds out by the files.
             carried = nil
+            if pass.hasLostTrace { untraced = 10 }
             line.end()
             throw error
         }
@@ -72,6 +75,11 @@ final class MirrorRunner {
 
     /// What was traced counts for one mount of one device.
     private func follow(_ primary: Primary) {
+        if untraced > 0 {
+            untraced -= 1
+            (trace, traced, carried) = (nil, nil, nil)
+            return
+        }
         guard let attachment = primary.attachment, let mount = primary.mount else {
             (trace, traced, carried) = (nil, nil, nil)
             return

@@ -46,7 +46,7 @@ final class MirrorScrub {
         if carried != nil { carried = known }
         let membership = try mirror.membership
         guard let mount = primary.mount, mount.tellsFiles, let free = primary.freePages(),
-            let table = FileTable.proof(of: membership)
+            let table = FileTable.proof(of: membership, primary)
         else { return result }
         var unchanged = FilePages(primary)
         var changed: [Range<UInt64>] = []

@@ -33,6 +33,12 @@ struct MirrorStatus: ParsableCommand {
             }
             guard let state = other.superblock.membership else { return }
             isUsable = state.isUsable
+            if isUsable, try !MirrorLog.isWhole(other.path, other.superblock) {
+                throw Complaint(
+                    .failure,
+                    "the log of the mirror, \(other.path), is damaged: its last state cannot be had. mirror sync"
+                        + " --in-place makes a new copy")
+            }
             let primary = membership.role == .primary ? own.path : MirrorMaker.path(state)
             if json {
                 return try Output.json(Document(primary: primary, mirror: other.path, state))

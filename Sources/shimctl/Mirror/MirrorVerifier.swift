@@ -35,8 +35,7 @@ final class MirrorVerifier {
     init(_ devices: MirrorSet) throws {
         primary = devices.primary
         mirror = devices.mirror
-        let membership = try mirror.membership
-        table = FileTable.proof(of: membership)
+        table = FileTable.proof(of: try mirror.membership, primary)
     }
 
     /// - Parameter readsAll: whether pages of the primary that cannot be judged are read as well, to find those that

@@ -21,6 +21,8 @@ struct PassPlan {
     let time: Int64
     /// The pages of files that are surely unchanged, where these are known.
     let unchanged: PageRanges?
+    /// A file of which it cannot be told where it lies, for it cannot be opened (a lease, fcntl(2)).
+    var unknown: String?
 }
 
 /// Finds that out.
@@ -46,15 +48,17 @@ struct PassPlanner {
                 unchanged: nil)
         }
         let needsUnchanged = lists || traced == nil
+        let needsChanged = !wantsAll && (traced == nil || mount.isDAX)
         let scan: Scan
         do {
-            scan = try self.scan(table, needsUnchanged: needsUnchanged && table != nil, needsChanged: !wantsAll)
+            scan = try self.scan(table, needsUnchanged: needsUnchanged && table != nil, needsChanged: needsChanged)
         } catch is Errno {
             return PassPlan(kind: .full, pages: all, files: nil, time: time, unchanged: nil)
         }
         let unchanged = table == nil || !needsUnchanged ? nil : scan.unchanged
         guard !wantsAll, table != nil, let changed = scan.changed else {
-            return PassPlan(kind: .full, pages: all, files: scan.files, time: time, unchanged: unchanged)
+            return PassPlan(
+                kind: .full, pages: all, files: scan.files, time: time, unchanged: unchanged, unknown: scan.unknown)
         }
         if let traced {
             let pages = mount.isDAX ? traced.union(changed) : traced
@@ -75,13 +79,19 @@ struct PassPlanner {
         /// Nothing where it cannot be told of one of them where it lies.
         var changed: PageRanges?
         var unchanged = PageRanges()
+        var unknown: String?
+    }
+
+    /// Waits for all writes that are under way: of what they have written it may be that only a later look tells.
+    func settle() throws {
+        let recent = FileTable.now - Self.longestWrite
+        try primary.mount?.scan.forEachFile { if $0.changed > recent { FileScan.settle($0) } }
     }
 
     private func scan(_ table: FileTable?, needsUnchanged: Bool, needsChanged: Bool) throws -> Scan {
         var result = Scan()
         var changed: [Range<UInt64>] = []
         var unchanged = FilePages(primary)
-        var isKnown = true
         let isDAX = primary.mount?.isDAX ?? false
         let recent = FileTable.now - Self.longestWrite
         try primary.mount?.scan.forEachFile { file in
@@ -94,7 +104,8 @@ struct PassPlanner {
                 return
             }
             guard let extents = FileScan.extents(of: file) else {
-                isKnown = false
+                // Its times are forgotten, so that it counts as changed.
+                if needsChanged { result.unknown = file.path }
                 return
             }
             let layout = FileScan.layout(extents)
@@ -106,7 +117,7 @@ struct PassPlanner {
                     extents, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
             }
         }
-        result.changed = isKnown ? PageRanges(changed) : nil
+        result.changed = result.unknown == nil ? PageRanges(changed) : nil
         // What is shared by both may have changed.
         result.unchanged = unchanged.whole.subtracting(PageRanges(changed))
         return result

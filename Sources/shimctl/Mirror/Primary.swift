@@ -1,4 +1,5 @@
 import CMirror
+import FoundationEssentials
 import Glibc
 import PmemDeviceFormat
 import PmemShim
@@ -191,8 +192,22 @@ final class Primary {
             throw Complaint(.failure, "\(entry.point.printable) cannot be opened")
         }
         defer { try? point.close() }
-        return Mount(
-            point: entry.point, type: entry.type, isDAX: entry.isDAX, scan: scan,
-            identity: cmirror_mount_identity(point.rawValue))
+        let identity =
+            Mount.tellsFiles(entry.type)
+            ? identity(of: entry.type, attachment.data) : cmirror_mount_identity(point.rawValue)
+        return Mount(point: entry.point, type: entry.type, isDAX: entry.isDAX, scan: scan, identity: identity)
+    }
+
+    /// Which life of the file system this is: from the first mount of it to the last unmount. The number of its
+    /// directory in sysfs, which is never given twice while the machine runs (kernfs counts on), as that of a mount is
+    /// before Linux 6.8. 0: not known.
+    private static func identity(of type: String, _ device: DeviceNumber) -> UInt64 {
+        let block = "/sys/dev/block/\(device.major):\(device.minor)"
+        guard let link = try? FileManager.default.destinationOfSymbolicLink(atPath: block),
+            let name = FilePath(link).lastComponent?.string
+        else { return 0 }
+        var facts = stat()
+        guard lstat("/sys/fs/\(type == "xfs" ? "xfs" : "ext4")/\(name)", &facts) == 0 else { return 0 }
+        return UInt64(facts.st_ino)
     }
 }

@@ -50,7 +50,8 @@ struct MountEntry {
     }
 
     /// The kernel writes blanks, tabs, newlines, backslashes and `#` as a backslash and three octal digits.
-    private static func unescaped(_ text: UnsafeBufferPointer<UInt8>) -> String {
+    static func unescaped(_ text: some Collection<UInt8>) -> String {
+        let text = Array(text)
         var result: [UInt8] = []
         var at = 0
         while at < text.count {
