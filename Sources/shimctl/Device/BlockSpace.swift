@@ -54,7 +54,9 @@ enum BlockSpaces {
 
     private static func isDAX(_ file: DeviceFile) -> Bool {
         let number = DeviceNumber(file.stat.rawValue.st_rdev)
-        let text = ProcFile.text("/sys/dev/block/\(number.description)/queue/dax")
+        // A partition has no queue of its own; its directory is within that of the whole device.
+        let folder = "/sys/dev/block/\(number.description)"
+        let text = ProcFile.text("\(folder)/queue/dax") ?? ProcFile.text("\(folder)/../queue/dax")
         return text?.first == "1"
     }
 }
