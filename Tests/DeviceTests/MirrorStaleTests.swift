@@ -172,4 +172,118 @@ import Testing
         #expect(try shell("timeout 5 sh -c 'date > \"$0/alive\"' \"$1\"", set.mount).ending == .exited(0))
         #expect(try shimctl(["mirror", "thaw", set.image.name]).ending == .exited(0))
     }
+
+    @Test("a damaged directory is not copied over the mirror's good one, and repair of what else there is goes on")
+    func damagedDirectory() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        _ = try shell("mkdir \"$1/d\"; for i in $(seq 20); do : > \"$1/d/f$i\"; done", set.mount)
+        try set.write("a", 40_960)
+        _ = try shell("sync -f \"$1\"; sleep 0.1", set.mount)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        let sums = try set.sums()
+        let find = "debugfs -R \"bmap <$(stat -c %i \"$2/d\")> 0\" \"$1\" 2> /dev/null | head -n 1"
+        let page = try spawn("/bin/sh", ["-c", find, "sh", set.image.blocks, set.mount]).stdout.prefix { $0.isNumber }
+        try set.unmount()
+        try set.scribble(page: try #require(UInt64(page)))
+        try set.mountAgain()
+        let run = try set.sync("--freeze")
+        #expect(run.ending == .exited(1))
+        #expect(run.stderr.contains("the file system is damaged at /d/"), "\(run.stderr)")
+        let promoted = try set.promoted()
+        #expect(promoted.sums == sums)
+        #expect(promoted.fsck.ending == .exited(0))
+        #expect(try set.repair("--page", "\(page)")["pages"][0]["outcome"].text == "refused")
+        #expect(try set.repair("--page", "\(page)", "--stale")["pages"][0]["outcome"].text == "restored")
+        _ = try shell("echo 3 > /proc/sys/vm/drop_caches")
+        #expect(try set.sums() == sums)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+    }
+
+    @Test("a device that is not mounted, and written to meanwhile, has no one moment's state")
+    func rawWrites() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 12 << 20)
+        try set.unmount()
+        let script = """
+            "$0" mirror sync "$1" --rate 4M --json & pass=$!
+            sleep 1; head -c 4096 /dev/urandom | dd of="$2" bs=4096 seek=60000 conv=notrunc,fsync status=none
+            wait "$pass"
+            """
+        let run = try shell(script, set.image.name, set.image.blocks)
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        #expect(set.json(run)["is_point"].value as? Bool == false, "\(run.stdout)")
+        #expect(set.json(try set.sync("--json"))["is_point"].value as? Bool == true)
+    }
+
+    @Test("a pass that was too slow leaves the freeze of another tool alone")
+    func freezeOfOthers() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        try set.write("a", 4_096)
+        let script = """
+            strace -f -o "$3" -e trace=pread64,ioctl -e inject=pread64:delay_enter=100000 "$0" mirror sync "$1" \
+                --freeze --freeze-limit 100 & pass=$!
+            for i in $(seq 600); do grep -q FIFREEZE "$3" && break; sleep 0.05; done
+            for i in $(seq 300); do fsfreeze -f "$2" 2> /dev/null && break; sleep 0.02; done
+            (: > "$2/written"; : > "$3.written") & sleep 0.7; test ! -e "$3.written"; echo "still: $?"
+            fsfreeze -u "$2"; echo "thaw: $?"; wait "$pass"
+            """
+        let run = try shell(script, set.image.name, set.mount, "\(set.image.directory)/trace")
+        #expect(run.stdout.contains("still: 0\nthaw: 0\n"), "\(run.stdout)\(run.stderr)")
+    }
+
+    @Test("what another process takes from the tracer is missed, and noticed")
+    func takenEvents() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try written("o", "f", in: set)
+        let script = """
+            "$0" mirror run "$1" --every 0.8 --freeze --full-every 0 --passes 4 --json & run=$!
+            sleep 1; head -c 8192 /dev/zero | tr '\\0' N > "$2/f"; sync -f "$2"
+            for trace in /sys/kernel/tracing/instances/pmemshim-"$run"-*/trace; do echo > "$trace"; done
+            wait "$run"
+            """
+        let run = try shell(script, set.image.name, set.mount)
+        #expect(run.ending == .exited(0), "\(run.stdout)\(run.stderr)")
+        let sums = try set.sums()
+        #expect(try set.promoted().sums == sums)
+        #expect(try set.verify()["faults"].items.isEmpty)
+    }
+
+    @Test("pages of the mirror that are garbage, and their records too, are named by verify, and mended by a full pass")
+    func garbage() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        try set.write("a", 40_960)
+        _ = try shell("sync; sleep 0.1")
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        let page = try #require(try set.pages(of: "a").dropFirst(3).first)
+        let superblock = try set.image.inspect()["superblock"]
+        let data = try #require(superblock["data_offset"].number)
+        let records = try #require(superblock["array_offset"].number)
+        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: set.mirror))
+        for (place, count) in [(data + page * 4_096, 4_096), (records + page * 64, 64)] {
+            try handle.seek(toOffset: place)
+            try handle.write(contentsOf: Data(repeating: 0xa5, count: count))
+        }
+        try handle.close()
+        #expect(try set.verify()["faults"].items.compactMap { $0["page"].number } == [page])
+        _ = try set.sync("--freeze", "--full")
+        #expect(try set.verify()["faults"].items.isEmpty)
+    }
+
+    @Test("a loop device over the primary's own image is no mirror, and neither is half a file system one")
+    func notElsewhere() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        _ = try shimctl(["mirror", "remove", set.image.name])
+        let loop = try spawn("/usr/sbin/losetup", ["--find", "--show", set.image.path]).stdout.dropLast()
+        defer { _ = try? spawn("/usr/sbin/losetup", ["-d", String(loop)]) }
+        let run = try shimctl(["mirror", "add", set.image.name, String(loop), "--force"])
+        #expect(run.ending == .exited(1))
+        #expect(run.stderr.contains("itself"), "\(run.stderr)")
+    }
 }

@@ -15,6 +15,8 @@ final class BlockTrace {
     private let pageCount: UInt64
     private var text: [UInt8] = []
     private var hasLost = false
+    /// Lines read since the instance was made.
+    private var events: UInt64 = 0
     private var ranges: [Range<UInt64>] = []
     /// What was taken, and when.
     private var history: [(time: ContinuousClock.Instant, ranges: PageRanges)] = []
@@ -62,6 +64,7 @@ final class BlockTrace {
     /// - Returns: nothing where something may have been lost: all may have been written to.
     func take() -> PageRanges? {
         drain()
+        countEvents()
         defer {
             ranges = []
             hasLost = false
@@ -120,6 +123,7 @@ final class BlockTrace {
             hasLost = hasLost || !line.isEmpty
             return
         }
+        events += 1
         let words = line[place.upperBound...].split(separator: " ", maxSplits: 5)
         guard words.count >= 5, words[3] == "+", let sector = UInt64(words[2]), let count = UInt64(words[4]) else {
             hasLost = true
@@ -129,6 +133,23 @@ final class BlockTrace {
         ranges.append(
             PageRanges.touched(
                 by: sector.saturatingMultiply(512), count.saturatingMultiply(512), pageSize: pageSize, end: pageCount))
+    }
+
+    /// What another process has read or thrown away is missing in what was read here.
+    private func countEvents() {
+        var sum: UInt64 = 0
+        let folder = folder.appending("per_cpu")
+        for processor in (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? [] {
+            let text = ProcFile.text(folder.appending("\(processor)/stats").string) ?? ""
+            let line = text.split(separator: "\n").first { $0.hasPrefix("read events: ") }
+            guard let count = line.flatMap({ UInt64($0.dropFirst(13)) }) else {
+                hasLost = true
+                return
+            }
+            sum += count
+        }
+        if sum != events { hasLost = true }
+        events = sum
     }
 
     private static let prefix = "pmemshim-"

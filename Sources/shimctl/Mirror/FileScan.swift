@@ -8,8 +8,8 @@ import SystemPackage
 struct FileScan {
     struct File {
         let inode: UInt64
-        /// When it, or what is said of it, was changed last (ctime), ns since 1970. A swap file: at the end of time,
-        /// since the kernel writes to it without a word.
+        /// When it, or what is said of it, was changed last (ctime), ns since 1970. Of files that
+        /// the kernel writes to without a word: the end of time.
         let changed: Int64
         /// Where it is found: good during the visit.
         let directory: Int32
@@ -33,17 +33,31 @@ struct FileScan {
 
     /// Calls `visit` for every regular file, once for each of its names. A file that is renamed meanwhile may be
     /// missed, but not without a new `changed`.
-    /// - Throws: an `Errno` where a directory cannot be read: then not all was seen.
+    /// - Throws: an `Errno` where a directory cannot be read: then not all was seen; a `Complaint` where that is
+    ///   because the file system is damaged.
     func forEachFile(_ visit: (File) throws -> Void) throws {
+        var place = "/"
+        do {
+            try scan(&place, visit)
+        } catch let reason as Errno where Self.damage.contains(reason) {
+            throw Complaint(.failure, "the file system is damaged at \(place.printable) (\(reason)): run fsck")
+        }
+    }
+
+    /// EUCLEAN, too (xfs).
+    private static let damage: [Errno] = [.badMessage, .ioError, Errno(rawValue: 117)]
+
+    private func scan(_ place: inout String, _ visit: (File) throws -> Void) throws {
         var facts = stat()
         guard fstat(root.rawValue, &facts) == 0 else { throw Errno(rawValue: errno) }
         let device = facts.st_dev
-        let swap = SwapFiles()
+        let silent = SilentFiles()
         var first = cmirror_handle()
         let reason = cmirror_handle(root.rawValue, ".", &first)
         guard reason == 0 else { throw Errno(rawValue: -reason) }
         var waiting = [(handle: first, path: "")]
         while var next = waiting.popLast() {
+            place = next.path + "/"
             let descriptor = cmirror_open_directory(root.rawValue, &next.handle)
             if descriptor == -ESTALE { continue }  // removed meanwhile
             guard descriptor >= 0 else { throw Errno(rawValue: -descriptor) }
@@ -67,7 +81,8 @@ struct FileScan {
                     guard facts.st_dev == device else { throw Errno.improperLink }
                     switch facts.st_mode & S_IFMT {
                     case S_IFREG:
-                        let changed = swap.contains(facts) ? Int64.max : facts.st_ctim.nanoseconds
+                        let isSilent = silent.contains(facts) || next.path.isEmpty && SilentFiles.isQuota(name.text)
+                        let changed = isSilent ? Int64.max : facts.st_ctim.nanoseconds
                         try visit(
                             File(
                                 inode: UInt64(facts.st_ino), changed: changed, directory: descriptor, name: name.text,
@@ -107,9 +122,21 @@ struct FileScan {
         // Removed, or replaced, meanwhile: what took its place has changed, and is seen the next time.
         guard descriptor >= 0 else { return errno == ENOENT || errno == ELOOP ? [] : nil }
         defer { Glibc.close(descriptor) }
+        return extents(descriptor, inode: file.inode)
+    }
+
+    /// The same of one that is found by a link of /proc.
+    static func extents(of path: String, inode: UInt64) -> [(bytes: Range<UInt64>, offset: UInt64)]? {
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | noAccessTime)
+        guard descriptor >= 0 else { return nil }
+        defer { Glibc.close(descriptor) }
+        return extents(descriptor, inode: inode)
+    }
+
+    private static func extents(_ descriptor: Int32, inode: UInt64) -> [(bytes: Range<UInt64>, offset: UInt64)]? {
         var facts = stat()
         guard fstat(descriptor, &facts) == 0 else { return nil }
-        guard UInt64(facts.st_ino) == file.inode else { return [] }
+        guard UInt64(facts.st_ino) == inode else { return [] }
         var extents = [cmirror_extent](repeating: cmirror_extent(), count: 512)
         var result: [(bytes: Range<UInt64>, offset: UInt64)] = []
         var start: UInt64 = 0

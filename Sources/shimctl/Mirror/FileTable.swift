@@ -39,6 +39,9 @@ struct FileTable: Equatable {
         return then.changed == time && time < self.time - Self.slack && (layout ?? then.layout) == then.layout
     }
 
+    /// No file was changed just before it was made: whatever is changed afterwards gets another time.
+    var isQuiet: Bool { isStill && files.values.allSatisfy { $0.changed < time - Self.slack } }
+
     static let directory = FilePath("/var/lib/pmemshim/mirrors")
 
     private static func path(_ set: Superblock.Identifier) -> FilePath {
@@ -47,7 +50,8 @@ struct FileTable: Equatable {
 
     /// - Returns: nothing where there is none, or none that is whole.
     static func load(_ set: Superblock.Identifier) -> FileTable? {
-        guard let file = try? FileDescriptor.open(path(set), .readOnly, options: [.noFollow, .closeOnExec]) else {
+        let options: FileDescriptor.OpenOptions = [.noFollow, .closeOnExec, .nonBlocking]
+        guard let file = try? FileDescriptor.open(path(set), .readOnly, options: options) else {
             return nil
         }
         defer { try? file.close() }

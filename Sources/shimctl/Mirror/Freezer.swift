@@ -84,10 +84,15 @@ final class Freezer {
     func thaw() throws -> UInt64 {
         guard let began = begin else { return 0 }
         begin = nil
-        let reason = cmirror_thaw(root.rawValue)
-        let taken = ContinuousClock.now - began
-        _ = try? rope.writeAll([2])
-        // Whoever thawed it may have let somebody else freeze it again.
+        var taken = ContinuousClock.now - began
+        var reason: Int32 = 0
+        if taken >= .seconds(limit), (try? rope.writeAll([3])) != nil {
+            // The watchdog has done it or does it now; somebody else may have frozen it again.
+        } else {
+            reason = cmirror_thaw(root.rawValue)
+            taken = ContinuousClock.now - began
+            _ = try? rope.writeAll([2])
+        }
         guard reason == 0, taken < .seconds(limit) else {
             throw Complaint(
                 .failure,
@@ -116,27 +121,29 @@ struct MirrorWatchdogCommand: ParsableCommand {
         var byte: UInt8 = 1
         guard write(1, &byte, 1) == 1 else { return }
         _ = close(1)
-        // 1: a freeze begins. 2: it has ended. The end of the pipe: the copier is gone.
+        // 1: a freeze begins. 2: it has ended. 3: it has lasted too long. The end of the pipe: the copier is gone.
         while read(0, &byte, 1) == 1 {
             guard byte == 1 else { continue }
             guard waits() else { return }
         }
     }
 
-    /// Until the copier says that the freeze has ended. When it is late the file system is let go on again and again,
-    /// since the freeze itself may take longer than that.
+    /// Until the copier says that the freeze has ended. When it is late the file system is let go on: tried again and
+    /// again, since the freeze itself may take longer than that, and done once, since the next freeze is somebody
+    /// else's.
     /// - Returns: false where the copier is gone: then the file system goes on.
     private func waits() -> Bool {
         var end = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
         let begin = ContinuousClock.now
+        var isDone = false
         while true {
             let left = Double(limit) - (ContinuousClock.now - begin) / .milliseconds(1)
-            if left <= 0 { _ = cmirror_thaw(3) }
-            guard poll(&end, 1, left > 0 ? Int32(left.rounded(.up)) : 10) > 0 else { continue }
+            if left <= 0, !isDone { isDone = cmirror_thaw(3) == 0 }
+            guard poll(&end, 1, isDone ? -1 : left > 0 ? Int32(left.rounded(.up)) : 10) > 0 else { continue }
             var byte: UInt8 = 0
-            if read(0, &byte, 1) == 1 { return true }
-            _ = cmirror_thaw(3)
-            return false
+            let isThere = read(0, &byte, 1) == 1
+            if !isDone, !isThere || byte == 3 { _ = cmirror_thaw(3) }
+            return isThere
         }
     }
 }

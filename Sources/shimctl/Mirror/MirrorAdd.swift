@@ -65,6 +65,7 @@ struct MirrorMaker {
                     : "\(device.printable) is a mirror itself")
         }
         try demandElsewhere(attached)
+        try demandOther(primary)
         let size = own.geometry.deviceSize
         let wanted = log ?? max(min(size / 8, 64 << 30), 16 << 20) & ~0xfff
         let made = try DeviceFile.make(mirror, size: ByteSize(bytes: Self.start(size) + wanted))
@@ -148,6 +149,19 @@ struct MirrorMaker {
         if let found = try file.occupant() {
             throw Complaint(.failure, "\"\(mirror.printable)\" holds \(found): not overwritten without --force")
         }
+    }
+
+    /// A loop device over the primary's own image is the primary.
+    private func demandOther(_ primary: DeviceFile) throws {
+        guard let facts = try? Stat(FilePath(mirror)).rawValue, facts.st_mode & S_IFMT == S_IFBLK else { return }
+        let device = DeviceNumber(facts.st_rdev)
+        let loop = "/sys/dev/block/\(device.major):\(device.minor)/loop/backing_file"
+        guard let path = ProcFile.text(loop), !path.isEmpty,
+            let behind = try? Stat(FilePath(String(path.dropLast()))).rawValue,
+            behind.st_dev == primary.stat.rawValue.st_dev, behind.st_ino == primary.stat.rawValue.st_ino
+        else { return }
+        throw Complaint(
+            .failure, "\"\(mirror.printable)\" is a loop device over \(self.device.printable) itself")
     }
 
     /// A mirror on the file system that it is to be a copy of would copy itself, and could not be written to while that

@@ -65,6 +65,8 @@ final class MirrorPass {
     func run(_ progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }) throws -> Result {
         let begin = ContinuousClock.now
         var result = Result()
+        if carried == nil { try primary.demandWhole() }
+        let mark = primary.mount == nil ? primary.writeMark : nil
         try finishLog()
         let before = try mirror.membership
         result.epoch = max(before.epoch, before.passEpoch) + 1
@@ -113,8 +115,8 @@ final class MirrorPass {
 
         var final = plan
         if primary.mount == nil {
-            // It is ours alone: it stood still all the time.
-            result.isPoint = true
+            // Nobody has mounted it; others may write to it all the same.
+            result.isPoint = mark != nil && primary.writeMark == mark
         } else if options.isFrozen, let freezer {
             let copied = copier.tally.copied
             copier.rate = nil

@@ -43,17 +43,19 @@ struct MirrorPromotion {
         }
         let mirror = try MirrorDevice(file, found)
         defer { mirror.closeData() }
+        var text = membership.text
         do {
             try MirrorLog(mirror).apply()
+            text = try mirror.membership.text
         } catch {
             guard takesStale else { throw error }
+            text = "what its data area holds, for its log is damaged: an older state, or a part of the last one"
         }
         var promoted = mirror.superblock
         promoted.membership?.role = .promoted
         promoted.membership?.sequence += 1
         promoted.membership?.passEpoch = 0
         promoted.membership?.log = .init(offset: 0, size: 0)
-        let text = try mirror.membership.text
         Output.warn("shimctl attach: \(name) takes the place of \(MirrorMaker.path(membership)) with \(text)")
         return promoted
     }

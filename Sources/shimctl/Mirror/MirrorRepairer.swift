@@ -84,12 +84,27 @@ final class MirrorRepairer {
     private func ownership(_ pages: [UInt64]) throws -> Ownership {
         var result = Ownership()
         guard let mount = primary.mount, mount.tellsFiles else { return result }
+        guard let free = primary.freePages() else { return result }
         result.isKnown = true
-        result.free = primary.freePages() ?? PageRanges()
-        result.isMetadataUnchanged = try table != nil && JournalProof.isUnchanged(devices)
+        result.free = free
+        result.isMetadataUnchanged = try table?.isQuiet == true && JournalProof.isUnchanged(devices)
         let sorted = pages.sorted()
         var unchanged = FilePages(primary)
         var changed: [Range<UInt64>] = []
+        do {
+            try forEachFile(mount, sorted, &result, &unchanged, &changed)
+        } catch {
+            // Whatever could not be looked at might own it.
+            result.isKnown = false
+        }
+        result.unchanged = unchanged.whole.subtracting(PageRanges(changed))
+        return result
+    }
+
+    private func forEachFile(
+        _ mount: Primary.Mount, _ sorted: [UInt64], _ result: inout Ownership, _ unchanged: inout FilePages,
+        _ changed: inout [Range<UInt64>]
+    ) throws {
         try mount.scan.forEachFile { file in
             guard let extents = FileScan.extents(of: file) else {
                 // It might be the one.
@@ -105,8 +120,6 @@ final class MirrorRepairer {
                 result.owned[page] = (mount.point + file.path, isUnchanged && before)
             }
         }
-        result.unchanged = unchanged.whole.subtracting(PageRanges(changed))
-        return result
     }
 
     /// - Parameter isStill: whether the file system still stands still, and will for a while.
@@ -152,7 +165,10 @@ final class MirrorRepairer {
     {
         let age = "the copy is of \(MirrorStatus.time(membership.epochTime))"
         if membership.passEpoch != 0 { return "a pass was cut short, and the copies are of different ages" }
+        let isSettled = !isReadable && page > 0 && owners.isMetadataUnchanged && record.epoch + 2 <= membership.epoch
         if primary.mount != nil, !owners.isKnown {
+            // Nothing has changed at all, whoever owns it.
+            if isSettled, owners.owned[page]?.isUnchanged ?? true { return nil }
             return "it cannot be told to which file it belongs; \(age)"
         }
         if let owner = owners.owned[page] {
@@ -169,14 +185,8 @@ final class MirrorRepairer {
         }
         // That it differs from its copy is what metadata does.
         guard !isReadable else { return "it is metadata, and can be read: nobody can tell that it is wrong; \(age)" }
-        guard record.epoch + 2 <= membership.epoch else {
-            return "it is metadata that has changed in the last two epochs; \(age)"
-        }
-        // The superblock's page is also written to beside the journal.
-        guard page > 0, owners.isMetadataUnchanged else {
-            return "it is metadata that may have changed since the copy; \(age)"
-        }
-        return nil
+        // The superblock's page, the first one, is also written to beside the journal.
+        return isSettled ? nil : "it is metadata that may have changed since the copy, or shortly before; \(age)"
     }
 
     private func restore(_ bytes: UnsafeMutableRawBufferPointer, _ page: UInt64) throws {

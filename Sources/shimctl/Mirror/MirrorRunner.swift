@@ -95,7 +95,10 @@ final class MirrorRunner {
         for (pages, what) in [
             (result.tally.unreadable, "cannot be read"),
             (result.tally.suspect, "has changed by itself: the mirror keeps its copy (shimctl mirror verify)"),
-            (result.missed, "differs, though nothing has told that it has changed: the next pass copies it"),
+            (
+                result.missed,
+                "differs, though nothing has told that it has changed: the mirror keeps its copy (mirror sync --full)"
+            ),
             (result.tally.healed, "was damaged on the mirror, and is right again"),
         ] {
             for name in try names.describe(pages, most: 20) { Output.warn("shimctl mirror: \(name) \(what)") }

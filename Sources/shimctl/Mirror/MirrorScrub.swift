@@ -7,7 +7,7 @@ final class MirrorScrub {
         var compared: UInt64 = 0
         /// Pages of files that are unchanged, and differ: the mirror's copy is whole.
         var suspect: [UInt64] = []
-        /// Other pages that differ and should not: they are copied by the next pass.
+        /// Other pages that differ and should not. Which side is right nobody knows: the mirror keeps its copy.
         var missed: [UInt64] = []
     }
 
@@ -36,18 +36,35 @@ final class MirrorScrub {
         var result = Result(compared: copier.tally.compared)
         guard !copier.different.isEmpty else { return result }
 
-        // Whatever was written to meanwhile, or is being written to, may differ.
+        var left = copier.different
+        // What has just been deleted is free only once the file system has said so on the device.
+        for attempt in 0..<3 where !left.isEmpty {
+            if attempt > 0 { Pause.take(seconds: 0.5) }
+            guard let found = try explain(left, devices, trace, &carried) else { return result }
+            left = found.missed
+            result.suspect += found.suspect
+        }
+        result.missed = left
+        return result
+    }
+
+    /// Whatever was written to meanwhile, or is being written to, may differ.
+    /// - Returns: pages of unchanged files, and those that nothing explains; nothing: it cannot be told.
+    private func explain(
+        _ pages: [UInt64], _ devices: MirrorSet, _ trace: BlockTrace?, _ carried: inout PageRanges?
+    ) throws -> (suspect: [UInt64], missed: [UInt64])? {
+        let (primary, mirror) = (devices.primary, devices.mirror)
+        let unlinked = UnlinkedFiles.pages(primary)
         try primary.synchronise()
         guard let traced = trace?.take() else {
             carried = nil
-            return result
+            return nil
         }
         let known = carried.map { $0.union(traced) } ?? traced
         if carried != nil { carried = known }
-        let membership = try mirror.membership
         guard let mount = primary.mount, mount.tellsFiles, let free = primary.freePages(),
-            let table = FileTable.proof(of: membership, primary)
-        else { return result }
+            let table = FileTable.proof(of: try mirror.membership, primary)
+        else { return nil }
         var unchanged = FilePages(primary)
         var changed: [Range<UInt64>] = []
         var isKnown = true
@@ -57,16 +74,16 @@ final class MirrorScrub {
                 return
             }
             if table.isUnchanged(file.inode, file.changed, FileScan.layout(extents)) { return unchanged.add(extents) }
-            changed += FileScan.pages(extents, pageSize: primary.pageSize, pageCount: count)
+            changed += FileScan.pages(extents, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
         }
-        guard isKnown else { return result }
-        let explained = known.union(free).union(PageRanges(changed))
+        guard isKnown else { return nil }
+        let explained = known.union(free).union(PageRanges(changed)).union(unlinked)
         let whole = unchanged.whole
-        for page in copier.different where !explained.contains(page) {
+        var result = (suspect: [UInt64](), missed: [UInt64]())
+        for page in pages where !explained.contains(page) {
             let isSuspect = try whole.contains(page) && mirror.isWhole(page)
             if isSuspect { result.suspect.append(page) } else { result.missed.append(page) }
         }
-        carried = carried.map { $0.union(PageRanges(result.missed.map { $0..<$0 + 1 })) }
         return result
     }
 }

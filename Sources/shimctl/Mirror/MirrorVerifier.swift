@@ -64,7 +64,9 @@ final class MirrorVerifier {
             for (index, page) in range.enumerated() {
                 guard let record = records[page] else {
                     let part = used[index * size..<(index + 1) * size]
-                    if part.contains(where: { $0 != 0 }) { result.unknown += 1 }
+                    guard part.contains(where: { $0 != 0 }) else { continue }
+                    result.unknown += 1
+                    if !isUnfinished { result.faults[page] = .mirror }
                     continue
                 }
                 result.recorded += 1

@@ -15,6 +15,8 @@ final class Primary {
     /// Its data: the attached block device, or the data area of the device itself.
     private let data: FileDescriptor
     private let dataOffset: UInt64
+    /// A file system that is made of this device and another one.
+    private var hasOtherDevice = false
     /// What keeps it from being mounted meanwhile, where it is not.
     private var claim: FileDescriptor?
 
@@ -88,6 +90,19 @@ final class Primary {
         file.close()
     }
 
+    /// Another number after something has written to the device, as far as the kernel has seen it. Nothing: not known.
+    var writeMark: UInt64? {
+        _ = fsync(data.rawValue)
+        guard let facts = try? Stat(data).rawValue else { return nil }
+        guard facts.st_mode & S_IFMT == S_IFBLK else {
+            return UInt64(bitPattern: facts.st_mtim.nanoseconds) ^ UInt64(facts.st_size) << 1
+        }
+        // Reads, merged, sectors, ms; writes, merged, sectors: a flush has none.
+        let device = DeviceNumber(facts.st_rdev)
+        return ProcFile.text("/sys/dev/block/\(device.major):\(device.minor)/stat")?
+            .split(whereSeparator: \.isWhitespace).dropFirst(6).first.flatMap { UInt64($0) }
+    }
+
     var name: String { (attachment?.name ?? file.path.string).printable }
 
     var membership: SetMembership {
@@ -129,6 +144,15 @@ final class Primary {
         }
     }
 
+    /// - Throws: a `Complaint` where a part of the file system (journal, log, realtime part) lies on another device.
+    func demandWhole() throws {
+        guard let mount, mount.tellsFiles, freePages() == nil, hasOtherDevice else { return }
+        throw Complaint(
+            .failure,
+            "a part of the file system on \(mount.point.printable) lies on another device: a copy of this one alone"
+                + " would be of no use")
+    }
+
     /// The parts that the file system has given to nobody, where it tells.
     func freePages() -> PageRanges? {
         guard let mount, mount.tellsFiles, let number = attachment.map({ UInt64($0.data.raw) }) else { return nil }
@@ -140,7 +164,10 @@ final class Primary {
             guard count >= 0 else { return nil }
             for space in spaces.prefix(Int(count)) {
                 // With a second device, what extents say may be meant of that one.
-                guard space.is_other_device == 0 else { return nil }
+                guard space.is_other_device == 0 else {
+                    hasOtherDevice = true
+                    return nil
+                }
                 if space.is_free != 0 {
                     free.append(
                         PageRanges.within(space.physical, space.length, pageSize: pageSize, end: geometry.pageCount))

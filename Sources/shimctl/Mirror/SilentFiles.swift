@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// The files that the kernel swaps to, which it changes without changing their times.
-struct SwapFiles {
+/// Files that the kernel writes to without changing their times: what it swaps to, and the quota files of old.
+struct SilentFiles {
     private var files: [(device: dev_t, inode: ino_t)] = []
     /// One of them is not seen from here: it may be any.
     private var isAny = false
@@ -24,5 +24,10 @@ struct SwapFiles {
 
     func contains(_ facts: stat) -> Bool {
         isAny || files.contains { $0.device == facts.st_dev && $0.inode == facts.st_ino }
+    }
+
+    /// Whether a name in the root directory may be one of ext4's with usrjquota=, grpjquota= or without a journal.
+    static func isQuota(_ name: String) -> Bool {
+        name.hasPrefix("aquota.") || name == "quota.user" || name == "quota.group"
     }
 }
