@@ -1,7 +1,8 @@
 // Stores into a file that it keeps mapped, and never calls the kernel for it: what a mirror has to see by the file's
 // times alone.
 //
-//   mirror-stores FILE SECONDS [sync]    counters at random places of FILE, which it makes (4 MiB); sync: MAP_SYNC
+//   mirror-stores FILE SECONDS [sync|unlinked]    counters at random places of FILE, which it makes (4 MiB); sync:
+//                                                 MAP_SYNC; unlinked: a file without a name, which no scan finds
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,7 +29,10 @@ int main(int count, char **arguments)
     char *block = calloc(1, SIZE);
     if (fd < 0 || !block || write(fd, block, SIZE) != SIZE || fsync(fd) != 0)
         return 1;
-    int flags = count > 3 ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
+    const char *kind = count > 3 ? arguments[3] : "";
+    if (strcmp(kind, "unlinked") == 0 && unlink(arguments[1]) != 0)
+        return 1;
+    int flags = strcmp(kind, "sync") == 0 ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
     volatile uint64_t *words = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (words == MAP_FAILED)
         return 1;

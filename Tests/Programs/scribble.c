@@ -9,6 +9,8 @@
 
 #include "transcript.h"
 
+enum { ALLOCATED = 2 }; // PS_PAGE_ALLOCATED, in the first byte of a descriptor
+
 static uint64_t state = 1;
 static uint64_t any(void) { return state = state * 6364136223846793005u + 1442695040888963407u, state >> 16; }
 
@@ -43,7 +45,7 @@ static void scribble(int fd, long size)
                 forge(piece, count);
             else
                 for (long i = 0; i < count; i++)
-                    piece[i] = (unsigned char)any();
+                    piece[i] = (unsigned char)(i % 64 == 0 ? any() & ~ALLOCATED : any());
             raw(SYS_pwrite64, fd, (long)piece, count, from, 0, 0);
         }
         at = end;
