@@ -82,15 +82,20 @@ final class MirrorPass {
         if carried == nil { _ = trace?.take() }
         // What is changed while that is at work may be dirty still when it has ended.
         let time = FileTable.now
+        let little = try little(planner, table, traced)
         // What is written through the page cache is seen on its way to the device, or else must be there first.
         if trace == nil, options.isFrozen, primary.mount?.isDAX == false { try? planner.settle() }
-        try primary.synchronise()
+        if little == nil { try primary.synchronise() }
         let late = trace.flatMap { $0.take() }
+        if little != nil, late == nil { throw lostTrace() }
         // May be on their way to the device still while they are read here.
         let underWay = trace?.recent ?? PageRanges()
         let known = traced.flatMap { known in late.map { known.union($0) } }
-        let plan = try planner.plan(
-            table: table, traced: known, wantsAll: options.isFull || table == nil, lists: options.isFull, time: time)
+        let plan =
+            try little
+            ?? planner.plan(
+                table: table, traced: known, wantsAll: options.isFull || table == nil, lists: options.isFull, time: time
+            )
         try requireKnown(plan)
         result.kind = plan.kind
         toCarry = known ?? late ?? PageRanges()
@@ -111,7 +116,7 @@ final class MirrorPass {
             plan.kind == .full
             ? HolePair(primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
             : nil
-        try copier.run(plan.pages, to: target, overlay: usesLog ? log : nil, holes: holes)
+        if little == nil { try copier.run(plan.pages, to: target, overlay: usesLog ? log : nil, holes: holes) }
 
         var final = plan
         if primary.mount == nil {
@@ -122,7 +127,10 @@ final class MirrorPass {
             copier.rate = nil
             copier.isUnchanged = nil
             copier.check = {}
-            (final, result.frozenNs) = try frozen(freezer, planner, plan, underWay, copier, target, usesLog ? log : nil)
+            let compared = try little != nil ? table : liveTable(plan)
+            let written = little != nil ? toCarry.union(underWay) : underWay
+            (final, result.frozenNs) = try frozen(
+                freezer, planner, compared, written, copier, target, usesLog ? log : nil)
             try copier.release(to: target)
             result.frozenCopied = copier.tally.copied - copied
             result.isPoint = true
@@ -160,14 +168,26 @@ final class MirrorPass {
         membership.passEpoch == 0 ? FileTable.current(membership, primary) : nil
     }
 
-    private func frozen(
-        _ freezer: Freezer, _ planner: PassPlanner, _ live: PassPlan, _ underWay: PageRanges, _ copier: PageCopier,
-        _ target: PageCopier.Target, _ log: MirrorLog?
-    ) throws -> (PassPlan, UInt64) {
-        // The long part first, while all goes on.
-        try primary.synchronise()
+    /// What is to be compared where that is little, and mapped directly: it is done at once while the file system
+    /// stands still. Each time that what is dirty is written back costs programs a page fault for every page they go on
+    /// writing to; so there is one such time, and not two.
+    /// - Returns: nothing where it is more, or not known.
+    private func little(_ planner: PassPlanner, _ table: FileTable?, _ traced: PageRanges?) throws -> PassPlan? {
+        guard options.isFrozen, freezer != nil, !options.isFull, table != nil, traced != nil,
+            primary.mount?.isDAX == true
+        else { return nil }
+        let plan = try planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
+        let isLittle = plan.pages.count * mirror.pageSize <= Self.mostAtOnce
+        return plan.kind == .changes && plan.unknown == nil && isLittle ? plan : nil
+    }
+
+    /// Bytes: some milliseconds of comparing.
+    private static let mostAtOnce: UInt64 = 32 << 20
+
+    /// What the live part of the pass has seen of the files.
+    private func liveTable(_ live: PassPlan) throws -> FileTable? {
         let membership = try mirror.membership
-        let table = live.files.map {
+        return live.files.map {
             FileTable(
                 set: membership.set, epoch: membership.epoch, time: live.time, mount: primary.mount?.identity ?? 0,
                 isStill: false,
@@ -175,19 +195,24 @@ final class MirrorPass {
                 files: trace != nil || primary.mount?.isDAX == true
                     ? $0 : $0.filter { $0.value.changed < live.time - BlockTrace.longestFlightNs })
         }
+    }
+
+    /// - Parameters:
+    ///   - table: what the files were when they were compared last.
+    ///   - written: what may have been written to since, beside what the tracer tells now.
+    private func frozen(
+        _ freezer: Freezer, _ planner: PassPlanner, _ table: FileTable?, _ written: PageRanges, _ copier: PageCopier,
+        _ target: PageCopier.Target, _ log: MirrorLog?
+    ) throws -> (PassPlan, UInt64) {
+        // The long part first, while all goes on. What is mapped directly is only flushed.
+        if primary.mount?.isDAX != true { try primary.synchronise() }
         // Once the trace has a gap, it has told nothing.
         let isTraced = trace != nil
         try freezer.freeze()
         var plan: PassPlan
         do {
-            let traced = trace?.take()?.union(underWay)
-            if isTraced, traced == nil {
-                hasLostTrace = true
-                throw Complaint(
-                    .failure,
-                    "the kernel's tracer has lost what was written at the end: the mirror keeps its older state, and"
-                        + " the next passes go by the times of files")
-            }
+            let traced = trace?.take()?.union(written)
+            if isTraced, traced == nil { throw lostTrace() }
             plan = try planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
             try requireKnown(plan)
             try copier.run(plan.pages, to: .memory(target), overlay: log)
@@ -196,6 +221,14 @@ final class MirrorPass {
             throw error
         }
         return (plan, try freezer.thaw())
+    }
+
+    private func lostTrace() -> Complaint {
+        hasLostTrace = true
+        return Complaint(
+            .failure,
+            "the kernel's tracer has lost what was written at the end: the mirror keeps its older state, and the next"
+                + " passes go by the times of files")
     }
 
     /// All of it would take too long to compare, while everybody waits.
