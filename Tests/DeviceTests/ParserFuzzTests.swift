@@ -64,8 +64,7 @@ struct ParserFuzzTests {
     private func change(_ bytes: inout SuperblockBytes, _ random: inout SplitMix) {
         let fields = [
             (0, 8), (8, 4), (12, 4), (32, 4), (36, 4), (40, 8), (48, 8), (56, 8), (64, 8), (72, 8), (80, 8), (96, 4),
-            (100, 4),
-            (168, 8), (176, 8), (184, 8),
+            (100, 4), (136, 8), (144, 8), (160, 8), (168, 8), (176, 8), (184, 8), (192, 8),
         ]
         let (offset, width) = fields[Int(random.next() % UInt64(fields.count))]
         let value = interesting(&random)

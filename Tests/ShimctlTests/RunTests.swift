@@ -126,7 +126,14 @@ struct RunTests {
     }
 
     @Test func warnsWhenNothingIsServed() throws {
-        let run = try shimctl("run", "--", "/bin/echo", "ran")
+        // The tests beside this one attach devices, which are served without being named: they are hidden here.
+        let hide = "mkdir -p /run/pmemshim && mount -t tmpfs none /run/pmemshim; exec \"$0\" run -- /bin/echo ran"
+        let run =
+            try geteuid() == 0
+            ? spawn(
+                "/usr/bin/unshare", ["--mount", "/bin/sh", "-c", hide, Shim.shimctl],
+                environment: ["PATH": "/usr/bin:/bin", "PMEMSHIM_LIBRARY": Shim.library])
+            : shimctl("run", "--", "/bin/echo", "ran")
         #expect(run.stdout == "ran\n")
         #expect(run.stderr.contains("no directory is served"))
     }

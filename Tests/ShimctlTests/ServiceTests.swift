@@ -121,6 +121,7 @@ import Testing
         let run = try run(
             """
             set +e
+            mkdir -p /run/pmemshim && mount -t tmpfs none /run/pmemshim # devices of the tests beside this one
             "$S" profile apply nosuch --mount "$D" --yes; echo "a $?"
             "$S" profile apply 16/main --yes; echo "b $?"
             "$S" profile apply store --yes; echo "c $?"

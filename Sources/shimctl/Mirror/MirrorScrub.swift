@@ -80,7 +80,10 @@ final class MirrorScrub {
         let explained = known.union(free).union(PageRanges(changed)).union(unlinked)
         let whole = unchanged.whole
         var result = (suspect: [UInt64](), missed: [UInt64]())
+        let bitmap = BlockBitmap(primary)
         for page in pages where !explained.contains(page) {
+            // Of no file, and kept by ext4 for one to come.
+            if !whole.contains(page), bitmap?.isFree(page) == true { continue }
             let isSuspect = try whole.contains(page) && mirror.isWhole(page)
             if isSuspect { result.suspect.append(page) } else { result.missed.append(page) }
         }
