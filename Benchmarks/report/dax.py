@@ -17,15 +17,24 @@ MARKS = ("<!-- bench dax: begin -->", "<!-- bench dax: end -->")
 TARGETS = {"pwrite-4k-sync": (6.0, 20.0), "append-4k": (1.0, None), "append-4k-sync": (1.0, None)}
 
 
-def read(path):
-    titles, figures = {}, {}
+def lines_of(path):
+    """Titles by row, and the words of each line that has figures."""
+    titles, figures = {}, []
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             words = line.rstrip("\n").split("\t")
             if words[0] == "title":
                 titles[words[1]] = words[2]
             elif words[0] == "figure":
-                figures.setdefault(words[2], {}).setdefault(words[1], []).append(float(words[3]))
+                figures.append(words)
+    return titles, figures
+
+
+def read(path):
+    titles, lines = lines_of(path)
+    figures = {}
+    for words in lines:
+        figures.setdefault(words[2], {}).setdefault(words[1], []).append(float(words[3]))
     means = {row: {side: sum(all) / len(all) for side, all in sides.items()} for row, sides in figures.items()}
     return titles, means
 

@@ -9,16 +9,15 @@ elapsed time, and the copier's share of the processor. Exit status 1 when figure
 import argparse
 import sys
 
+from dax import lines_of
+
 
 def read(path):
-    titles, figures = {}, {}
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            words = line.rstrip("\n").split("\t")
-            if words[0] == "title":
-                titles[words[1]] = words[2]
-            elif words[0] == "figure" and len(words) == 6:
-                figures.setdefault(words[2], {})[words[1]] = tuple(map(float, words[3:]))
+    titles, lines = lines_of(path)
+    figures = {}
+    for words in lines:
+        if len(words) == 6:
+            figures.setdefault(words[2], {})[words[1]] = tuple(map(float, words[3:]))
     return titles, figures
 
 

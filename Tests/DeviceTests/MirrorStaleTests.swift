@@ -15,6 +15,13 @@ import Testing
         _ = try shell(script, character, set.path(name))
     }
 
+    /// The first block of an ext4 directory.
+    private func directoryPage(_ name: String, in set: MirroredImage) throws -> UInt64 {
+        let find = "debugfs -R \"bmap <$(stat -c %i \"$2\")> 0\" \"$1\" 2> /dev/null | head -n 1"
+        let run = try shell(find, set.image.blocks, set.path(name))
+        return try #require(UInt64(run.stdout.prefix { $0.isNumber }))
+    }
+
     private func held(_ name: String, in set: MirroredImage) throws -> String {
         _ = try shell("sync -f \"$1\"; echo 3 > /proc/sys/vm/drop_caches", set.mount)
         let bytes = try Data(contentsOf: URL(fileURLWithPath: set.path(name)))
@@ -49,9 +56,7 @@ import Testing
         let make = "mkdir -p \"$1/d\"; for i in $(seq \"$2\"); do : > \"$1/d/f$i\"; done; sync -f \"$1\"; sleep 0.1"
         _ = try shell(make, set.mount, "20")
         for _ in 0..<4 { #expect(try set.sync("--freeze", "--in-place").ending == .exited(0)) }
-        let find = "debugfs -R \"bmap <$(stat -c %i \"$2/d\")> 0\" \"$1\" 2> /dev/null | head -n 1"
-        let page = try spawn("/bin/sh", ["-c", find, "sh", set.image.blocks, set.mount]).stdout.prefix { $0.isNumber }
-        try #require(!page.isEmpty)
+        let page = try directoryPage("d", in: set)
         _ = try shell(make, set.mount, "40")
         // Whichever of its reads fails.
         for number in 1...14 {
@@ -182,10 +187,9 @@ import Testing
         _ = try shell("sync -f \"$1\"; sleep 0.1", set.mount)
         #expect(try set.sync("--freeze").ending == .exited(0))
         let sums = try set.sums()
-        let find = "debugfs -R \"bmap <$(stat -c %i \"$2/d\")> 0\" \"$1\" 2> /dev/null | head -n 1"
-        let page = try spawn("/bin/sh", ["-c", find, "sh", set.image.blocks, set.mount]).stdout.prefix { $0.isNumber }
+        let page = try directoryPage("d", in: set)
         try set.unmount()
-        try set.scribble(page: try #require(UInt64(page)))
+        try set.scribble(page: page)
         try set.mountAgain()
         let run = try set.sync("--freeze")
         #expect(run.ending == .exited(1))
@@ -285,5 +289,16 @@ import Testing
         let run = try shimctl(["mirror", "add", set.image.name, String(loop), "--force"])
         #expect(run.ending == .exited(1))
         #expect(run.stderr.contains("itself"), "\(run.stderr)")
+    }
+
+    @Test("mirror run ends where nobody reads what it says any more")
+    func closedOutput() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        let script = """
+            timeout 30 "$0" mirror run "$1" --every 0.2 --freeze --json | head -n 1 > /dev/null; echo "${PIPESTATUS[0]}"
+            """
+        let run = try spawn("/bin/bash", ["-c", script, Shim.shimctl, set.image.name], timeout: .seconds(60))
+        #expect(run.stdout == "\(128 + SIGPIPE)\n")
     }
 }

@@ -80,8 +80,9 @@ final class BlockTrace {
         history.filter { .now - $0.time < Self.longestFlight }.reduce(PageRanges()) { $0.union($1.ranges) }
     }
 
-    private static let longestFlight = Duration.seconds(1)
+    /// ns.
     static let longestFlightNs: Int64 = 1_000_000_000
+    private static let longestFlight = Duration.nanoseconds(longestFlightNs)
 
     /// Reads what the kernel has collected, so that its room is enough. To be called now and then.
     func drain() {

@@ -8,8 +8,8 @@ import SystemPackage
 struct FileScan {
     struct File {
         let inode: UInt64
-        /// When it, or what is said of it, was changed last (ctime), ns since 1970. Of files that
-        /// the kernel writes to without a word: the end of time.
+        /// When it, or what is said of it, was changed last (ctime), ns since 1970. Of
+        /// files that the kernel writes to without a word: the end of time.
         let changed: Int64
         /// Where it is found: good during the visit.
         let directory: Int32

@@ -44,8 +44,6 @@ final class Freezer {
         }
         watchdog = child
         rope = orders.writeEnd
-        // That it has gone is told by the call.
-        signal(SIGPIPE, SIG_IGN)
         // It is there, and has all it needs.
         var byte: UInt8 = 0
         guard Glibc.read(answers.readEnd.rawValue, &byte, 1) == 1 else {
@@ -60,12 +58,20 @@ final class Freezer {
         while waitpid(watchdog, &status, 0) < 0, errno == EINTR {}
     }
 
+    /// Tells the watchdog.
+    /// - Throws: an `Errno` where it has gone; no signal tells that, which of standard output is to be one.
+    private func order(_ byte: UInt8) throws {
+        let before = signal(SIGPIPE, SIG_IGN)
+        defer { signal(SIGPIPE, before) }
+        try rope.writeAll([byte])
+    }
+
     /// Whether the file system surely stands still, and will for a while.
     var holds: Bool { begin.map { ContinuousClock.now - $0 < .seconds(limit / 2) } ?? false }
 
     func freeze() throws {
         do {
-            _ = try rope.writeAll([1])
+            try order(1)
         } catch {
             throw Complaint(.failure, "the watchdog is gone: nothing is frozen without it")
         }
@@ -73,7 +79,7 @@ final class Freezer {
         let reason = cmirror_freeze(root.rawValue)
         guard reason == 0 else {
             begin = nil
-            _ = try? rope.writeAll([2])
+            try? order(2)
             let why = reason == -EBUSY ? "something else has frozen it" : "\(Errno(rawValue: -reason))"
             throw Complaint(.failure, "the file system cannot be frozen: \(why)")
         }
@@ -86,12 +92,12 @@ final class Freezer {
         begin = nil
         var taken = ContinuousClock.now - began
         var reason: Int32 = 0
-        if taken >= .seconds(limit), (try? rope.writeAll([3])) != nil {
+        if taken >= .seconds(limit), (try? order(3)) != nil {
             // The watchdog has done it or does it now; somebody else may have frozen it again.
         } else {
             reason = cmirror_thaw(root.rawValue)
             taken = ContinuousClock.now - began
-            _ = try? rope.writeAll([2])
+            try? order(2)
         }
         guard reason == 0, taken < .seconds(limit) else {
             throw Complaint(

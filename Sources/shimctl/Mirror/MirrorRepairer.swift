@@ -87,7 +87,7 @@ final class MirrorRepairer {
         guard let free = primary.freePages() else { return result }
         result.isKnown = true
         result.free = free
-        result.isMetadataUnchanged = try table?.isQuiet == true && JournalProof.isUnchanged(devices)
+        result.isMetadataUnchanged = table?.isQuiet == true && JournalProof.isUnchanged(devices)
         let sorted = pages.sorted()
         var unchanged = FilePages(primary)
         var changed: [Range<UInt64>] = []
