@@ -151,33 +151,6 @@ import Testing
         #expect(outcome["reason"].text?.contains("swap has changed since the copy") == true)
     }
 
-    @Test("without its watchdog nothing is frozen")
-    func watchdog() throws {
-        let set = try MirroredImage()
-        defer { set.close() }
-        try set.write("a", 12 << 20)
-        let script = """
-            trap '' PIPE
-            "$0" mirror sync "$1" --freeze --rate 4M & pass=$!
-            sleep 1; pkill -KILL -f --parent "$pass" mirror-watchdog || echo "none to kill"
-            wait "$pass"; echo "status $?"; timeout 5 sh -c 'date > "$0/alive"' "$2"
-            """
-        let run = try shell(script, set.image.name, set.mount)
-        #expect(run.ending == .exited(0))
-        #expect(run.stdout == "status 1\n", "\(run.stdout)")
-        #expect(run.stderr.contains("the watchdog is gone"), "\(run.stderr)")
-    }
-
-    @Test("what a copier and its watchdog, killed together, have left standing still is let go on by mirror thaw")
-    func thaw() throws {
-        let set = try MirroredImage()
-        defer { set.close() }
-        #expect(try spawn("/usr/sbin/fsfreeze", ["-f", set.mount]).ending == .exited(0))
-        #expect(try shimctl(["mirror", "thaw", set.image.name]).ending == .exited(0))
-        #expect(try shell("timeout 5 sh -c 'date > \"$0/alive\"' \"$1\"", set.mount).ending == .exited(0))
-        #expect(try shimctl(["mirror", "thaw", set.image.name]).ending == .exited(0))
-    }
-
     @Test("a damaged directory is not copied over the mirror's good one, and repair of what else there is goes on")
     func damagedDirectory() throws {
         let set = try MirroredImage()
@@ -219,24 +192,6 @@ import Testing
         #expect(run.ending == .exited(0), "\(run.stderr)")
         #expect(set.json(run)["is_point"].value as? Bool == false, "\(run.stdout)")
         #expect(set.json(try set.sync("--json"))["is_point"].value as? Bool == true)
-    }
-
-    @Test("a pass that was too slow leaves the freeze of another tool alone")
-    func freezeOfOthers() throws {
-        let set = try MirroredImage()
-        defer { set.close() }
-        #expect(try set.sync("--freeze").ending == .exited(0))
-        try set.write("a", 4_096)
-        let script = """
-            strace -f -o "$3" -e trace=pread64,ioctl -e inject=pread64:delay_enter=100000 "$0" mirror sync "$1" \
-                --freeze --freeze-limit 100 & pass=$!
-            for i in $(seq 600); do grep -q FIFREEZE "$3" && break; sleep 0.05; done
-            for i in $(seq 300); do fsfreeze -f "$2" 2> /dev/null && break; sleep 0.02; done
-            (: > "$2/written"; : > "$3.written") & sleep 0.7; test ! -e "$3.written"; echo "still: $?"
-            fsfreeze -u "$2"; echo "thaw: $?"; wait "$pass"
-            """
-        let run = try shell(script, set.image.name, set.mount, "\(set.image.directory)/trace")
-        #expect(run.stdout.contains("still: 0\nthaw: 0\n"), "\(run.stdout)\(run.stderr)")
     }
 
     @Test("what another process takes from the tracer is missed, and noticed")
@@ -289,16 +244,5 @@ import Testing
         let run = try shimctl(["mirror", "add", set.image.name, String(loop), "--force"])
         #expect(run.ending == .exited(1))
         #expect(run.stderr.contains("itself"), "\(run.stderr)")
-    }
-
-    @Test("mirror run ends where nobody reads what it says any more")
-    func closedOutput() throws {
-        let set = try MirroredImage()
-        defer { set.close() }
-        let script = """
-            timeout 30 "$0" mirror run "$1" --every 0.2 --freeze --json | head -n 1 > /dev/null; echo "${PIPESTATUS[0]}"
-            """
-        let run = try spawn("/bin/bash", ["-c", script, Shim.shimctl, set.image.name], timeout: .seconds(60))
-        #expect(run.stdout == "\(128 + SIGPIPE)\n")
     }
 }

@@ -33,7 +33,7 @@ mirror_power() {
         rm -f "$scratch/nvdimm"
         "$ROOT/scripts/dax-vm" --keep "$scratch/nvdimm" --pid "$scratch/pid" --log "$scratch/console" --timeout 900 \
             --no-mount --ext4 none --xfs none --legacy-size 64 "$ROOT/scripts/crash" mirror-power-inside "$round" \
-            "$file_system" "$workloads" "$seed" "$PMEMSHIM_LIBRARY" "$SHIMCTL" "$scratch/cluster" "$scratch/point" \
+            "$file_system" "$workloads" "$seed" "$PMEMSHIM_LIBRARY" "${SHIMCTL:?}" "$scratch/cluster" "$scratch/point" \
             > "$scratch/acknowledged" 2> "$scratch/complaints" &
         machine=$!
         background=("$machine")
@@ -101,8 +101,10 @@ print(found["epoch_unix_ns"] if found["is_usable"] else 0)' <<< "$state" 2> /dev
         return 1
     fi
     # As after a power cut: mounting replays the log of xfs, which a frozen one has.
-    mount /dev/pmemshim/mirror-power "$scratch/point" && umount "$scratch/point" ||
-        { echo "FAILED: round $round: not mounted" && return 1; }
+    if ! { mount /dev/pmemshim/mirror-power "$scratch/point" && umount "$scratch/point"; }; then
+        echo "FAILED: round $round: not mounted"
+        return 1
+    fi
     if [[ $file_system == xfs ]]; then check=(xfs_repair -n); fi
     "${check[@]}" /dev/pmemshim/mirror-power > "$scratch/said" 2>&1 ||
         { cat "$scratch/said" && echo "FAILED: round $round: ${check[*]}" && status=1; }

@@ -11,6 +11,8 @@ final class Freezer {
     private let rope: FileDescriptor
     private let limit: Double
     private var begin: ContinuousClock.Instant?
+    /// The watchdog was left to let the file system go on.
+    private var isLate = false
 
     /// - Parameters:
     ///   - root: a directory of it.
@@ -56,6 +58,8 @@ final class Freezer {
         try? rope.close()
         var status: Int32 = 0
         while waitpid(watchdog, &status, 0) < 0, errno == EINTR {}
+        // It was killed before it could do what it had been told.
+        if isLate, status & 0x7f != 0 { _ = cmirror_thaw(root.rawValue) }
     }
 
     /// Tells the watchdog.
@@ -94,6 +98,7 @@ final class Freezer {
         var reason: Int32 = 0
         if taken >= .seconds(limit), (try? order(3)) != nil {
             // The watchdog has done it or does it now; somebody else may have frozen it again.
+            isLate = true
         } else {
             reason = cmirror_thaw(root.rawValue)
             taken = ContinuousClock.now - began
