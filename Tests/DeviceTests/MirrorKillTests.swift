@@ -45,6 +45,42 @@ import Testing
         #expect(steps > 40, "only \(steps) steps were seen")
     }
 
+    @Test(
+        "a mirror that takes no more writes, from any one on, is said so and holds the older state or the new one",
+        arguments: ["pwrite64:error=ENOSPC", "fsync:error=EIO"])
+    func full(failure: String) throws {
+        let set = try MirroredImage(size: "128M")
+        defer { set.close() }
+        try set.write("a", 300_000)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        var older = try set.sums()
+        var steps = 0
+        for number in 1...40 {
+            try set.write("a", 20_000, at: UInt64.random(in: 0..<280_000))
+            _ = try spawn("/usr/bin/sync", [])
+            let newer = try set.sums()
+            let run = try spawn(
+                "/usr/bin/strace",
+                [
+                    "-f", "-o", "/dev/null", "-P", set.mirror, "-e", "trace=\(failure.prefix { $0 != ":" })", "-e",
+                    "inject=\(failure):when=\(number)+", Shim.shimctl, "mirror", "sync", set.image.name, "--freeze",
+                ], timeout: .seconds(60))
+            try set.write("alive", 100)
+            unlink(set.path("alive"))
+            if run.ending == .exited(0) { break }
+            steps += 1
+            #expect(run.ending == .exited(1) && run.stderr.contains(set.mirror), "\(number): \(run.stderr)")
+            let promoted = try set.promoted()
+            #expect(promoted.attach.ending == .exited(0), "\(number): \(promoted.attach.stderr)")
+            #expect(promoted.fsck.ending == .exited(0), "\(number): \(promoted.fsck.stdout)")
+            #expect([older, newer].contains(promoted.sums), "\(number)")
+            #expect(try set.sync("--freeze").ending == .exited(0), "\(number)")
+            older = try set.sums()
+            #expect(older == newer, "\(number)")
+        }
+        #expect(steps > 3, "only \(steps) steps were seen")
+    }
+
     @Test("a pass in place that is killed leaves a mirror that is called unfinished, until the next one ends")
     func killedInPlace() throws {
         let set = try MirroredImage(size: "128M")
