@@ -88,7 +88,8 @@ import Testing
         let arguments =
             ["150"] + noise + [
                 "/usr/bin/bash", "\(Shim.packageRoot)/Tests/DatabaseTests/Programs/postgres.sh", scenario,
-                preload ? try Shim.library : "none", mapAfter.map(String.init) ?? "default", statistics.path,
+                preload ? try Shim.library : "none", mapAfter.map(String.init) ?? (scribbling ? "early" : "default"),
+                statistics.path,
             ]
         // The script itself runs natively; it gives the shim to the server.
         let run = try TestSupport.run("/usr/bin/timeout", arguments, preload: false, timeout: .seconds(180))

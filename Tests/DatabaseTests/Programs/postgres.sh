@@ -1,7 +1,7 @@
 #!/bin/bash
 # PostgreSQL with its data directory on a mount. Usage: postgres.sh SCENARIO LIBRARY MAP_AFTER STATISTICS
 #   LIBRARY     libpmemshim.so, or "none" for the same steps without it
-#   MAP_AFTER   PMEMSHIM_MAP_AFTER, or "default"
+#   MAP_AFTER   PMEMSHIM_MAP_AFTER, or "default"; "early": files are looked at from their first call on
 #   STATISTICS  a directory: the shim's statistics file is copied there in the end, and while the script runs "pages"
 #               there leads to the page arrays
 # Prints what both ways must agree on, and nothing that changes from run to run.
@@ -17,7 +17,11 @@ ln -s "$cluster/runtime/pages" "$statistics/pages"
 served=()
 if [[ $library != none ]]; then
     served=(LD_PRELOAD="$(postgres_readable "$cluster" "$library")" PMEMSHIM_MOUNTS="$cluster/data")
-    [[ $map_after == default ]] || served+=(PMEMSHIM_MAP_AFTER="$map_after")
+    case $map_after in
+        default) ;;
+        early) served+=(PMEMSHIM_FIRST_AFTER=0) ;;
+        *) served+=(PMEMSHIM_MAP_AFTER="$map_after") ;;
+    esac
 fi
 
 # What pgbench says is of interest only where it fails.
