@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -17,6 +18,49 @@
 int cmirror_freeze(int fd) { return ioctl(fd, FIFREEZE, 0) == 0 ? 0 : -errno; }
 
 int cmirror_thaw(int fd) { return ioctl(fd, FITHAW, 0) == 0 ? 0 : -errno; }
+
+// Room for one descriptor, aligned as its head is.
+union descriptor_room {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr head;
+};
+
+int cmirror_send(int socket, uint8_t byte, int fd)
+{
+    union descriptor_room room = {0};
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (fd >= 0) {
+        message.msg_control = room.bytes;
+        message.msg_controllen = sizeof room.bytes;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    }
+    while (sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+int cmirror_receive(int socket, uint8_t *byte, int *fd)
+{
+    union descriptor_room room = {0};
+    struct iovec part = {.iov_base = byte, .iov_len = 1};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
+    *fd = -1;
+    ssize_t count;
+    while ((count = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0)
+        if (errno != EINTR)
+            return -errno;
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (count > 0 && head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(head), sizeof *fd);
+    return count > 0;
+}
 
 int cmirror_synchronise(int fd) { return syncfs(fd) == 0 ? 0 : -errno; }
 

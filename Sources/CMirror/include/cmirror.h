@@ -11,6 +11,12 @@
 int cmirror_freeze(int fd);
 int cmirror_thaw(int fd);
 
+// A byte, and a descriptor (-1: none), to another process (unix(7)): 0, or -errno, and no signal.
+int cmirror_send(int socket, uint8_t byte, int fd);
+
+// What that sends; `fd` is -1 where none came. 1; 0 at the end; or -errno.
+int cmirror_receive(int socket, uint8_t *_Nonnull byte, int *_Nonnull fd);
+
 // Writes all that is dirty of that file system (syncfs(2)): 0, or -errno.
 int cmirror_synchronise(int fd);
 

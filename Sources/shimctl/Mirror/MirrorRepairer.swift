@@ -40,10 +40,11 @@ final class MirrorRepairer {
     func run(_ pages: [UInt64]) throws -> [UInt64: Outcome] {
         try primary.synchronise()
         var outcomes: [UInt64: Outcome] = [:]
+        let watchdog = primary.mount == nil ? nil : try Watchdog(limit: freezeLimit)
         // In parts, so that the file system does not stand still for long.
         for start in stride(from: 0, to: pages.count, by: 1_024) {
             let part = Array(pages[start..<min(start + 1_024, pages.count)])
-            let freezer = try primary.mount.map { try Freezer($0.scan.root, limit: freezeLimit) }
+            let freezer = watchdog.flatMap { watchdog in primary.mount.map { Freezer($0.scan.root, watchdog) } }
             try freezer?.freeze()
             do {
                 let owners = try ownership(part)

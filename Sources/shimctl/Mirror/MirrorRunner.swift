@@ -13,6 +13,7 @@ final class MirrorRunner {
     /// Passes that go by the times of files, because the tracer cannot keep up.
     private var untraced = 0
     private let scrub = MirrorScrub()
+    private var watchdog: Watchdog?
     /// Which share of the device is compared after each pass whatever is known, and how fast, bytes a second.
     var scrubbed = 0.0
     var scrubRate: UInt64 = 100 << 20
@@ -34,9 +35,7 @@ final class MirrorRunner {
         defer { devices.close() }
         let primary = devices.primary
         follow(primary)
-        let freezer =
-            try options.freeze
-            ? primary.mount.map { try Freezer($0.scan.root, limit: options.pass.freezeLimit) } : nil
+        let freezer = try options.freeze ? primary.mount.map { Freezer($0.scan.root, try watched()) } : nil
         let pass = MirrorPass(devices, options.pass, trace: trace, carried: carried, freezer: freezer)
         pass.check = {
             guard Self.isStopped != 0 else { return }
@@ -60,17 +59,25 @@ final class MirrorRunner {
         return result.tally.unreadable.isEmpty && result.tally.suspect.isEmpty && result.missed.isEmpty
     }
 
+    /// One for all passes: to start it costs more than a pass that has little to do.
+    private func watched() throws -> Watchdog {
+        if let watchdog, watchdog.isThere { return watchdog }
+        let started = try Watchdog(limit: options.pass.freezeLimit)
+        watchdog = started
+        return started
+    }
+
     /// A part of all, where that is wanted.
     private func scrub(_ devices: MirrorSet, _ check: @escaping () throws -> Void, _ result: inout MirrorPass.Result)
         throws
     {
         guard scrubbed > 0, devices.primary.mount != nil else { return }
-        let pages = UInt64(Double(devices.primary.geometry.pageCount) * scrubbed)
+        let pages = Double(devices.primary.geometry.pageCount) * scrubbed
         let found = try scrub.run(
             devices, pages: pages, rate: scrubRate, trace: trace, carried: &carried, check: check)
         result.scrubbed = found.compared
         result.tally.suspect += found.suspect
-        result.missed = found.missed
+        result.missed += found.missed
     }
 
     /// What was traced counts for one mount of one device.

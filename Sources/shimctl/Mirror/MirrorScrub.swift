@@ -12,20 +12,26 @@ final class MirrorScrub {
     }
 
     private var next: UInt64 = 0
+    /// Pages that should have been compared by now, and were not: less than are read at once.
+    private var owed = 0.0
 
-    /// One part, just after a pass.
+    /// One part, just after a pass; none until it is worth a read.
     /// - Parameters:
-    ///   - pages: how many.
+    ///   - pages: how many, on the average.
     ///   - carried: what is known to have been written to, or may have been, since that pass; what is learnt is added.
     ///     Nothing: it is not known.
     func run(
-        _ devices: MirrorSet, pages: UInt64, rate: UInt64, trace: BlockTrace?, carried: inout PageRanges?,
+        _ devices: MirrorSet, pages: Double, rate: UInt64, trace: BlockTrace?, carried: inout PageRanges?,
         check: @escaping () throws -> Void
     ) throws -> Result {
         let (primary, mirror) = (devices.primary, devices.mirror)
         let count = mirror.geometry.pageCount
         if next >= count { next = 0 }
-        let part = next..<min(next + max(pages, mirror.chunkPages), count)
+        owed += pages
+        let whole = UInt64(owed) / mirror.chunkPages * mirror.chunkPages
+        guard whole > 0 else { return Result() }
+        owed -= Double(whole)
+        let part = next..<min(next + whole, count)
         next = part.upperBound
         let copier = PageCopier(primary, mirror, epoch: 0)
         copier.rate = rate
