@@ -119,6 +119,27 @@ import Testing
         #expect(try set.promoted().sums == set.sums())
     }
 
+    @Test("attach of a set without DAX says who keeps the mirror: the kernel, or passes where it offers no dm-mirror")
+    func keeper() throws {
+        let set = try MirroredImage(size: "64M")
+        defer { set.close() }
+        try set.write("a", 40_960)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        try set.unmount()
+        #expect(try shimctl(["detach", set.image.name]).ending == .exited(0))
+        let attached = try set.image.attach()
+        #expect(attached.ending == .exited(0), "\(attached.stderr)")
+        let isKernel = attached.stdout.contains("mirrored by the kernel (dm-mirror) on \(set.mirror)")
+        #expect(isKernel != attached.stderr.contains("offers no dm-mirror"), "\(attached.stdout)\(attached.stderr)")
+        #expect(try set.status()["state"].text == (isKernel ? "kernel" : "point"))
+        #expect(try shimctl(["detach", set.image.name]).ending == .exited(0))
+        let alone = try shimctl(["attach", set.image.path, "--name", set.image.name, "--no-kernel-mirror"])
+        #expect(alone.ending == .exited(0) && alone.stderr == "" && !alone.stdout.contains("kernel"))
+        try set.mountAgain()
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try set.verify()["faults"].items.isEmpty)
+    }
+
     @Test("a mirror is not attached without --promote; once promoted, the old primary copies nothing over it")
     func promotedForGood() throws {
         let set = try MirroredImage()

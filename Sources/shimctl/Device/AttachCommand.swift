@@ -19,6 +19,10 @@ struct AttachCommand: ParsableCommand {
             An image file, or a block device without DAX, goes through a loop device; a DAX device through the device \
             mapper, which keeps DAX. A superblock of which one copy is damaged is repaired.
 
+            Where the device has a mirror (shimctl mirror) and no DAX, both are made equal, which reads all of both, \
+            and from then on the kernel writes to both (dm-mirror), if it has that; --no-kernel-mirror leaves the \
+            mirror to shimctl mirror run.
+
             A mirror (shimctl mirror) is attached with --promote only, when its primary is lost: the block device then \
             has the state of the mirror's last epoch.
 
@@ -54,6 +58,11 @@ struct AttachCommand: ParsableCommand {
             "Whose members may use the page arrays; by default pmemshim if there is such a group, else disk.",
             valueName: "name"), completion: .shellCommand("compgen -g"))
     var group: String?
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Let the kernel write to the device's mirror as well, where it has one and no DAX.")
+    var kernelMirror = true
 
     @Flag(help: "Use a mirror in place of its primary, which is lost: from then on it is a device of its own.")
     var promote = false
@@ -95,7 +104,8 @@ struct AttachCommand: ParsableCommand {
     private func attachOne() throws {
         try Complaint.reported(by: "attach") {
             let owners = try groupNumber()
-            let attachment = try AttachmentLock.held(.exclusive) { try attach(owners) }
+            let mirroring = kernelMirror ? try KernelMirroring.prepare(device ?? "") : nil
+            let attachment = try AttachmentLock.held(.exclusive) { try attach(owners, mirroring) }
             let data = DeviceNodes.data(attachment.name)
             try Output.line(
                 """
@@ -103,11 +113,14 @@ struct AttachCommand: ParsableCommand {
                 (\(attachment.data.path ?? attachment.data.description))
                 page arrays \(attachment.pagesPath) (\(attachment.pages.path ?? attachment.pages.description))
                 """)
+            if let mirroring, BlockSpaces.find(attachment.data) is KernelMirror {
+                try Output.line("mirrored by the kernel (dm-mirror) on \(mirroring.path.printable)")
+            }
         }
     }
 
     /// With the lock.
-    private func attach(_ owners: gid_t) throws -> Attachment {
+    private func attach(_ owners: gid_t, _ mirroring: KernelMirroring?) throws -> Attachment {
         let file = try DeviceFile.open(device ?? "", for: .change)
         defer { file.close() }
         let (superblock, pair) = try file.superblock()
@@ -129,21 +142,23 @@ struct AttachCommand: ParsableCommand {
         let name = try freeName(for: file)
         let raised = try MirrorPromotion(file, superblock, isWanted: promote, takesStale: stale).superblock().raised
         try file.write(raised)
-        return try makeDevices(of: file, raised, name, owners)
+        return try makeDevices(of: file, raised, name, owners, mirroring)
     }
 
     /// Both block devices, the registration and the nodes, or nothing of all that. Registered before there are nodes:
     /// what a kill leaves behind is then known, and detach takes it away.
-    private func makeDevices(of file: DeviceFile, _ superblock: Superblock, _ name: String, _ owners: gid_t) throws
-        -> Attachment
-    {
+    private func makeDevices(
+        of file: DeviceFile, _ superblock: Superblock, _ name: String, _ owners: gid_t, _ mirroring: KernelMirroring?
+    ) throws -> Attachment {
         let geometry = superblock.geometry
         let label = superblock.identifier.description
         // What has been made here, and nothing else, is undone.
         var undo: [() throws -> Void] = []
         do {
-            let data = try BlockSpaces.make(
-                of: file, range: geometry.dataOffset..<geometry.dataOffset + geometry.dataSize, name: "\(label)-data")
+            let range = geometry.dataOffset..<geometry.dataOffset + geometry.dataSize
+            let data =
+                try mirroring?.make(of: file, superblock, range: range)
+                ?? BlockSpaces.make(of: file, range: range, name: "\(label)-data")
             undo.append { try data.discard() }
             let pages = try BlockSpaces.make(
                 of: file, range: geometry.arrayOffset..<geometry.arrayOffset + geometry.arraySize,

@@ -36,23 +36,28 @@ enum BlockSpaces {
     /// A range of `file`: by the device mapper where the device's pages can be mapped directly, since that keeps them
     /// so (a loop device would not); else a loop device.
     static func make(of file: DeviceFile, range: Range<UInt64>, name: String) throws -> any BlockSpace {
-        if file.isBlockDevice, isDAX(file) { return try LinearDevice.make(of: file, range: range, name: name) }
-        return try LoopDevice.make(of: file, range: range)
+        if isDAX(file) { return try LinearDevice.make(of: file, range: range, name: name) }
+        return try LoopDevice.make(of: file, range: range, isDirect: file.isBlockDevice)
     }
 
     /// The block device of that number, if it is one that we make; nothing where it is gone.
     static func find(_ number: DeviceNumber) -> (any BlockSpace)? {
         if number.major == 7 { return LoopDevice(number: Int32(truncatingIfNeeded: number.minor)) }
-        return LinearDevice(number: number)
+        return KernelMirror(number: number) ?? LinearDevice(number: number)
     }
 
     /// All that are made of `file`.
     static func all(of file: DeviceFile) throws -> [any BlockSpace] {
-        let spaces: [any BlockSpace] = try LoopDevice.all() + LinearDevice.all()
+        let mirrors = KernelMirror.all()
+        let legs = Set(mirrors.flatMap { [$0.own.number, $0.other.number] })
+        let loops = try LoopDevice.all().filter { !legs.contains($0.number) }
+        let spaces: [any BlockSpace] = loops + LinearDevice.all() + mirrors
         return spaces.filter { $0.isBacked(by: file.stat.rawValue) }
     }
 
-    private static func isDAX(_ file: DeviceFile) -> Bool {
+    /// Whether it is a block device whose pages can be mapped directly.
+    static func isDAX(_ file: DeviceFile) -> Bool {
+        guard file.isBlockDevice else { return false }
         let number = DeviceNumber(file.stat.rawValue.st_rdev)
         // A partition has no queue of its own; its directory is within that of the whole device.
         let folder = "/sys/dev/block/\(number.description)"

@@ -148,6 +148,12 @@ struct DeviceFile {
         }
     }
 
+    /// Of a block device: the least that it reads and writes, bytes. 0: not known.
+    var sectorSize: UInt32 {
+        var size: Int32 = 0
+        return ioctl(descriptor.rawValue, UInt(cblock_sector_size), &size) == 0 ? UInt32(max(size, 0)) : 0
+    }
+
     func synchronise() throws {
         guard fsync(descriptor.rawValue) == 0 else {
             throw Complaint(.failure, "\(path.string.printable): fsync: \(Errno(rawValue: errno))")

@@ -10,40 +10,28 @@ struct LinearDevice: BlockSpace {
 
     var path: String { "/dev/dm-\(device.minor)" }
 
-    private static let prefix = "pmemshim-"
-
     /// - Returns: nothing for what is no mapping of ours.
     init?(number: DeviceNumber) {
-        let text = ProcFile.text("/sys/dev/block/\(number.description)/dm/name")
-        guard let name = text?.trimmed, name.hasPrefix(Self.prefix) else {
-            return nil
-        }
+        guard let name = DeviceMapper.name(of: number), !KernelMirror.isName(name) else { return nil }
         device = number
         self.name = name
     }
 
-    static func all() -> [LinearDevice] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/sys/block")) ?? []
-        return names.compactMap { name in
-            guard name.hasPrefix("dm-"),
-                let text = ProcFile.text("/sys/block/\(name)/dev"),
-                let number = DeviceNumber(text: text)
-            else { return nil }
-            return LinearDevice(number: number)
-        }
-    }
+    static func all() -> [LinearDevice] { DeviceMapper.all.compactMap(LinearDevice.init(number:)) }
 
     /// Ends our claim on the device: the mapping has its own, and fails where somebody else was faster.
     static func make(of file: DeviceFile, range: Range<UInt64>, name: String) throws -> LinearDevice {
         file.claim?.release()
         let origin = DeviceNumber(file.stat.rawValue.st_rdev).description
         let sectors = (range.upperBound - range.lowerBound) / 512
-        let mapping = prefix + name
-        try dmsetup(["create", mapping, "--table", "0 \(sectors) linear \(origin) \(range.lowerBound / 512)"])
-        guard let made = all().first(where: { $0.name == mapping }) else {
-            throw Complaint(.failure, "dmsetup made \(mapping), but the kernel does not show it")
-        }
-        return made
+        let mapping = DeviceMapper.prefix + name
+        let made = try DeviceMapper.make(mapping, table: "0 \(sectors) linear \(origin) \(range.lowerBound / 512)")
+        return LinearDevice(device: made, name: mapping)
+    }
+
+    private init(device: DeviceNumber, name: String) {
+        self.device = device
+        self.name = name
     }
 
     /// Whether it is a mapping of the block device with those facts, and of nothing else: what it lies on is asked of
@@ -61,20 +49,7 @@ struct LinearDevice: BlockSpace {
     /// The mapper refuses to remove what anybody has open, our own claim included.
     func clear(_ claim: FileDescriptor) throws -> Bool {
         try? claim.close()
-        try Self.dmsetup(["remove", "--retry", name])
+        try DeviceMapper.remove(name)
         return true
-    }
-
-    private static func dmsetup(_ arguments: [String]) throws {
-        let result: Subprocess.Result
-        do {
-            result = try Subprocess.run("/usr/sbin/dmsetup", arguments)
-        } catch {
-            throw Complaint(.failure, "a device with DAX is mapped with /usr/sbin/dmsetup, which cannot be run")
-        }
-        guard result.status == 0 else {
-            let line = result.errors.split(separator: "\n").joined(separator: "; ")
-            throw Complaint(.failure, "dmsetup \(arguments[0]): \(line.printable)")
-        }
     }
 }

@@ -195,6 +195,10 @@ struct MirrorRemove: ParsableCommand {
         try Complaint.reported(by: "mirror remove") {
             try AttachmentLock.held(.exclusive) {
                 let attached = try Attachment.find(device).flatMap { $0.isCurrent ? $0 : nil }
+                if let attached, BlockSpaces.find(attached.data) is KernelMirror {
+                    throw Complaint(
+                        .failure, "the kernel writes to \(attached.name.printable) and its mirror: detach it first")
+                }
                 let file = try DeviceFile.open(attached?.device ?? device, for: attached == nil ? .change : .amend)
                 defer { file.close() }
                 var superblock = try file.superblock().superblock

@@ -22,6 +22,8 @@ final class MirrorPass {
         var epoch: UInt64 = 0
         var kind = PassPlan.Kind.full
         var isPoint = false
+        /// The kernel writes to both: nothing had to be copied.
+        var isLive = false
         /// False: what was found was thrown away, and the mirror is as it was before.
         var isKept = true
         var tally = PageCopier.Tally()
@@ -72,8 +74,8 @@ final class MirrorPass {
         result.epoch = max(before.epoch, before.passEpoch) + 1
         let hasPoint = before.state == .point && before.passEpoch == 0
         let log = try MirrorLog(mirror)
-        let usesLog = options.isFrozen && hasPoint && log.isThere && !options.isInPlace
-        let place = PageCopier.Target.place(epoch: result.epoch)
+        let usesLog = !devices.isLive && options.isFrozen && hasPoint && log.isThere && !options.isInPlace
+        let place = devices.isLive ? PageCopier.Target.records : .place(epoch: result.epoch)
         let target = usesLog ? PageCopier.Target.log(log) : place
 
         let table = usableTable(before)
@@ -101,7 +103,7 @@ final class MirrorPass {
         toCarry = known ?? late ?? PageRanges()
 
         let copier = PageCopier(primary, mirror, epoch: result.epoch)
-        copier.checksRecords = before.passEpoch != 0
+        copier.checksRecords = before.passEpoch != 0 || before.state == .kernel
         copier.rate = options.rate
         copier.check = { [trace, check] in
             trace?.drain()
@@ -116,12 +118,14 @@ final class MirrorPass {
             plan.kind == .full
             ? HolePair(primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
             : nil
+        let sides = KernelSides(devices, epoch: result.epoch)
         if little == nil { try copier.run(plan.pages, to: target, overlay: usesLog ? log : nil, holes: holes) }
 
         var final = plan
         if primary.mount == nil {
             // Nobody has mounted it; others may write to it all the same.
             result.isPoint = mark != nil && primary.writeMark == mark
+            if devices.isLive { try sides.mend(copier.different) }
         } else if options.isFrozen, let freezer {
             let copied = copier.tally.copied
             copier.rate = nil
@@ -130,13 +134,20 @@ final class MirrorPass {
             let compared = try little != nil ? table : liveTable(plan)
             let written = little != nil ? toCarry.union(underWay) : underWay
             (final, result.frozenNs) = try frozen(
-                freezer, planner, compared, written, copier, target, usesLog ? log : nil)
+                freezer, planner, compared, written, copier, target, usesLog ? log : nil, sides)
             try copier.release(to: target)
             result.frozenCopied = copier.tally.copied - copied
             result.isPoint = true
             toCarry = PageRanges()
+        } else if devices.isLive {
+            result.missed = try sides.stillDifferent(copier.different)
         }
         result.tally = copier.tally
+        if devices.isLive {
+            result.isLive = true
+            result.tally.copied = sides.mended
+            result.frozenCopied = sides.mended
+        }
         if !result.tally.unreadable.isEmpty {
             // Of these the mirror has an older copy, or none: no state of one moment, and no proof of anything.
             result.isPoint = false
@@ -202,7 +213,7 @@ final class MirrorPass {
     ///   - written: what may have been written to since, beside what the tracer tells now.
     private func frozen(
         _ freezer: Freezer, _ planner: PassPlanner, _ table: FileTable?, _ written: PageRanges, _ copier: PageCopier,
-        _ target: PageCopier.Target, _ log: MirrorLog?
+        _ target: PageCopier.Target, _ log: MirrorLog?, _ sides: KernelSides
     ) throws -> (PassPlan, UInt64) {
         // The long part first, while all goes on. What is mapped directly is only flushed.
         if primary.mount?.isDAX != true { try primary.synchronise() }
@@ -215,7 +226,8 @@ final class MirrorPass {
             if isTraced, traced == nil { throw lostTrace() }
             plan = try planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
             try requireKnown(plan)
-            try copier.run(plan.pages, to: .memory(target), overlay: log)
+            try copier.run(plan.pages, to: devices.isLive ? target : .memory(target), overlay: log)
+            if devices.isLive { try sides.mend(copier.different) }
         } catch {
             _ = try? freezer.thaw()
             throw error
@@ -259,11 +271,13 @@ final class MirrorPass {
             try mirror.update {
                 $0.passEpoch = 0
                 $0.epoch = result.epoch
-                if result.isPoint {
+                if devices.isLive {
+                    $0.epochTime = time
+                } else if result.isPoint {
                     $0.state = .point
                     $0.epochTime = time
                 } else if hasChanged || !result.tally.unreadable.isEmpty || before.state == .empty
-                    || before.state == .copied
+                    || before.state == .copied || before.state == .kernel
                 {
                     $0.state = .copied
                     $0.epochTime = time

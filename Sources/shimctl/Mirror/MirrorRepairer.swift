@@ -136,6 +136,14 @@ final class MirrorRepairer {
         }
         try mirror.read(copy, page: page)
         let isReadable = try primary.read(mine, page: page)
+        if devices.isLive {
+            // Whatever reached the one has reached the other.
+            if isReadable, PageCopier.isEqual(mine, copy) { return .intact }
+            if !isReadable, isStill() {
+                try restore(copy, page)
+                return .restored
+            }
+        }
         let record = try mirror.records(of: page..<page + 1)[page]
         guard let record, let other = copy.baseAddress, let own = mine.baseAddress else {
             return .refused("the mirror has no record of it that counts")

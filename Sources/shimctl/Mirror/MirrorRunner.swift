@@ -130,7 +130,8 @@ final class MirrorRunner {
             "epoch \(result.epoch): \(Figures.bytes(result.tally.copied)) differed of"
                 + " \(Figures.bytes(result.tally.compared)) compared (\(kind))\(frozen), in"
                 + " \(Figures.duration(Double(result.tookNs)))"
-                + (result.isPoint ? "" : "; not one moment's state (--freeze)"))
+                + (result.isLive
+                    ? "; the kernel writes to both" : result.isPoint ? "" : "; not one moment's state (--freeze)"))
     }
 
     private struct Document: Encodable {
@@ -141,6 +142,7 @@ final class MirrorRunner {
         let comparedBytes: UInt64
         let copiedBytes: UInt64
         let isPoint: Bool
+        let isKernel: Bool
         let frozenNs: UInt64
         let frozenCopiedBytes: UInt64
         let tookNs: UInt64
@@ -158,6 +160,7 @@ final class MirrorRunner {
             comparedBytes = result.tally.compared
             copiedBytes = result.tally.copied
             isPoint = result.isPoint
+            isKernel = result.isLive
             frozenNs = result.frozenNs
             frozenCopiedBytes = result.frozenCopied
             tookNs = result.tookNs

@@ -1,10 +1,16 @@
 import PmemDeviceFormat
 import PmemShim
+import SystemPackage
 
 /// A device and its mirror, both open and found to belong together.
 final class MirrorSet {
     let primary: Primary
     let mirror: MirrorDevice
+    /// Where the kernel writes to both: keeps other shimctls away.
+    private let hold: FileDescriptor?
+
+    /// Whether the kernel writes to both, and has missed nothing.
+    var isLive: Bool { hold != nil }
 
     /// - Parameters:
     ///   - device: the primary, as people name it.
@@ -14,7 +20,11 @@ final class MirrorSet {
         let primary = try Primary(device)
         self.primary = primary
         do {
-            mirror = try Self.mirror(of: primary, at: path)
+            if let live = primary.kernelMirror {
+                (mirror, hold) = try KernelMirroring.open(live, of: primary, at: path)
+            } else {
+                (mirror, hold) = (try Self.mirror(of: primary, at: path), nil)
+            }
         } catch {
             primary.close()
             throw error
@@ -23,6 +33,7 @@ final class MirrorSet {
 
     func close() {
         mirror.close()
+        try? hold?.close()
         primary.close()
     }
 

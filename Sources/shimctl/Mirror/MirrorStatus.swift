@@ -33,6 +33,7 @@ struct MirrorStatus: ParsableCommand {
             }
             guard let state = other.superblock.membership else { return }
             isUsable = state.isUsable
+            if membership.role == .primary { try demandHealth() }
             if isUsable, try !MirrorLog.isWhole(other.path, other.superblock) {
                 throw Complaint(
                     .failure,
@@ -53,6 +54,14 @@ struct MirrorStatus: ParsableCommand {
                 """)
         }
         if !isUsable { throw ExitCode(1) }
+    }
+
+    /// That the kernel, where it writes to both, has missed nothing. Opening the set looks, and marks what has.
+    private func demandHealth() throws {
+        guard let attachment = try Attachment.find(set.device), attachment.isCurrent,
+            let live = BlockSpaces.find(attachment.data) as? KernelMirror, try live.health != .whole
+        else { return }
+        try set.open().close()
     }
 
     private static func superblock(_ path: String) throws -> (superblock: Superblock, path: String) {
@@ -117,7 +126,9 @@ extension SetMembership {
             return "copied page by page, \(MirrorStatus.time(epochTime)) (epoch \(epoch)): for repairs; no one moment's"
                 + " state, which takes --freeze"
         case .point: return "one moment's state, \(MirrorStatus.time(epochTime)) (epoch \(epoch))"
-        case .kernel: return "written to by the kernel together with the primary"
+        case .kernel:
+            return "written to by the kernel together with the primary; compared \(MirrorStatus.time(epochTime)) (epoch"
+                + " \(epoch))"
         }
     }
 }

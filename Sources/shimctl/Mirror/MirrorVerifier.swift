@@ -13,6 +13,8 @@ final class MirrorVerifier {
         case both
         /// The primary's page cannot be read.
         case unreadable
+        /// The kernel writes to both, and they differ. The mirror's is what was recorded of it.
+        case different
     }
 
     struct Result {
@@ -26,13 +28,17 @@ final class MirrorVerifier {
         var unfinished: UInt64 = 0
     }
 
+    private let devices: MirrorSet
     private let primary: Primary
     private let mirror: MirrorDevice
     private let table: FileTable?
+    /// Where the kernel writes to both: pages that differed when they were read.
+    private var differing: [UInt64] = []
     var rate: UInt64?
     var progress: (UInt64) -> Void = { _ in }
 
     init(_ devices: MirrorSet) throws {
+        self.devices = devices
         primary = devices.primary
         mirror = devices.mirror
         table = FileTable.proof(of: try mirror.membership, primary)
@@ -42,7 +48,9 @@ final class MirrorVerifier {
     ///   cannot be read.
     func run(readsAll: Bool) throws -> Result {
         var result = Result()
-        let isUnfinished = try mirror.membership.passEpoch != 0
+        let membership = try mirror.membership
+        // What the kernel has written to both has no record of its own.
+        let isUnfinished = membership.passEpoch != 0 || membership.state == .kernel && !devices.isLive
         let unchanged = isUnfinished ? PageRanges() : try unchangedPages()
         let size = Int(mirror.pageSize)
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
@@ -73,7 +81,7 @@ final class MirrorVerifier {
                 guard record.checksum != checksums[index] else { continue }
                 if isUnfinished { result.unfinished += 1 } else { result.faults[page] = .mirror }
             }
-            try judge(range, records, unchanged, mine, readsAll, &result)
+            try judge(range, records, unchanged, mine, used, readsAll, &result)
             done += UInt64(range.count * size)
             progress(range.upperBound)
             if let rate {
@@ -81,6 +89,7 @@ final class MirrorVerifier {
                 if due > 0 { Pause.take(seconds: min(due, 1)) }
             }
         }
+        if devices.isLive { try forgetEqual(&result) }
         try forgetChanged(&result)
         return result
     }
@@ -88,7 +97,8 @@ final class MirrorVerifier {
     /// The primary's side of a chunk.
     private func judge(
         _ range: Range<UInt64>, _ records: MirrorRecords, _ unchanged: PageRanges,
-        _ room: UnsafeMutableRawBufferPointer, _ readsAll: Bool, _ result: inout Result
+        _ room: UnsafeMutableRawBufferPointer, _ copy: UnsafeMutableRawBufferPointer, _ readsAll: Bool,
+        _ result: inout Result
     ) throws {
         let wanted = range.filter { unchanged.contains($0) && records[$0] != nil }
         guard readsAll || !wanted.isEmpty else { return }
@@ -102,6 +112,13 @@ final class MirrorVerifier {
             }
         }
         for page in unreadable { result.faults[page] = .unreadable }
+        if devices.isLive, !PageCopier.isEqual(mine, copy) {
+            differing += range.enumerated().filter { index, page in
+                let part = index * size..<(index + 1) * size
+                return !unreadable.contains(page)
+                    && !PageCopier.isEqual(.init(rebasing: mine[part]), .init(rebasing: copy[part]))
+            }.map(\.element)
+        }
         let checksums = Self.checksums(mine, size)
         for page in wanted where !unreadable.contains(page) {
             result.judged += 1
@@ -125,6 +142,20 @@ final class MirrorVerifier {
             }
         }
         return unchanged.whole.subtracting(PageRanges(changed))
+    }
+
+    /// The kernel writes to both, and knows of no records: what is equal is right, also if only after a moment.
+    private func forgetEqual(_ result: inout Result) throws {
+        let damaged = result.faults.filter { $0.value == .mirror }.keys
+        let doubtful = Set(damaged).union(differing).sorted()
+        let different = Set(try KernelSides(devices, epoch: 0).stillDifferent(doubtful))
+        for page in doubtful {
+            if !different.contains(page) {
+                if result.faults[page] == .mirror { result.faults[page] = nil }
+            } else if result.faults[page] == nil {
+                result.faults[page] = .different
+            }
+        }
     }
 
     /// What differed because its file was changed meanwhile is no fault.

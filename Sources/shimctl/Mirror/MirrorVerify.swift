@@ -62,7 +62,8 @@ struct MirrorVerify: ParsableCommand {
         }
         if result.unfinished > 0 {
             try Output.line(
-                "\(Figures.count(result.unfinished)) pages were left half done by a pass that was cut short: sync"
+                "\(Figures.count(result.unfinished)) pages were written to since the last pass, by one that was cut"
+                    + " short or by the kernel: sync"
             )
         }
         let found = pages.isEmpty ? "none of them is wrong" : "\(Figures.count(UInt64(pages.count))) pages are wrong"
@@ -77,7 +78,7 @@ struct MirrorVerify: ParsableCommand {
     private struct Document: Encodable {
         struct Entry: Encodable {
             let page: UInt64
-            /// `mirror`, `primary`, `both` or `unreadable`.
+            /// `mirror`, `primary`, `both`, `unreadable` or `different`.
             let fault: String
             @Explicit var file: String?
             @Explicit var offset: UInt64?
@@ -106,6 +107,7 @@ extension MirrorVerifier.Fault {
         case .primary: "is damaged on the device: its file has not changed since it was copied"
         case .both: "is damaged on both"
         case .unreadable: "cannot be read on the device"
+        case .different: "differs on the two sides, to both of which the kernel writes"
         }
     }
 }

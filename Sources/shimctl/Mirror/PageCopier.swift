@@ -25,6 +25,8 @@ final class PageCopier {
         indirect case memory(Target)
         /// Only ``different`` tells of it.
         case nowhere
+        /// The same; pages that are equal have their records put right.
+        case records
     }
 
     private let primary: Primary
@@ -34,7 +36,7 @@ final class PageCopier {
     private let source: UnsafeMutableRawBufferPointer
     private let copy: UnsafeMutableRawBufferPointer
     private(set) var tally = Tally()
-    /// With the target `nowhere`: the pages that differ.
+    /// With the targets `nowhere` and `records`: the pages that differ.
     private(set) var different: [UInt64] = []
     /// Bytes a second; nothing: as fast as it goes.
     var rate: UInt64?
@@ -122,7 +124,7 @@ final class PageCopier {
         tally.copied += UInt64(different.count * size)
         try put(different.sorted(), of: range, mine, target)
         switch target {
-        case .place: try complete(range, other, records) { different.contains($0) || unreadable.contains($0) }
+        case .place, .records: try complete(range, other, records) { different.contains($0) || unreadable.contains($0) }
         // What the log has gets its record with it.
         case .log(let log):
             try complete(range, other, records) { different.contains($0) || unreadable.contains($0) || log.has($0) }
@@ -173,7 +175,7 @@ final class PageCopier {
     }
 
     /// Both have the same size.
-    private static func isEqual(_ one: UnsafeMutableRawBufferPointer, _ other: UnsafeMutableRawBufferPointer) -> Bool {
+    static func isEqual(_ one: UnsafeMutableRawBufferPointer, _ other: UnsafeMutableRawBufferPointer) -> Bool {
         guard let first = one.baseAddress, let second = other.baseAddress else { return true }
         return memcmp(first, second, one.count) == 0
     }
@@ -196,7 +198,7 @@ final class PageCopier {
                 return try put(pages, of: range, bytes, next)
             }
             for page in pages { held.append((page, Array(part(bytes, page, range)))) }
-        case .nowhere: different += pages
+        case .nowhere, .records: different += pages
         case .log(let log):
             for page in pages { try log.put(UnsafeRawBufferPointer(part(bytes, page, range)), page: page) }
         case .place(let epoch):

@@ -12,6 +12,8 @@ final class Primary {
     let superblock: Superblock
     let attachment: Attachment?
     let mount: Mount?
+    /// Where the kernel writes to it and to its mirror.
+    let kernelMirror: KernelMirror?
     /// Its data: the attached block device, or the data area of the device itself.
     private let data: FileDescriptor
     private let dataOffset: UInt64
@@ -42,6 +44,7 @@ final class Primary {
     init(_ device: String) throws {
         let found = try Attachment.find(device)
         attachment = found.flatMap { $0.isCurrent ? $0 : nil }
+        kernelMirror = attachment.flatMap { BlockSpaces.find($0.data) as? KernelMirror }
         let path = attachment?.device ?? device
         // Not attached, it must stay so.
         let file = try DeviceFile.open(path, for: attachment == nil ? .change : .inspect)
@@ -52,7 +55,8 @@ final class Primary {
                 throw Complaint(.failure, "\(path.printable) is not the device that was attached")
             }
             if let attachment {
-                guard let path = attachment.data.path else {
+                // With the kernel's mirror in between, a page that cannot be read would come from the other side.
+                guard let path = kernelMirror?.own.path ?? attachment.data.path else {
                     throw Complaint(.failure, "\(attachment.name.printable) is gone")
                 }
                 data = try DirectFile.open(FilePath(path), .readOnly)
