@@ -52,6 +52,9 @@ struct MirrorStatus: ParsableCommand {
                 log      \(Figures.bytes(state.log.size))
                 state    \(state.text)
                 """)
+            if state.state == .kernel, try isAttachedAlone() {
+                try Output.line("         the primary is attached without it, and may have changed since")
+            }
         }
         if !isUsable { throw ExitCode(1) }
     }
@@ -62,6 +65,11 @@ struct MirrorStatus: ParsableCommand {
             let live = BlockSpaces.find(attachment.data) as? KernelMirror, try live.health != .whole
         else { return }
         try set.open().close()
+    }
+
+    private func isAttachedAlone() throws -> Bool {
+        guard let attachment = try Attachment.find(set.device), attachment.isCurrent else { return false }
+        return !(BlockSpaces.find(attachment.data) is KernelMirror)
     }
 
     private static func superblock(_ path: String) throws -> (superblock: Superblock, path: String) {
@@ -127,8 +135,8 @@ extension SetMembership {
                 + " state, which takes --freeze"
         case .point: return "one moment's state, \(MirrorStatus.time(epochTime)) (epoch \(epoch))"
         case .kernel:
-            return "written to by the kernel together with the primary; compared \(MirrorStatus.time(epochTime)) (epoch"
-                + " \(epoch))"
+            return "as the primary was when the kernel last wrote to both; all compared \(MirrorStatus.time(epochTime))"
+                + " (epoch \(epoch))"
         }
     }
 }

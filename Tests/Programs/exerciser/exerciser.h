@@ -351,6 +351,7 @@ struct options {
     const char *served, *reference, *outside, *load, *save;
     const char *runtime; // the shim's runtime directory, which may be damaged
     bool huge, minimise, times, trace, print, libc_reference, quiet, own_mount;
+    bool beside; // another program opens the files now and then
     unsigned modes;
     int tries, timeout, minimise_seconds, resume, seconds;
 };

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --modes LIST          of threads, fork, exec, kill, truncation, faults, jumps, vectors, counts, handles,\n"
     "                        runtime, huge, seals, sync, aio; or all (default none)\n"
     "  --own-mount           the file system of both is the exerciser's own: modes huge and sync may remount it\n"
+    "  --beside              another program opens the files now and then: a lease is asked for again for 50 ms\n"
     "  --runtime DIR         the shim's runtime directory, for mode runtime: what is there is damaged\n"
     "  --times               also compare whether mtime and ctime move, to the clock tick\n"
     "  --libc-reference      the reference side too goes through libc, not past it\n"
@@ -40,7 +41,7 @@ static const char usage[] =
 enum long_option {
     SERVED = 1000, REFERENCE, OUTSIDE_DIRECTORY, SEED, OPS, SEQUENCES, HUGE_FILES, TIMES, LIBC_REFERENCE, LOAD, SAVE,
     MINIMISE, NO_MINIMISE, TRIES, MINIMISE_SECONDS, TIMEOUT, PRINT, TRACE, QUIET, INTERNAL_RUN, INTERNAL_RESUME, HELP,
-    MODES, SECONDS, RUNTIME, OWN_MOUNT,
+    MODES, SECONDS, RUNTIME, OWN_MOUNT, BESIDE_OTHERS,
 };
 
 static const struct option long_options[] = {
@@ -55,7 +56,7 @@ static const struct option long_options[] = {
     {"print", no_argument, NULL, PRINT}, {"trace", no_argument, NULL, TRACE}, {"quiet", no_argument, NULL, QUIET},
     {"internal-resume", required_argument, NULL, INTERNAL_RESUME}, {"modes", required_argument, NULL, MODES},
     {"seconds", required_argument, NULL, SECONDS}, {"runtime", required_argument, NULL, RUNTIME},
-    {"own-mount", no_argument, NULL, OWN_MOUNT},
+    {"own-mount", no_argument, NULL, OWN_MOUNT}, {"beside", no_argument, NULL, BESIDE_OTHERS},
     {"internal-run", no_argument, NULL, INTERNAL_RUN}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0},
 };
 
@@ -107,6 +108,7 @@ static void set_option(struct options *options, int option, const char *argument
     case TIMES: options->times = true; break;
     case RUNTIME: options->runtime = argument; break;
     case OWN_MOUNT: options->own_mount = true; break;
+    case BESIDE_OTHERS: options->beside = true; break;
     case SECONDS: options->seconds = (int)number(argument); break;
     case INTERNAL_RESUME: options->resume = (int)number(argument); break;
     case MODES:

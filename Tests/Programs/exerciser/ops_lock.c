@@ -2,6 +2,7 @@
 // The process's own limits and the passing of time stand here too: things that act on both sides at once.
 #include "exerciser.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -35,7 +36,12 @@ static void run_lease(struct side *side, const struct op *op, const struct place
 {
     int fd = side_fd(side, op->slot);
     if (shared_by_sides(side, op->slot)) return;
-    result_set(result, side->calls->fcntl(op->variant, fd, F_SETLEASE, place->value));
+    // The kernel gives none while anybody else has the file open.
+    for (int tries = 0; tries < 50; tries++) {
+        result_set(result, side->calls->fcntl(op->variant, fd, F_SETLEASE, place->value));
+        if (!running->options->beside || result->ret >= 0 || result->err != EAGAIN) break;
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
     if (result->ret >= 0) result->extra = side->calls->fcntl(op->variant, fd, F_SETLEASE, F_UNLCK);
 }
 
