@@ -54,7 +54,7 @@ kernel_state() { [[ $("$shimctl" mirror status "${2:-first}" --json | python3 -c
 
 kernel_beside() {
     local copier
-    "$shimctl" mirror run first --every 0.5 --freeze --full-every 5 --json > /run/passes 2> /run/complaints &
+    "$shimctl" mirror run "$limit" first --every 0.5 --freeze --full-every 5 --json > /run/passes 2> /run/complaints &
     copier=$!
     "$programs/mirror-stores" "$point/stores" 15 > /run/stores &
     mkdir "$point"/{served,reference}
@@ -78,16 +78,16 @@ kernel_damage() {
     head -c 2M /dev/urandom > "$point/still"
     sync
     sleep 0.2
-    "$shimctl" mirror sync first --freeze > /dev/null
+    "$shimctl" mirror sync "$limit" first --freeze > /dev/null
     sums "$point" > /run/sums
     data=$("$shimctl" inspect "$own" --json | field superblock data_offset)
     block=$(pages "$point/still" | sed -n 20p)
     kernel_scribble "$other" $((data + block * 4096))
     verdict 'a page that is damaged on the mirror is named' named 1 mirror
-    verdict 'and put right' "$shimctl" mirror repair first
+    verdict 'and put right' "$shimctl" mirror repair "$limit" first
     kernel_scribble "$own" $((data + block * 4096))
     verdict 'a page that is damaged on the device is named' named 1 primary
-    verdict 'and put back' "$shimctl" mirror repair first
+    verdict 'and put back' "$shimctl" mirror repair "$limit" first
     verdict 'both sides are equal' kernel_equal
     verdict 'verify finds nothing' "$shimctl" mirror verify first
     sync
@@ -98,7 +98,7 @@ kernel_damage() {
     verdict 'what the device cannot read any more comes from the mirror' cmp /run/sums /run/again
     verdict 'verify names it all the same' named 1 unreadable
     kernel_table own
-    verdict 'repair finds it well again' "$shimctl" mirror repair first
+    verdict 'repair finds it well again' "$shimctl" mirror repair "$limit" first
     sums "$point" > /run/again
     verdict 'every byte is right' cmp /run/sums /run/again
 }
@@ -194,7 +194,7 @@ kernel_mirror() {
     verdict 'status calls it so' kernel_state kernel
     kernel_beside
     verdict 'both sides are equal' kernel_equal
-    verdict 'a last pass' "$shimctl" mirror sync first --freeze --full
+    verdict 'a last pass' "$shimctl" mirror sync "$limit" first --freeze --full
     verdict 'verify finds nothing' "$shimctl" mirror verify first
     kernel_damage
     verdict 'it is not let go while the kernel writes to it' kernel_kept

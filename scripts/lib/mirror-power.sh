@@ -9,7 +9,7 @@
 
 # ---- on the host -----------------------------------------------------------------------------------------------
 mirror_power() {
-    local round machine pid cluster status=0 wait_ms total=0 counted
+    local round=0 boot stop machine cluster status=0 wait_ms total=0 before known counted
     ((EUID == 0)) || die "crash mirror-power needs root: it attaches the mirror"
     make --silent -C "$ROOT/Tests/Programs" OUT="$power_programs" "$power_programs"/power-writer ||
         die "power-writer does not build"
@@ -29,36 +29,58 @@ mirror_power() {
         mv "$cluster" "$scratch/cluster"
     fi
     say "crash mirror-power: seed $seed, $kills kills, $file_system, workloads ${workloads//,/ }"
-    for ((round = 1; round <= kills; round++)); do
+    while ((round < kills)); do
+        boot=$((round + 1))
         rm -f "$scratch/nvdimm"
-        "$ROOT/scripts/dax-vm" --keep "$scratch/nvdimm" --pid "$scratch/pid" --log "$scratch/console" --timeout 900 \
-            --no-mount --ext4 none --xfs none --legacy-size 64 "$ROOT/scripts/crash" mirror-power-inside "$round" \
+        "$ROOT/scripts/dax-vm" --keep "$scratch/nvdimm" --pid "$scratch/pid" --log "$scratch/console" --timeout 1800 \
+            --no-mount --ext4 none --xfs none --legacy-size 64 "$ROOT/scripts/crash" mirror-power-inside "$boot" \
             "$file_system" "$workloads" "$seed" "$PMEMSHIM_LIBRARY" "${SHIMCTL:?}" "$scratch/cluster" "$scratch/point" \
             > "$scratch/acknowledged" 2> "$scratch/complaints" &
         machine=$!
         background=("$machine")
-        if ! mirror_power_await "$machine"; then
-            cat "$scratch/complaints"
-            tail -n 20 "$scratch/acknowledged" "$scratch/console"
-            echo "FAILED: the machine came to no work in round $round"
-            return 1
-        fi
-        wait_ms=$((RANDOM % 5000))
-        sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
-        pid=$(< "$scratch/pid")
-        kill -KILL "$pid"
-        wait "$machine" || true
-        background=()
-        counted=$(mirror_power_look "$round") || status=1
-        printf '%s\n' "$counted"
-        total=$((total + $(sed -n 's/.*: \([0-9]*\) acknowledged.*/\1/p' <<< "$counted" | tail -n 1) + 0))
+        before=0
+        for ((stop = 1; stop <= stops && round < kills; stop++)); do
+            round=$((round + 1))
+            if ((stop == 1)) && ! mirror_power_await "$machine"; then
+                cat "$scratch/complaints"
+                tail -n 20 "$scratch/acknowledged" "$scratch/console"
+                echo "FAILED: the machine came to no work in round $round"
+                return 1
+            fi
+            wait_ms=$((RANDOM % 5000))
+            sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
+            mirror_power_lose "$machine" $((stop == stops || round == kills))
+            counted=$(mirror_power_look "$round" "$boot") || status=1
+            printf '%s\n' "$counted"
+            known=$(sed -n 's/.*: \([0-9]*\) acknowledged.*/\1/p' <<< "$counted" | tail -n 1)
+            total=$((total + ${known:-$before} - before))
+            before=${known:-$before}
+        done
     done
-    printf '%d kills, %d commits acknowledged before the epochs, %s\n' "$kills" "$total" \
+    printf '%d times lost, %d commits acknowledged before the epochs, %s\n' "$kills" "$total" \
         "$( ((status)) && echo FAILED || echo "none lost")"
     return "$status"
 }
 
-# Until each workload has had something acknowledged, and a pass has ended since.
+# mirror_power_lose MACHINE KILLED: what the machine's nvdimm holds at this moment, and what was acknowledged by then.
+# Nobody in the machine is asked: a processor that stands still has written what one that is killed has.
+mirror_power_lose() {
+    local pid
+    pid=$(< "$scratch/pid")
+    if (($2)); then
+        kill -KILL "$pid"
+        wait "$1" || true
+        background=()
+    else
+        kill -STOP "$pid"
+        while kill -0 "$pid" 2> /dev/null && ! grep -q '^State:.T' "/proc/$pid/status"; do sleep 0.01; done
+    fi
+    cp --sparse=always "$scratch/nvdimm" "$scratch/lost"
+    cp "$scratch/acknowledged" "$scratch/known"
+    if ((!$2)); then kill -CONT "$pid"; fi
+}
+
+# mirror_power_await MACHINE: until each workload has had something acknowledged, and a pass has ended since.
 mirror_power_await() {
     local tries name line
     for ((tries = 0; tries < 6000; tries++)); do
@@ -71,12 +93,12 @@ mirror_power_await() {
     return 1
 }
 
-# mirror_power_look ROUND: what a copy of the mirror is worth.
+# mirror_power_look ROUND BOOT: what a copy of the mirror is worth; BOOT is what the machine was started with.
 mirror_power_look() {
-    local round=$1 status=0 start size epoch state name last sum=0 texts=() check=(e2fsck -fn)
+    local round=$1 boot=$2 status=0 start size epoch state name last sum=0 texts=() check=(e2fsck -fn)
     mirror_power_release
     # Where the second partition is: behind what the namespace of an nvdimm keeps for itself.
-    read -r start size < <(python3 - "$scratch/nvdimm" << 'PYTHON'
+    read -r start size < <(python3 - "$scratch/lost" << 'PYTHON'
 import os, struct, sys
 with open(sys.argv[1], "rb") as nvdimm:
     end = os.fstat(nvdimm.fileno()).st_size
@@ -90,7 +112,7 @@ with open(sys.argv[1], "rb") as nvdimm:
             break
 PYTHON
     )
-    dd if="$scratch/nvdimm" of="$scratch/mirror" bs=4096 skip="${start:-0}" count="${size:-0}" conv=sparse status=none
+    dd if="$scratch/lost" of="$scratch/mirror" bs=4096 skip="${start:-0}" count="${size:-0}" conv=sparse status=none
     truncate --size $((${size:-0} * 4096)) "$scratch/mirror"
     state=$("$SHIMCTL" mirror status "$scratch/mirror" --json 2> "$scratch/said" || true)
     epoch=$(python3 -c 'import json, sys; found = json.load(sys.stdin)
@@ -111,10 +133,10 @@ print(found["epoch_unix_ns"] if found["is_usable"] else 0)' <<< "$state" 2> /dev
     mount /dev/pmemshim/mirror-power "$scratch/point"
     for name in ${workloads//,/ }; do
         last=$(awk -v epoch="$epoch" -v name="$name" '$2 == name && NF == 3 && $1 <= epoch && $3 > last { last = $3 }
-            END { print last + 0 }' "$scratch/acknowledged")
+            END { print last + 0 }' "$scratch/known")
         sum=$((sum + last))
         texts+=("$name $last")
-        if ! "power_check_$name" "$scratch/point" "$round" "$last" > "$scratch/said" 2>&1; then
+        if ! "power_check_$name" "$scratch/point" "$boot" "$last" > "$scratch/said" 2>&1; then
             cat "$scratch/said"
             echo "FAILED: round $round: $name"
             status=1
@@ -123,7 +145,7 @@ print(found["epoch_unix_ns"] if found["is_usable"] else 0)' <<< "$state" 2> /dev
     umount "$scratch/point"
     epoch=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["epoch"])' <<< "$state")
     echo "  kill $round: $sum acknowledged (${texts[*]}) before epoch $epoch," \
-        "$(grep -c '^pass ' "$scratch/acknowledged") passes"
+        "$(grep -c '^pass ' "$scratch/known") passes"
     return "$status"
 }
 
@@ -157,8 +179,8 @@ mirror_power_inside() {
     for name in ${workloads//,/ }; do
         "power_work_$name" "$place" "$round" | while read -r line; do echo "${EPOCHREALTIME/./}000 $line"; done &
     done
-    # One pass after the other, so that the machine is killed in the middle of one.
-    "$shimctl" mirror run first --every 0.1 --freeze --json |
+    # One pass after the other, so that the machine is lost in the middle of one. However slow the host is.
+    "$shimctl" mirror run first --every 0.1 --freeze --freeze-limit 20000 --json |
         while read -r line; do
             if [[ ${line// /} == *'"is_point":true'* ]]; then echo "pass $line"; fi
         done
