@@ -5,41 +5,51 @@ import Testing
 @Suite("shimctl mirror: cut short, cut off, scribbled over", .serialized) struct MirrorKillTests {
     init() throws { try DeviceImage.skipUnlessAttachable() }
 
-    @Test("a copier that is killed at any call leaves the older state or the new one, and a file system that goes on")
-    func killed() throws {
+    /// A mirror, and what it holds at least.
+    private func start() throws -> (set: MirroredImage, older: String) {
         let set = try MirroredImage(size: "128M")
-        defer { set.close() }
         try set.write("a", 300_000)
         #expect(try set.sync("--freeze").ending == .exited(0))
-        var older = try set.sums()
+        return (set, try set.sums())
+    }
+
+    /// A change, and a pass to which strace does something: the file system goes on, and the mirror holds the state
+    /// before or after, until the next pass.
+    /// - Parameter older: the state before; then after.
+    /// - Returns: the pass; nothing where it ended well.
+    private func disturbed(_ set: MirroredImage, _ older: inout String, _ strace: String...) throws -> Run? {
+        try set.write("a", 20_000, at: UInt64.random(in: 0..<280_000))
+        _ = try spawn("/usr/bin/sync", [])
+        let newer = try set.sums()
+        let run = try spawn(
+            "/usr/bin/strace",
+            ["-f", "-o", "/dev/null"] + strace + [Shim.shimctl, "mirror", "sync", set.image.name, "--freeze"],
+            timeout: .seconds(60))
+        // Where it stands still this hangs.
+        try set.write("alive", 100)
+        unlink(set.path("alive"))
+        defer { older = newer }
+        guard run.ending != .exited(0) else { return nil }
+        let promoted = try set.promoted()
+        #expect(promoted.attach.ending == .exited(0), "\(strace): \(promoted.attach.stderr)")
+        #expect(promoted.fsck.ending == .exited(0), "\(strace): \(promoted.fsck.stdout)")
+        #expect([older, newer].contains(promoted.sums), "\(strace)")
+        #expect(try set.sync("--freeze").ending == .exited(0), "\(strace)")
+        #expect(try set.sums() == newer, "\(strace)")
+        return run
+    }
+
+    @Test("a copier that is killed at any call leaves the older state or the new one, and a file system that goes on")
+    func killed() throws {
+        var (set, older) = try start()
+        defer { set.close() }
         var steps = 0
         for call in ["pwrite64", "fsync", "ioctl", "rename", "unlink", "mkdir", "pread64", "write"] {
             // Not each of many: those that follow one another do the same.
             for number in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 17, 20, 25, 30, 40, 60, 80] {
-                try set.write("a", 20_000, at: UInt64.random(in: 0..<280_000))
-                _ = try spawn("/usr/bin/sync", [])
-                let newer = try set.sums()
-                let run = try spawn(
-                    "/usr/bin/strace",
-                    [
-                        "-f", "-o", "/dev/null", "-e", "trace=\(call)", "-e",
-                        "inject=\(call):signal=SIGKILL:when=\(number)", Shim.shimctl, "mirror", "sync", set.image.name,
-                        "--freeze",
-                    ], timeout: .seconds(60))
-                // The file system goes on: this would hang.
-                try set.write("alive", 100)
-                unlink(set.path("alive"))
-                if run.ending == .exited(0) {
-                    older = newer
-                    break
-                }
+                let kill = "inject=\(call):signal=SIGKILL:when=\(number)"
+                guard try disturbed(set, &older, "-e", "trace=\(call)", "-e", kill) != nil else { break }
                 steps += 1
-                let promoted = try set.promoted()
-                #expect(promoted.attach.ending == .exited(0), "\(call) \(number): \(promoted.attach.stderr)")
-                #expect(promoted.fsck.ending == .exited(0), "\(call) \(number): \(promoted.fsck.stdout)")
-                #expect([older, newer].contains(promoted.sums), "\(call) \(number)")
-                #expect(try set.sync("--freeze").ending == .exited(0), "\(call) \(number)")
-                older = try set.sums()
             }
         }
         #expect(steps > 40, "only \(steps) steps were seen")
@@ -47,36 +57,18 @@ import Testing
 
     @Test(
         "a mirror that takes no more writes, from any one on, is said so and holds the older state or the new one",
-        arguments: ["pwrite64:error=ENOSPC", "fsync:error=EIO"])
-    func full(failure: String) throws {
-        let set = try MirroredImage(size: "128M")
+        arguments: [("pwrite64", "ENOSPC"), ("fsync", "EIO")])
+    func full(call: String, error: String) throws {
+        var (set, older) = try start()
         defer { set.close() }
-        try set.write("a", 300_000)
-        #expect(try set.sync("--freeze").ending == .exited(0))
-        var older = try set.sums()
         var steps = 0
         for number in 1...40 {
-            try set.write("a", 20_000, at: UInt64.random(in: 0..<280_000))
-            _ = try spawn("/usr/bin/sync", [])
-            let newer = try set.sums()
-            let run = try spawn(
-                "/usr/bin/strace",
-                [
-                    "-f", "-o", "/dev/null", "-P", set.mirror, "-e", "trace=\(failure.prefix { $0 != ":" })", "-e",
-                    "inject=\(failure):when=\(number)+", Shim.shimctl, "mirror", "sync", set.image.name, "--freeze",
-                ], timeout: .seconds(60))
-            try set.write("alive", 100)
-            unlink(set.path("alive"))
-            if run.ending == .exited(0) { break }
+            let fail = "inject=\(call):error=\(error):when=\(number)+"
+            guard let run = try disturbed(set, &older, "-P", set.mirror, "-e", "trace=\(call)", "-e", fail) else {
+                break
+            }
             steps += 1
             #expect(run.ending == .exited(1) && run.stderr.contains(set.mirror), "\(number): \(run.stderr)")
-            let promoted = try set.promoted()
-            #expect(promoted.attach.ending == .exited(0), "\(number): \(promoted.attach.stderr)")
-            #expect(promoted.fsck.ending == .exited(0), "\(number): \(promoted.fsck.stdout)")
-            #expect([older, newer].contains(promoted.sums), "\(number)")
-            #expect(try set.sync("--freeze").ending == .exited(0), "\(number)")
-            older = try set.sums()
-            #expect(older == newer, "\(number)")
         }
         #expect(steps > 3, "only \(steps) steps were seen")
     }

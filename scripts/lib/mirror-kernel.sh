@@ -108,6 +108,7 @@ kernel_scribble() {
 
 # The mirror cannot be written to any more, then the device itself.
 kernel_failures() {
+    kernel_gone
     kernel_table other 4096 $((kernel_sectors - 4096))
     verdict 'programs go on without the mirror' timeout 60 sh -c \
         "head -c 8M /dev/urandom > '$point/alone' && sync -f '$point'"
@@ -138,6 +139,24 @@ kernel_failures() {
     umount "$point"
     "$shimctl" detach second > /dev/null
 }
+# All of the mirror is gone: not even its superblock can be marked.
+kernel_gone() {
+    kernel_table other 0 "$kernel_sectors"
+    verdict 'programs go on where all of the mirror is gone' timeout 60 sh -c \
+        "head -c 8M /dev/urandom > '$point/gone' && sync -f '$point'"
+    verdict 'a pass says so' kernel_says 'has let it go.*could not be marked' sync
+    verdict 'detached all the same' kernel_detach
+    verdict 'and attached without it' kernel_attach_alone
+    verdict 'detached' kernel_detach
+    kernel_table other
+    verdict 'attached with it, which is back' kernel_attach
+    verdict 'both sides are equal' kernel_equal
+}
+kernel_attach_alone() {
+    "$shimctl" attach "$own" --name first > /run/attached 2>&1 && mount /dev/pmemshim/first "$point" &&
+        grep -q 'attached without its mirror' /run/attached
+}
+
 kernel_says() {
     if "$shimctl" mirror "$2" first > /run/words 2>&1; then return 1; fi
     grep -q "$1" /run/words || { cat /run/words && return 1; }
@@ -185,6 +204,29 @@ kernel_lost() {
     "$shimctl" detach third > /dev/null
 }
 
+# An image on a disk that cannot be read any more: an error, as without us, and not zeros.
+kernel_image() {
+    local disk byte block page
+    disk=$(kernel_disk disk)
+    mkdir /run/disk
+    mkfs.ext4 -q -b 4096 "$disk" && mount "$disk" /run/disk
+    "$shimctl" create /run/disk/image --size 64M > /dev/null
+    "$shimctl" attach /run/disk/image --name image > /dev/null
+    mkfs.ext4 -q -b 4096 /dev/pmemshim/image && mount /dev/pmemshim/image "$point"
+    head -c 2M /dev/urandom > "$point/file"
+    sync
+    page=$(pages "$point/file" | sed -n 20p)
+    byte=$(("$("$shimctl" inspect /run/disk/image --json | field superblock data_offset)" + page * 4096))
+    block=$(debugfs -R "bmap image $((byte / 4096))" "$disk" 2> /dev/null | head -n 1)
+    kernel_table disk $((block * 8)) 8
+    echo 3 > /proc/sys/vm/drop_caches
+    verdict 'what an image'\''s disk cannot read is an error, and not zeros' unreadable "$point/file"
+    kernel_table disk
+    verdict 'and is right when it can' cat "$point/file"
+    umount "$point"
+    "$shimctl" detach image > /dev/null
+}
+
 kernel_mirror() {
     mkdir /run/images
     own=$(kernel_disk own) other=$(kernel_disk other)
@@ -204,6 +246,7 @@ kernel_mirror() {
     verdict 'both sides are equal' kernel_equal
     kernel_failures
     kernel_lost
+    kernel_image
 }
 kernel_attach_first() {
     "$shimctl" attach "$own" --name first > /run/attached 2>&1

@@ -37,7 +37,7 @@ enum BlockSpaces {
     /// so (a loop device would not); else a loop device.
     static func make(of file: DeviceFile, range: Range<UInt64>, name: String) throws -> any BlockSpace {
         if isDAX(file) { return try LinearDevice.make(of: file, range: range, name: name) }
-        return try LoopDevice.make(of: file, range: range, isDirect: file.isBlockDevice)
+        return try LoopDevice.make(of: file, range: range)
     }
 
     /// The block device of that number, if it is one that we make; nothing where it is gone.

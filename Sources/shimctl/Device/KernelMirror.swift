@@ -68,7 +68,7 @@ struct KernelMirror: BlockSpace {
     {
         var loops: [LoopDevice] = []
         do {
-            for file in [primary, mirror] { loops.append(try LoopDevice.make(of: file, range: range, isDirect: true)) }
+            for file in [primary, mirror] { loops.append(try LoopDevice.make(of: file, range: range)) }
             let sectors = (range.upperBound - range.lowerBound) / 512
             let legs = loops.map { "\($0.device.description) 0" }.joined(separator: " ")
             let mapping = DeviceMapper.prefix + name + suffix
@@ -113,10 +113,10 @@ struct KernelMirror: BlockSpace {
         }
     }
 
-    /// What was below it is let go as well; what has missed writes is marked.
+    /// What was below it is let go as well. What has missed writes is marked before, while nobody else has it.
     func clear(_ claim: FileDescriptor) throws -> Bool {
         let health = try health
-        let paths = [own, other].map(\.backingPath)
+        if health != .whole { Output.warn("shimctl detach: \(KernelMirroring.mark(self, health))") }
         try? claim.close()
         try DeviceMapper.remove(name)
         var isGone = true
@@ -127,7 +127,6 @@ struct KernelMirror: BlockSpace {
             }
             if try !loop.clear(claim) { isGone = false }
         }
-        if isGone, health != Health.whole { try KernelMirroring.mark(health, mirror: paths[1]) }
         return isGone
     }
 }

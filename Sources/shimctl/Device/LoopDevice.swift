@@ -45,9 +45,10 @@ struct LoopDevice: BlockSpace {
     }
 
     /// Makes `range` of `file` a block device. The kernel keeps the open file, and with it the claim on it.
-    /// - Parameter isDirect: past the kernel's cache of `file`, where it can be. Through the cache the kernel's driver
-    ///   calls a read that fails in the middle a success, and has zeros for data (lo_read_simple, a short read).
-    static func make(of file: DeviceFile, range: Range<UInt64>, isDirect: Bool) throws -> LoopDevice {
+    ///
+    /// It is read and written past the kernel's cache of `file`, where that can be: through the cache the kernel's
+    /// driver calls a read that fails in the middle a success, and has zeros for data (lo_read_simple, a short read).
+    static func make(of file: DeviceFile, range: Range<UInt64>) throws -> LoopDevice {
         let control = open("/dev/loop-control", O_RDWR | O_CLOEXEC)
         guard control >= 0 else {
             throw Complaint(.failure, "no loop device can be had: /dev/loop-control: \(Errno(rawValue: errno))")
@@ -59,7 +60,7 @@ struct LoopDevice: BlockSpace {
             guard number >= 0 else {
                 throw Complaint(.failure, "no loop device can be had: \(Errno(rawValue: errno))")
             }
-            switch configure(number, file, range, isDirect) {
+            switch configure(number, file, range) {
             case 0:
                 guard let loop = LoopDevice(number: number) else {
                     throw Complaint(.failure, "/dev/loop\(number) went away as soon as it was made")
@@ -74,20 +75,16 @@ struct LoopDevice: BlockSpace {
         throw Complaint(.failure, "no loop device can be had: others took every one that was free")
     }
 
-    private static func configure(_ number: Int32, _ file: DeviceFile, _ range: Range<UInt64>, _ isDirect: Bool)
-        -> Int32
-    {
+    private static func configure(_ number: Int32, _ file: DeviceFile, _ range: Range<UInt64>) -> Int32 {
         let descriptor = open("/dev/loop\(number)", O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { return errno }
         defer { _ = close(descriptor) }
         var config = loop_config()
         config.fd = UInt32((file.claim?.descriptor ?? file.descriptor).rawValue)
         config.info.lo_offset = range.lowerBound
-        if isDirect {
-            config.info.lo_flags |= UInt32(LO_FLAGS_DIRECT_IO)
-            // Smaller ones than the device's own would go through the cache. 0: 512.
-            config.block_size = file.isBlockDevice ? file.sectorSize : 0
-        }
+        config.info.lo_flags = UInt32(LO_FLAGS_DIRECT_IO)
+        // Smaller ones than the device's own would go through the cache. 0: the kernel chooses.
+        config.block_size = file.isBlockDevice ? file.sectorSize : 0
         config.info.lo_sizelimit = range.upperBound - range.lowerBound
         withUnsafeMutableBytes(of: &config.info.lo_file_name) { name in
             // For people only (losetup); one byte stays 0.

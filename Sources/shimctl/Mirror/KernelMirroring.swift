@@ -101,19 +101,13 @@ struct KernelMirroring {
     ) {
         let hold = try lock(live.other)
         do {
-            let file = try DeviceFile.open(
-                path ?? String(decoding: try primary.membership.peerPath, as: UTF8.self), for: .amend)
+            // First, since of a side that has failed nothing may be readable.
+            let health = try live.health
+            guard health == .whole else { throw Complaint(.failure, mark(live, health)) }
+            let file = try side(live, at: path ?? String(decoding: try primary.membership.peerPath, as: UTF8.self))
             do {
-                guard live.other.isBacked(by: file.stat.rawValue) else {
-                    throw Complaint(
-                        .failure, "\(file.path.string.printable) is not what the kernel mirrors \(primary.name) on")
-                }
                 let superblock = try file.superblock().superblock
                 try MirrorSet.demand(superblock, isMirrorOf: primary.superblock, file.path.string.printable)
-                let health = try live.health
-                guard health == .whole else {
-                    throw Complaint(.failure, try mark(health, on: file, superblock))
-                }
                 return (try MirrorDevice(file, superblock), hold)
             } catch {
                 file.close()
@@ -123,6 +117,16 @@ struct KernelMirroring {
             try? hold.close()
             throw error
         }
+    }
+
+    /// The mirror itself, which the kernel has open as well.
+    private static func side(_ live: KernelMirror, at path: String) throws -> DeviceFile {
+        let file = try DeviceFile.open(path, for: .amend)
+        guard live.other.isBacked(by: file.stat.rawValue) else {
+            file.close()
+            throw Complaint(.failure, "\(path.printable) is not what the kernel mirrors on")
+        }
+        return file
     }
 
     /// The kernel has the mirror open all the time, so the lock is that of its loop device.
@@ -139,33 +143,32 @@ struct KernelMirroring {
         throw Complaint(.failure, "another shimctl is at work on the mirror")
     }
 
-    /// After the kernel has let both go, or has been found to have missed writes: neither side is to be taken for what
-    /// it is not.
-    static func mark(_ health: KernelMirror.Health, mirror path: String) throws {
-        let file = try DeviceFile.open(path, for: .change)
-        defer { file.close() }
-        Output.warn("shimctl detach: " + (try mark(health, on: file, try file.superblock().superblock)))
-    }
-
-    /// - Returns: what has happened, for people.
-    private static func mark(_ health: KernelMirror.Health, on file: DeviceFile, _ superblock: Superblock) throws
-        -> String
-    {
-        let name = file.path.string.printable
+    /// Has the mirror's superblock say what has happened, so that neither side is taken for what it is not.
+    /// - Returns: the same, for people, and whether it could not be written.
+    static func mark(_ live: KernelMirror, _ health: KernelMirror.Health) -> String {
+        let path = live.other.backingPath
         // The mirror alone has all that was written.
         let isAhead = !health.isOwnWhole && health.isOtherWhole
         func note() throws {
-            try update(file, superblock) {
+            let file = try side(live, at: path)
+            defer { file.close() }
+            try update(file, try file.superblock().superblock) {
                 if isAhead { $0.role = .promoted } else { $0.passEpoch = max($0.epoch, $0.passEpoch) + 1 }
             }
         }
-        // What the kernel could not write earlier it tells the first who asks, and only that one.
-        do { try note() } catch { try note() }
-        return isAhead
-            ? "the kernel could not write to the device itself: only its mirror, \(name), has all that was written."
-                + " Unmount, detach, and use that in its place: shimctl attach \(name)"
-            : "the kernel could not write to the mirror, \(name), and has let it go: it has no state that could be"
-                + " used. When the device is attached the next time, both are made equal"
+        let text =
+            isAhead
+            ? "the kernel could not write to the device itself: only its mirror, \(path.printable), has all that was"
+                + " written. Unmount, detach, and use that in its place: shimctl attach \(path.printable)"
+            : "the kernel could not write to the mirror, \(path.printable), and has let it go: it has no state that"
+                + " could be used. When the device is attached the next time, both are made equal"
+        do {
+            // What the kernel could not write earlier it tells the first who asks, and only that one.
+            do { try note() } catch { try note() }
+            return text
+        } catch {
+            return text + ". It could not be marked as such (\(error))"
+        }
     }
 
     private static func update(_ file: DeviceFile, _ superblock: Superblock, _ change: (inout SetMembership) -> Void)

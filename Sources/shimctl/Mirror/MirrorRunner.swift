@@ -110,7 +110,7 @@ final class MirrorRunner {
         ] {
             for name in try names.describe(pages, most: 20) { Output.warn("shimctl mirror: \(name) \(what)") }
         }
-        if !result.tally.unreadable.isEmpty {
+        if !result.tally.unreadable.isEmpty, !result.isLive {
             Output.warn(
                 "shimctl mirror: the mirror keeps its older state of these pages, and has no state of one moment newer"
                     + " than that: mirror repair")
