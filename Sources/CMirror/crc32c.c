@@ -34,6 +34,7 @@ __attribute__((target("sse4.2"))) static uint32_t one(uint32_t start, const uint
 __attribute__((target("sse4.2"))) static void three(const uint8_t *at, size_t size, uint32_t *checksums)
 {
     uint64_t first = ~0u, second = ~0u, third = ~0u;
+#pragma unroll 8
     for (size_t place = 0; place < size; place += 8) {
         first = __builtin_ia32_crc32di(first, word(at + place));
         second = __builtin_ia32_crc32di(second, word(at + size + place));

@@ -10,13 +10,16 @@ import SystemPackage
 /// told, never passed over.
 final class BlockTrace {
     private let folder: FilePath
-    private let pipe: FileDescriptor
+    private let layout: TraceLayout
+    /// Of each processor.
+    private let pipes: [FileDescriptor]
     private let pageSize: UInt64
     private let pageCount: UInt64
-    private var text: [UInt8] = []
     private var hasLost = false
-    /// Lines read since the instance was made.
+    /// Records read since the instance was made.
     private var events: UInt64 = 0
+    /// Records that were never to be read.
+    private var overruns: UInt64 = 0
     private var ranges: [Range<UInt64>] = []
     /// What was taken, and when.
     private var history: [(time: ContinuousClock.Instant, ranges: PageRanges)] = []
@@ -33,38 +36,64 @@ final class BlockTrace {
         folder = root.appending("instances/\(Self.prefix)\(getpid())-\(device.major)-\(device.minor)")
         _ = rmdir(folder.string)
         guard mkdir(folder.string, 0o700) == 0 else { return nil }
-        // A new instance has the settings of the global one.
-        for option in ["raw", "hex", "bin", "fields", "block", "stacktrace", "userstacktrace", "annotate", "markers"] {
-            let path = folder.appending("options/\(option)")
-            if access(path.string, F_OK) == 0, !Self.write("0", path) {
-                _ = rmdir(folder.string)
-                return nil
-            }
-        }
         let event = folder.appending("events/block/block_bio_queue")
-        // As the kernel counts devices within itself.
-        let number = device.major << 20 | device.minor
-        guard Self.write("dev == \(number) && nr_sector > 0", event.appending("filter")),
-            Self.write("4096", folder.appending("buffer_size_kb")), Self.write("1", event.appending("enable")),
-            let pipe = try? FileDescriptor.open(
-                folder.appending("trace_pipe"), .readOnly, options: [.nonBlocking, .closeOnExec])
+        guard Self.prepare(folder, event, device),
+            let layout = TraceLayout(
+                page: ProcFile.text(folder.appending("events/header_page").string) ?? "",
+                event: ProcFile.text(event.appending("format").string) ?? ""),
+            let pipes = Self.pipes(folder)
         else {
             _ = rmdir(folder.string)
             return nil
         }
-        self.pipe = pipe
+        self.layout = layout
+        self.pipes = pipes
     }
 
     deinit {
-        try? pipe.close()
+        for pipe in pipes { try? pipe.close() }
         _ = rmdir(folder.string)
+    }
+
+    /// Whatever makes records beside those of the event, or costs more than these, is off. A new instance has the
+    /// settings of the global one.
+    private static func prepare(_ folder: FilePath, _ event: FilePath, _ device: DeviceNumber) -> Bool {
+        let unwanted = ["stacktrace", "userstacktrace", "markers", "copy_trace_marker", "record-cmd", "record-tgid"]
+        for option in unwanted {
+            let path = folder.appending("options/\(option)")
+            if access(path.string, F_OK) == 0, !write("0", path) { return false }
+        }
+        // As the kernel counts devices within itself.
+        let number = device.major << 20 | device.minor
+        return write("dev == \(number) && nr_sector > 0", event.appending("filter"))
+            && write("4096", folder.appending("buffer_size_kb")) && write("1", event.appending("enable"))
+    }
+
+    /// Opened for each processor that there may ever be.
+    private static func pipes(_ folder: FilePath) -> [FileDescriptor]? {
+        let folder = folder.appending("per_cpu")
+        var pipes: [FileDescriptor] = []
+        for processor in (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? [] {
+            let path = folder.appending("\(processor)/trace_pipe_raw")
+            guard let pipe = try? FileDescriptor.open(path, .readOnly, options: [.nonBlocking, .closeOnExec]) else {
+                for pipe in pipes { try? pipe.close() }
+                return nil
+            }
+            pipes.append(pipe)
+        }
+        return pipes.isEmpty ? nil : pipes
     }
 
     /// What has been written to since the last call. An earlier one may have been under way still when that was asked.
     /// - Returns: nothing where something may have been lost: all may have been written to.
     func take() -> PageRanges? {
         drain()
-        countEvents()
+        // What is there still has come meanwhile, or else it cannot be read.
+        let before = events
+        if countEvents() > 0 {
+            drain()
+            if countEvents() > 0, events == before { hasLost = true }
+        }
         defer {
             ranges = []
             hasLost = false
@@ -86,25 +115,16 @@ final class BlockTrace {
 
     /// Reads what the kernel has collected, so that its room is enough. To be called now and then.
     func drain() {
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = buffer.withUnsafeMutableBytes { Glibc.read(pipe.rawValue, $0.baseAddress, $0.count) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else {
-                if count == 0 || errno != EAGAIN { hasLost = true }
-                break
-            }
-            text += buffer.prefix(count)
-            var start = 0
-            while let end = text[start...].firstIndex(of: UInt8(ascii: "\n")) {
-                note(String(decoding: text[start..<end], as: UTF8.self))
-                start = end + 1
-            }
-            text.removeFirst(start)
-            // No line that is meant.
-            if text.count > 4_096 {
-                text = []
-                hasLost = true
+        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: layout.pageSize, alignment: 8)
+        defer { page.deallocate() }
+        for pipe in pipes {
+            while true {
+                let count = Glibc.read(pipe.rawValue, page.baseAddress, page.count)
+                if count < 0, errno == EINTR { continue }
+                if count < 0, errno != EAGAIN { hasLost = true }
+                // Linux 6.18 says 0, and not EAGAIN, where there is nothing but what the filter has thrown away.
+                guard count > 0 else { break }
+                note(UnsafeRawBufferPointer(rebasing: page[..<count]))
             }
         }
         if ranges.count > 1 << 16 { ranges = PageRanges(ranges).ranges }
@@ -117,40 +137,55 @@ final class BlockTrace {
         }
     }
 
-    /// `kworker/0:1-15 [000] d..2. 123.45: block_bio_queue: 7,3 WS 1234 + 8 [kworker/0:1]`: sectors of 512 bytes.
-    /// Whatever else a line says (`CPU:0 [LOST 12 EVENTS]`) means that something may be missing.
-    private func note(_ line: String) {
-        guard let place = line.firstRange(of: "block_bio_queue: ") else {
-            hasLost = hasLost || !line.isEmpty
-            return
-        }
-        events += 1
-        let words = line[place.upperBound...].split(separator: " ", maxSplits: 5)
-        guard words.count >= 5, words[3] == "+", let sector = UInt64(words[2]), let count = UInt64(words[4]) else {
-            hasLost = true
-            return
-        }
-        guard !words[1].hasPrefix("R") else { return }
-        ranges.append(
-            PageRanges.touched(
-                by: sector.saturatingMultiply(512), count.saturatingMultiply(512), pageSize: pageSize, end: pageCount))
-    }
-
-    /// What another process has read or thrown away is missing in what was read here.
-    private func countEvents() {
-        var sum: UInt64 = 0
-        let folder = folder.appending("per_cpu")
-        for processor in (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? [] {
-            let text = ProcFile.text(folder.appending("\(processor)/stats").string) ?? ""
-            let line = text.split(separator: "\n").first { $0.hasPrefix("read events: ") }
-            guard let count = line.flatMap({ UInt64($0.dropFirst(13)) }) else {
-                hasLost = true
+    private func note(_ page: UnsafeRawBufferPointer) {
+        // Not the property itself: every use of it would be checked for others.
+        var found = ranges
+        ranges = []
+        let told = layout.read(page) { record in
+            guard !record.isRead else { return }
+            let pages = PageRanges.touched(
+                by: record.sector.saturatingMultiply(512), record.count * 512, pageSize: pageSize, end: pageCount)
+            // What is written in order is one range: a file, and the journal now and then.
+            var index = found.count
+            while index > max(found.count - 4, 0) {
+                index -= 1
+                let old = found[index]
+                guard old.upperBound >= pages.lowerBound, old.lowerBound <= pages.lowerBound else { continue }
+                if old.upperBound < pages.upperBound { found[index] = old.lowerBound..<pages.upperBound }
                 return
             }
-            sum += count
+            found.append(pages)
         }
-        if sum != events { hasLost = true }
-        events = sum
+        ranges = found
+        events += told.events
+        if told.hasLost { hasLost = true }
+    }
+
+    /// What another process has read or thrown away is missing in what was read here, as is what was overwritten before
+    /// it was read.
+    /// - Returns: how many records wait to be read.
+    private func countEvents() -> UInt64 {
+        var (read, waiting, lost): (UInt64, UInt64, UInt64) = (0, 0, 0)
+        let folder = folder.appending("per_cpu")
+        for processor in (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? [] {
+            var counts: [Substring: UInt64] = [:]
+            for line in (ProcFile.text(folder.appending("\(processor)/stats").string) ?? "").split(separator: "\n") {
+                guard let colon = line.lastIndex(of: ":") else { continue }
+                counts[line[..<colon]] = UInt64(line[line.index(after: colon)...].drop { $0 == " " })
+            }
+            guard let reads = counts["read events"], let entries = counts["entries"], let overrun = counts["overrun"],
+                let nested = counts["commit overrun"]
+            else {
+                hasLost = true
+                return 0
+            }
+            read += reads
+            waiting += entries
+            lost += overrun + nested
+        }
+        if read != events || lost != overruns { hasLost = true }
+        (events, overruns) = (read, lost)
+        return waiting
     }
 
     private static let prefix = "pmemshim-"

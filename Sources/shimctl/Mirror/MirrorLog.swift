@@ -14,7 +14,7 @@ final class MirrorLog {
     private var entries: [(page: UInt64, checksum: UInt32)] = []
     private var slot: [UInt64: Int] = [:]
     /// The last slots, from `pendingFirst` on, are here yet and not on the mirror.
-    private let pending = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
+    private let pending = ChunkPool.take()
     private var pendingFirst = 0
     private var pendingCount = 0
 
@@ -25,19 +25,36 @@ final class MirrorLog {
         (slots, data) = SetMembership.Log.layout(size: log.size, pageSize: mirror.geometry.pageSize)
     }
 
-    deinit { pending.deallocate() }
+    deinit { ChunkPool.give(pending) }
 
     var isThere: Bool { slots > 0 }
     var count: Int { entries.count }
 
     func has(_ page: UInt64) -> Bool { slot[page] != nil }
 
-    /// Keeps a page; the last one counts.
+    /// Keeps some pages, whose bytes lie one behind the other; of each the last one counts.
     /// - Throws: a `Complaint` where the log is full.
-    func put(_ bytes: UnsafeRawBufferPointer, page: UInt64) throws {
-        guard let base = bytes.baseAddress else { return }
-        let index = slot[page] ?? entries.count
-        guard UInt64(index) < slots else {
+    func put(_ pages: ArraySlice<UInt64>, _ bytes: UnsafeRawBufferPointer, _ checksums: ArraySlice<UInt32>) throws {
+        guard pages.contains(where: has) else { return try append(pages, bytes, checksums) }
+        let size = Int(mirror.pageSize)
+        for (index, (page, checksum)) in zip(pages, checksums).enumerated() {
+            let part = UnsafeRawBufferPointer(rebasing: bytes[(index * size)..<((index + 1) * size)])
+            if let old = slot[page] {
+                try flushPending()
+                try mirror.write(part, at: place(old))
+                entries[old].checksum = checksum
+            } else {
+                try append([page], part, [checksum])
+            }
+        }
+    }
+
+    /// New pages lie one behind the other, and are written together.
+    private func append(_ pages: ArraySlice<UInt64>, _ bytes: UnsafeRawBufferPointer, _ checksums: ArraySlice<UInt32>)
+        throws
+    {
+        let first = entries.count
+        guard UInt64(first + pages.count) <= slots else {
             let room = Figures.bytes(slots * mirror.pageSize)
             throw Complaint(
                 .failure,
@@ -45,24 +62,18 @@ final class MirrorLog {
                     + " The older state stays as it is. --in-place gives it up for this pass; a mirror with a larger"
                     + " log is made by mirror remove and mirror add --log")
         }
-        if index == entries.count {
-            try append(bytes, index)
+        let size = Int(mirror.pageSize)
+        if pendingCount * size + bytes.count > pending.count { try flushPending() }
+        if pendingCount == 0, bytes.count >= pending.count / 2 {
+            try mirror.write(bytes, at: place(first))
         } else {
-            try flushPending()
-            try mirror.write(bytes, at: place(index))
+            if pendingCount == 0 { pendingFirst = first }
+            let start = pendingCount * size
+            UnsafeMutableRawBufferPointer(rebasing: pending[start..<start + bytes.count]).copyMemory(from: bytes)
+            pendingCount += pages.count
         }
-        let entry = (page: page, checksum: cmirror_checksum(base, bytes.count))
-        if index == entries.count { entries.append(entry) } else { entries[index] = entry }
-        slot[page] = index
-    }
-
-    /// New pages lie one behind the other, and are written together.
-    private func append(_ bytes: UnsafeRawBufferPointer, _ index: Int) throws {
-        if pendingCount == 0 { pendingFirst = index }
-        let start = pendingCount * bytes.count
-        UnsafeMutableRawBufferPointer(rebasing: pending[start..<start + bytes.count]).copyMemory(from: bytes)
-        pendingCount += 1
-        if (pendingCount + 1) * bytes.count > pending.count { try flushPending() }
+        entries += zip(pages, checksums).map { (page: $0, checksum: $1) }
+        for (index, page) in pages.enumerated() { slot[page] = first + index }
     }
 
     private func flushPending() throws {
@@ -114,8 +125,8 @@ final class MirrorLog {
         guard log.count > 0 else { return }
         let isFromMedia = entries.isEmpty
         if isFromMedia { try readEntries(log) }
-        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
-        defer { room.deallocate() }
+        let room = ChunkPool.take()
+        defer { ChunkPool.give(room) }
         var records: MirrorRecords?
         // Before the first of them is written home: the older state is there as long as nothing is.
         for run in runs where isFromMedia { try check(run, room) }

@@ -51,7 +51,6 @@ final class MirrorPass {
 
     private var primary: Primary { devices.primary }
     private var mirror: MirrorDevice { devices.mirror }
-
     /// - Parameters:
     ///   - trace: what it has seen since the last pass counts where `carried` is there.
     ///   - carried: of the last pass of this process; nothing: there was none, and the trace has just begun.
@@ -104,6 +103,7 @@ final class MirrorPass {
 
         let copier = PageCopier(primary, mirror, epoch: result.epoch)
         copier.checksRecords = before.passEpoch != 0 || before.state == .kernel
+        copier.expectsChange = plan.kind == .changes && !devices.isLive
         copier.rate = options.rate
         copier.check = { [trace, check] in
             trace?.drain()
@@ -226,6 +226,7 @@ final class MirrorPass {
             if isTraced, traced == nil { throw lostTrace() }
             plan = try planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
             try requireKnown(plan)
+            copier.expectsChange = plan.kind == .changes && !devices.isLive
             try copier.run(plan.pages, to: devices.isLive ? target : .memory(target), overlay: log)
             if devices.isLive { try sides.mend(copier.different) }
         } catch {

@@ -48,7 +48,9 @@ final class PageCopier {
     var isUnchanged: ((UInt64) -> Bool)?
     /// Whether records of equal pages are checked, too.
     var checksRecords = false
-    private var held: [(page: UInt64, bytes: [UInt8])] = []
+    /// Whether most pages will differ: then their checksums tell, and the mirror's bytes need not be read.
+    var expectsChange = false
+    private let held: HeldPages
 
     /// What is kept in memory at most, bytes.
     private static let mostHeld = 256 << 20
@@ -57,13 +59,14 @@ final class PageCopier {
         self.epoch = epoch
         self.primary = primary
         self.mirror = mirror
-        source = .allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
-        copy = .allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
+        held = HeldPages(pageSize: mirror.pageSize)
+        source = ChunkPool.take()
+        copy = ChunkPool.take()
     }
 
     deinit {
-        source.deallocate()
-        copy.deallocate()
+        ChunkPool.give(source)
+        ChunkPool.give(copy)
     }
 
     /// - Parameters:
@@ -87,12 +90,21 @@ final class PageCopier {
 
     /// Brings what was kept in memory to where it belongs.
     func release(to target: Target) throws {
-        for (page, bytes) in held {
-            source.copyBytes(from: bytes)
-            let part = UnsafeMutableRawBufferPointer(rebasing: source[..<bytes.count])
-            try put([page], of: page..<page + 1, part, target)
+        try held.forEachRoom { pages, bytes, checksums in
+            if case .log(let log) = target { return try log.put(pages, bytes, checksums) }
+            for run in PageRanges(pages.map { $0..<$0 + 1 }).ranges {
+                guard let first = pages.firstIndex(of: run.lowerBound) else { continue }
+                let start = (first - pages.startIndex) * Int(mirror.pageSize)
+                let part = bytes[start..<start + run.count * Int(mirror.pageSize)]
+                let sums = Array(checksums[(checksums.startIndex + first - pages.startIndex)...].prefix(run.count))
+                try put(Array(run), of: run, UnsafeRawBufferPointer(rebasing: part), sums, target)
+            }
         }
-        held = []
+        held.removeAll()
+    }
+
+    private enum Verdict {
+        case unknown, equal, different, unreadable
     }
 
     private func compare(_ range: Range<UInt64>, _ target: Target, _ overlay: MirrorLog?) throws {
@@ -100,36 +112,54 @@ final class PageCopier {
         let mine = UnsafeMutableRawBufferPointer(rebasing: source[..<(range.count * size)])
         let other = UnsafeMutableRawBufferPointer(rebasing: copy[..<(range.count * size)])
         let isReadable = try primary.read(mine, page: range.lowerBound)
-        try mirror.read(other, page: range.lowerBound)
         tally.compared += UInt64(mine.count)
         let records = try mirror.records(of: range)
-        var different: Set<UInt64> = []
-        var unreadable: Set<UInt64> = []
-        let hasOverlay = (overlay?.count ?? 0) > 0
-        if !isReadable || hasOverlay || !Self.isEqual(mine, other) {
-            for page in range {
-                let bytes = part(mine, page, range)
-                let old = part(other, page, range)
-                if !isReadable, try !primary.read(bytes, page: page) {
-                    tally.unreadable.append(page)
-                    unreadable.insert(page)
-                    continue
-                }
-                if hasOverlay, let overlay { _ = try overlay.read(old, page: page) }
-                if !Self.isEqual(bytes, old), !isSuspect(page, old, records) {
-                    different.insert(page)
-                }
+        let overlay = overlay.flatMap { $0.count > 0 ? $0 : nil }
+        var sums: [UInt32] = []
+        var verdicts = [Verdict](repeating: .unknown, count: range.count)
+        if isReadable, expectsChange, !checksRecords {
+            sums = checksums(mine)
+            for (index, page) in range.enumerated() where overlay?.has(page) != true {
+                // A record that is wrong leads to a copy that was not needed, and to nothing worse.
+                if let record = records[page], record.checksum != sums[index] { verdicts[index] = .different }
             }
         }
+        for run in PageRanges(range.filter { verdicts[Int($0 - range.lowerBound)] == .unknown }.map { $0..<$0 + 1 })
+            .ranges
+        {
+            let (bytes, old) = (parts(mine, run, range), parts(other, run, range))
+            try mirror.read(old, page: run.lowerBound)
+            let isEqual = isReadable && overlay == nil && Self.isEqual(bytes, old)
+            for page in run {
+                verdicts[Int(page - range.lowerBound)] =
+                    try isEqual ? .equal : verdict(page, of: range, mine, other, isReadable, overlay, records)
+            }
+        }
+        let different = range.filter { verdicts[Int($0 - range.lowerBound)] == .different }
         tally.copied += UInt64(different.count * size)
-        try put(different.sorted(), of: range, mine, target)
+        if !different.isEmpty, sums.isEmpty { sums = checksums(mine) }
+        try put(different, of: range, UnsafeRawBufferPointer(mine), sums, target)
         switch target {
-        case .place, .records: try complete(range, other, records) { different.contains($0) || unreadable.contains($0) }
+        case .place, .records: try complete(range, other, records) { verdicts[Int($0 - range.lowerBound)] != .equal }
         // What the log has gets its record with it.
         case .log(let log):
-            try complete(range, other, records) { different.contains($0) || unreadable.contains($0) || log.has($0) }
+            try complete(range, other, records) { verdicts[Int($0 - range.lowerBound)] != .equal || log.has($0) }
         case .memory, .nowhere: break
         }
+    }
+
+    /// Of one page, by its bytes.
+    private func verdict(
+        _ page: UInt64, of range: Range<UInt64>, _ mine: UnsafeMutableRawBufferPointer,
+        _ other: UnsafeMutableRawBufferPointer, _ isReadable: Bool, _ overlay: MirrorLog?, _ records: MirrorRecords
+    ) throws -> Verdict {
+        let (bytes, old) = (part(mine, page, range), part(other, page, range))
+        if !isReadable, try !primary.read(bytes, page: page) {
+            tally.unreadable.append(page)
+            return .unreadable
+        }
+        if let overlay { _ = try overlay.read(old, page: page) }
+        return Self.isEqual(bytes, old) || isSuspect(page, old, records) ? .equal : .different
     }
 
     /// Pages that are equal on both sides have records as well, which tell of what they hold.
@@ -145,15 +175,24 @@ final class PageCopier {
                 wanted.append(page)
             }
         }
-        if !wanted.isEmpty { try record(wanted, of: range, bytes, epoch) }
+        guard !wanted.isEmpty else { return }
+        try record(wanted, of: range) { checksum(part(bytes, $0, range)) }
     }
 
-    private func record(
-        _ pages: [UInt64], of range: Range<UInt64>, _ bytes: UnsafeMutableRawBufferPointer, _ epoch: UInt64
-    ) throws {
+    private func record(_ pages: [UInt64], of range: Range<UInt64>, _ checksum: (UInt64) -> UInt32) throws {
         let records = try mirror.records(of: range)
-        for page in pages { records.set(.init(epoch: epoch, checksum: checksum(part(bytes, page, range))), of: page) }
+        for page in pages { records.set(.init(epoch: epoch, checksum: checksum(page)), of: page) }
         try mirror.write(records)
+    }
+
+    /// Of each page.
+    private func checksums(_ bytes: UnsafeMutableRawBufferPointer) -> [UInt32] {
+        let count = bytes.count / Int(mirror.pageSize)
+        return [UInt32](unsafeUninitializedCapacity: count) { sums, written in
+            guard let base = bytes.baseAddress, let first = sums.baseAddress else { return }
+            cmirror_checksums(base, Int(mirror.pageSize), count, first)
+            written = count
+        }
     }
 
     private func checksum(_ bytes: UnsafeMutableRawBufferPointer) -> UInt32 {
@@ -183,33 +222,37 @@ final class PageCopier {
     private func part(_ bytes: UnsafeMutableRawBufferPointer, _ page: UInt64, _ range: Range<UInt64>)
         -> UnsafeMutableRawBufferPointer
     {
-        let start = Int((page - range.lowerBound) * mirror.pageSize)
-        return UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + Int(mirror.pageSize)])
+        parts(bytes, page..<page + 1, range)
     }
 
-    /// Some pages of those in `bytes`, which begin with the first of `range`.
+    private func parts(_ bytes: UnsafeMutableRawBufferPointer, _ pages: Range<UInt64>, _ range: Range<UInt64>)
+        -> UnsafeMutableRawBufferPointer
+    {
+        let start = Int((pages.lowerBound - range.lowerBound) * mirror.pageSize)
+        return UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + pages.count * Int(mirror.pageSize)])
+    }
+
+    /// Some pages of those in `bytes`, which begin with the first of `range`, as `sums` do.
     private func put(
-        _ pages: [UInt64], of range: Range<UInt64>, _ bytes: UnsafeMutableRawBufferPointer, _ target: Target
+        _ pages: [UInt64], of range: Range<UInt64>, _ bytes: UnsafeRawBufferPointer, _ sums: [UInt32], _ target: Target
     ) throws {
         guard !pages.isEmpty else { return }
-        switch target {
-        case .memory(let next):
-            if (held.count + pages.count) * Int(mirror.pageSize) > Self.mostHeld {
-                return try put(pages, of: range, bytes, next)
-            }
-            for page in pages { held.append((page, Array(part(bytes, page, range)))) }
-        case .nowhere, .records: different += pages
-        case .log(let log):
-            for page in pages { try log.put(UnsafeRawBufferPointer(part(bytes, page, range)), page: page) }
-        case .place(let epoch):
-            try mark(epoch)
-            for run in PageRanges(pages.map { $0..<$0 + 1 }).ranges {
-                let start = Int((run.lowerBound - range.lowerBound) * mirror.pageSize)
-                let end = start + run.count * Int(mirror.pageSize)
-                try mirror.write(UnsafeRawBufferPointer(rebasing: bytes[start..<end]), page: run.lowerBound)
-            }
-            try record(pages, of: range, bytes, epoch)
+        if case .memory(let next) = target, held.size + pages.count * Int(mirror.pageSize) > Self.mostHeld {
+            return try put(pages, of: range, bytes, sums, next)
         }
+        if case .place(let epoch) = target { try mark(epoch) }
+        for run in PageRanges(pages.map { $0..<$0 + 1 }).ranges {
+            let first = Int(run.lowerBound - range.lowerBound)
+            let start = first * Int(mirror.pageSize)
+            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<start + run.count * Int(mirror.pageSize)])
+            switch target {
+            case .memory: held.add(run, part, sums[first..<first + run.count])
+            case .nowhere, .records: different += run
+            case .log(let log): try log.put(ArraySlice(run), part, sums[first..<first + run.count])
+            case .place: try mirror.write(part, page: run.lowerBound)
+            }
+        }
+        if case .place = target { try record(pages, of: range) { sums[Int($0 - range.lowerBound)] } }
     }
 
     /// Before the first byte of the data area is changed: what it holds is no state of any moment until the pass ends.
