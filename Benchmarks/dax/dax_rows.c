@@ -3,16 +3,19 @@
 // Not a median: what happens once in a clock tick must be in it with its share.
 //
 // dax-rows --seconds N ...: slices until N seconds have been measured, and the line is "ROW<tab>NS<tab>CPU": elapsed,
-// and of this process's own processor time, per operation. For what comes now and then, as a mirror's passes do.
+// and of this process's own processor time, per operation. For what comes now and then, as a mirror's passes do. With
+// --hold FILE it makes FILE when all is set up, and measures once somebody has removed it.
 //
 // In the machine of `scripts/dax-vm --icount` a nanosecond is an instruction. The row "loop" proves it: its operation
 // is a loop of 500 decrements and 500 jumps.
 #include "dax_rows.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SLICES = 4 }; // after one that is not counted
 
@@ -57,13 +60,24 @@ static double time_of(clockid_t clock)
 
 static double now(void) { return time_of(CLOCK_MONOTONIC); }
 
-static void measure_for(const struct dax_row *row, const char *directory, double seconds)
+static void wait_until_removed(const char *path)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || close(fd) != 0)
+        dax_fail(path);
+    while (access(path, F_OK) == 0)
+        usleep(10000);
+}
+
+static void measure_for(const struct dax_row *row, const char *directory, double seconds, const char *hold)
 {
     double elapsed = 0, worked = 0, operations = 0;
     for (unsigned slice = 0; elapsed < seconds * 1e9; slice++) {
         row->begin(row, directory, slice);
         const double begin = now(), worked_before = time_of(CLOCK_PROCESS_CPUTIME_ID);
         row->run(row, row->operations);
+        if (slice == 0 && hold != NULL)
+            wait_until_removed(hold);
         if (slice == 0)
             continue;
         worked += time_of(CLOCK_PROCESS_CPUTIME_ID) - worked_before;
@@ -103,13 +117,17 @@ static int wanted(const char *id, int count, char **ids)
 int main(int argc, char **argv)
 {
     double seconds = 0;
-    if (argc > 2 && strcmp(argv[1], "--seconds") == 0) {
-        seconds = atof(argv[2]);
-        argc -= 2;
-        argv += 2;
+    const char *hold = NULL;
+    for (; argc > 2 && strncmp(argv[1], "--", 2) == 0; argc -= 2, argv += 2) {
+        if (strcmp(argv[1], "--seconds") == 0)
+            seconds = atof(argv[2]);
+        else if (strcmp(argv[1], "--hold") == 0)
+            hold = argv[2];
+        else
+            break;
     }
     if (argc < 2) {
-        fprintf(stderr, "usage: dax-rows [--seconds N] DIRECTORY [ROW...] | --list\n");
+        fprintf(stderr, "usage: dax-rows [--seconds N [--hold FILE]] DIRECTORY [ROW...] | --list\n");
         return 2;
     }
     const int list = strcmp(argv[1], "--list") == 0;
@@ -118,7 +136,7 @@ int main(int argc, char **argv)
             if (list)
                 printf("%s\t%s\n", row->id, row->title);
             else if (wanted(row->id, argc - 2, argv + 2) && seconds > 0)
-                measure_for(row, argv[1], seconds);
+                measure_for(row, argv[1], seconds, hold);
             else if (wanted(row->id, argc - 2, argv + 2))
                 measure(row, argv[1]);
         }

@@ -80,23 +80,22 @@ mirror_dax_set_up() {
 
 # mirror_dax_side PERIOD ROW
 mirror_dax_side() {
-    local period=$1 row=$2 copier='' measured share=0 begin worked=0 seconds=3
+    local period=$1 row=$2 copier='' measured share=0 seconds=3
+    rm -f /run/begin /run/end
     if [[ $period != alone ]]; then
         if ((period > 3)); then seconds=$((period + 3)); fi
         "$SHIMCTL" mirror run first --every "$period" --freeze > /run/passes 2>&1 &
         copier=$!
         while [[ ! -s /run/passes ]]; do sleep 0.1; done
-        begin=$(mirror_dax_clock) worked=$(mirror_dax_worked "$copier")
     fi
     if [[ $row == pgbench ]]; then
-        measured=$(mirror_dax_pgbench "$seconds")
+        measured=$(mirror_dax_pgbench "$seconds" "$copier")
     else
-        measured=$(env LD_PRELOAD="$mirror_library" PMEMSHIM_RUNTIME_DIR=/run/statistics "$programs/dax-rows" \
-            --seconds "$seconds" "$mirror_point" "$row" | cut -f 2-)
+        measured=$(mirror_dax_row "$row" "$seconds" "$copier")
     fi
     if [[ -n $copier ]]; then
-        share=$(awk -v worked=$(($(mirror_dax_worked "$copier") - worked)) -v elapsed=$(($(mirror_dax_clock) - begin)) \
-            'BEGIN { printf "%.4f", worked / elapsed }')
+        share=$(awk 'NR == 1 { time = $1; worked = $2 } END { printf "%.4f", ($2 - worked) / ($1 - time) }' \
+            /run/begin /run/end)
         kill "$copier"
         wait "$copier" || true
         if grep -q 'shimctl mirror:' /run/passes; then warn "$(< /run/passes)"; fi
@@ -104,6 +103,31 @@ mirror_dax_side() {
     printf 'figure\t%s\t%s\t%s\t%s\n' "$period" "$row" "$measured" "$share"
 }
 
+# mirror_dax_row ROW SECONDS COPIER: ns per operation, elapsed and of the program's own. What the row has set up before
+# is copied before the copier's work is measured, where a pass comes soon.
+mirror_dax_row() {
+    local worker passes deadline
+    rm -f /run/hold /run/measured
+    env LD_PRELOAD="$mirror_library" PMEMSHIM_RUNTIME_DIR=/run/statistics "$programs/dax-rows" --seconds "$2" \
+        --hold /run/hold "$mirror_point" "$1" > /run/measured &
+    worker=$!
+    while [[ ! -e /run/hold ]]; do
+        kill -0 "$worker" 2> /dev/null || die "$1 ended before it began"
+        sleep 0.1
+    done
+    if [[ -n $3 ]]; then
+        passes=$(wc -l < /run/passes) deadline=$(($(mirror_dax_clock) + 3000000000))
+        while (($(wc -l < /run/passes) < passes + 2 && $(mirror_dax_clock) < deadline)); do sleep 0.1; done
+        mirror_dax_mark "$3" > /run/begin
+    fi
+    rm /run/hold
+    wait "$worker" || die "$1 failed"
+    if [[ -n $3 ]]; then mirror_dax_mark "$3" > /run/end; fi
+    cut -f 2- /run/measured
+}
+
+# mirror_dax_mark PROCESS: now, and the processor time of all its threads, ns.
+mirror_dax_mark() { echo "$(mirror_dax_clock) $(mirror_dax_worked "$1")"; }
 mirror_dax_clock() { awk '{ printf "%.0f", $1 * 1e9 }' /proc/uptime; }
 # Of all its threads, ns.
 mirror_dax_worked() { awk '{ sum += $1 } END { printf "%.0f", sum }' /proc/"$1"/task/*/schedstat; }
@@ -118,19 +142,21 @@ mirror_dax_postgres() {
     sync
 }
 
-# mirror_dax_pgbench SECONDS: latency and processor time of server and client, ns per transaction.
+# mirror_dax_pgbench SECONDS COPIER: latency and processor time of server and client, ns per transaction.
 mirror_dax_pgbench() {
     local before after process transactions
     transactions=/run/transactions
     postgres_start "$mirror_cluster" LD_PRELOAD="$(postgres_readable "$mirror_cluster" "$mirror_library")"
     for process in $(pgrep -u "$(postgres_user)" postgres); do echo "$process" > /run/cgroup/programs/cgroup.procs; done
     postgres_run "$mirror_cluster" -- pgbench --no-vacuum --transactions=300 > /dev/null 2>&1
+    if [[ -n $2 ]]; then mirror_dax_mark "$2" > /run/begin; fi
     before=$(mirror_dax_usage)
     (
         echo "$BASHPID" > /run/cgroup/programs/cgroup.procs
         postgres_run "$mirror_cluster" -- pgbench --no-vacuum --time="$1" 2> /dev/null > "$transactions"
     )
     after=$(mirror_dax_usage)
+    if [[ -n $2 ]]; then mirror_dax_mark "$2" > /run/end; fi
     postgres_stop "$mirror_cluster"
     awk -v usage=$((after - before)) '/^number of transactions actually processed/ { count = $NF + 0 }
         /^latency average/ { latency = $4 * 1e6 } END { printf "%.0f\t%.0f", latency, usage * 1000 / count }' \
