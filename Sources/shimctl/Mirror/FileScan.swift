@@ -11,11 +11,15 @@ struct FileScan {
         /// When it, or what is said of it, was changed last (ctime), ns since 1970. Of
         /// files that the kernel writes to without a word: the end of time.
         let changed: Int64
-        /// Where it is found: good during the visit.
+        /// What it takes of the device, bytes (st_blocks of stat(2)).
+        let size: UInt64
+        /// Where it is found, and its name there, which need not be UTF-8: good during the visit.
         let directory: Int32
-        let name: String
+        let entry: UnsafePointer<CChar>
+        fileprivate let parent: String
+
         /// From the mount point on, for people.
-        let path: String
+        var path: String { "\(parent)/\(String(cString: entry))" }
     }
 
     /// Of its root directory.
@@ -52,6 +56,7 @@ struct FileScan {
         guard fstat(root.rawValue, &facts) == 0 else { throw Errno(rawValue: errno) }
         let device = facts.st_dev
         let silent = SilentFiles()
+        guard let nameOffset = MemoryLayout<dirent>.offset(of: \.d_name) else { throw Errno.notSupported }
         var first = cmirror_handle()
         let reason = cmirror_handle(root.rawValue, ".", &first)
         guard reason == 0 else { throw Errno(rawValue: -reason) }
@@ -68,33 +73,31 @@ struct FileScan {
             defer { closedir(stream) }
             errno = 0
             while let entry = readdir(stream) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: UInt8.self, capacity: 256) { Name($0) }
-                }
+                // It stays where it is until the next one is asked for.
+                let name = UnsafeRawPointer(entry).advanced(by: nameOffset).assumingMemoryBound(to: CChar.self)
                 defer { errno = 0 }
-                guard !name.isDot else { continue }
-                try name.withPointer { pointer in
-                    guard fstatat(descriptor, pointer, &facts, AT_SYMLINK_NOFOLLOW) == 0 else {
-                        if errno == ENOENT { return }
-                        throw Errno(rawValue: errno)
-                    }
-                    guard facts.st_dev == device else { throw Errno.improperLink }
-                    switch facts.st_mode & S_IFMT {
-                    case S_IFREG:
-                        let isSilent = silent.contains(facts) || next.path.isEmpty && SilentFiles.isQuota(name.text)
-                        let changed = isSilent ? Int64.max : facts.st_ctim.nanoseconds
-                        try visit(
-                            File(
-                                inode: UInt64(facts.st_ino), changed: changed, directory: descriptor, name: name.text,
-                                path: "\(next.path)/\(name.text)"))
-                    case S_IFDIR:
-                        var handle = cmirror_handle()
-                        let reason = cmirror_handle(descriptor, pointer, &handle)
-                        if reason == -ENOENT { return }
-                        guard reason == 0 else { throw Errno(rawValue: -reason) }
-                        waiting.append((handle, "\(next.path)/\(name.text)"))
-                    default: break
-                    }
+                if strcmp(name, ".") == 0 || strcmp(name, "..") == 0 { continue }
+                guard fstatat(descriptor, name, &facts, AT_SYMLINK_NOFOLLOW) == 0 else {
+                    if errno == ENOENT { continue }
+                    throw Errno(rawValue: errno)
+                }
+                guard facts.st_dev == device else { throw Errno.improperLink }
+                switch facts.st_mode & S_IFMT {
+                case S_IFREG:
+                    let isSilent =
+                        silent.contains(facts) || next.path.isEmpty && SilentFiles.isQuota(String(cString: name))
+                    try visit(
+                        File(
+                            inode: UInt64(facts.st_ino), changed: isSilent ? .max : facts.st_ctim.nanoseconds,
+                            size: UInt64(max(facts.st_blocks, 0)) << 9, directory: descriptor, entry: name,
+                            parent: next.path))
+                case S_IFDIR:
+                    var handle = cmirror_handle()
+                    let reason = cmirror_handle(descriptor, name, &handle)
+                    if reason == -ENOENT { continue }
+                    guard reason == 0 else { throw Errno(rawValue: -reason) }
+                    waiting.append((handle, "\(next.path)/\(String(cString: name))"))
+                default: break
                 }
             }
             guard errno == 0 else { throw Errno(rawValue: errno) }
@@ -106,7 +109,7 @@ struct FileScan {
     /// do on xfs, and on ext4 with DAX, the search for a hole on ext4.
     static func settle(_ file: File) {
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | noAccessTime
-        let descriptor = openat(file.directory, file.name, flags)
+        let descriptor = openat(file.directory, file.entry, flags)
         guard descriptor >= 0 else { return }
         var byte: UInt8 = 0
         _ = pread(descriptor, &byte, 1, 0)
@@ -118,7 +121,7 @@ struct FileScan {
     /// - Returns: nothing where it cannot be told.
     static func extents(of file: File) -> [(bytes: Range<UInt64>, offset: UInt64)]? {
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | noAccessTime
-        let descriptor = openat(file.directory, file.name, flags)
+        let descriptor = openat(file.directory, file.entry, flags)
         // Removed, or replaced, meanwhile: what took its place has changed, and is seen the next time.
         guard descriptor >= 0 else { return errno == ENOENT || errno == ELOOP ? [] : nil }
         defer { Glibc.close(descriptor) }
@@ -133,17 +136,19 @@ struct FileScan {
         return extents(descriptor, inode: inode)
     }
 
+    /// For the answers of one call. Made once: a pass asks for each file, and has one thread.
+    nonisolated(unsafe) private static var room = [cmirror_extent](repeating: cmirror_extent(), count: 512)
+
     private static func extents(_ descriptor: Int32, inode: UInt64) -> [(bytes: Range<UInt64>, offset: UInt64)]? {
         var facts = stat()
         guard fstat(descriptor, &facts) == 0 else { return nil }
         guard UInt64(facts.st_ino) == inode else { return [] }
-        var extents = [cmirror_extent](repeating: cmirror_extent(), count: 512)
         var result: [(bytes: Range<UInt64>, offset: UInt64)] = []
         var start: UInt64 = 0
         while true {
-            let count = cmirror_extents(descriptor, start, &extents, Int32(extents.count))
+            let count = cmirror_extents(descriptor, start, &room, Int32(room.count))
             guard count >= 0 else { return nil }
-            for extent in extents.prefix(Int(count)) {
+            for extent in room.prefix(Int(count)) {
                 // Lies among the file system's own data, whose changes are seen otherwise, or nowhere yet.
                 guard extent.is_certain != 0 else { continue }
                 let (end, overflows) = extent.physical.addingReportingOverflow(extent.length)
@@ -151,7 +156,7 @@ struct FileScan {
                 result.append((extent.physical..<end, extent.logical))
             }
             guard count > 0 else { break }
-            let last = extents[Int(count) - 1]
+            let last = room[Int(count) - 1]
             if last.is_last != 0 { break }
             start = last.logical + last.length
         }
@@ -190,22 +195,4 @@ struct FileScan {
 extension timespec {
     /// ns since 1970.
     var nanoseconds: Int64 { Int64(tv_sec) &* 1_000_000_000 &+ Int64(tv_nsec) }
-}
-
-/// A name as the kernel has it, which need not be UTF-8.
-private struct Name {
-    private let bytes: [CChar]
-    let text: String
-
-    init(_ start: UnsafePointer<UInt8>) {
-        let count = strlen(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self))
-        bytes = UnsafeRawBufferPointer(start: start, count: count).map { CChar(bitPattern: $0) } + [0]
-        text = String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
-    }
-
-    var isDot: Bool { text == "." || text == ".." }
-
-    func withPointer(_ body: (UnsafePointer<CChar>) throws -> Void) rethrows {
-        try bytes.withUnsafeBufferPointer { if let base = $0.baseAddress { try body(base) } }
-    }
 }
