@@ -4,12 +4,15 @@ import Glibc
 /// fault and 4 KiB of zeros for every page, as much as to copy it; and memory that is there already need not be found
 /// while a file system stands still.
 enum ChunkPool {
-    /// Passes have one thread.
+    // Passes have one thread.
     nonisolated(unsafe) private static var free: [UnsafeMutableRawBufferPointer] = []
-    /// Rooms: 32 MiB, as much as is copied at once while a file system stands still.
-    private static let mostKept = 20
+    nonisolated(unsafe) private static var used = 0
+    /// The most that were in use at once since `trim`.
+    nonisolated(unsafe) private static var most = 0
 
     static func take() -> UnsafeMutableRawBufferPointer {
+        used += 1
+        most = max(most, used)
         if let room = free.popLast() { return room }
         let size = Int(MirrorDevice.chunk)
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: size)
@@ -19,6 +22,16 @@ enum ChunkPool {
     }
 
     static func give(_ room: UnsafeMutableRawBufferPointer) {
-        if free.count < mostKept { free.append(room) } else { room.deallocate() }
+        used -= 1
+        free.append(room)
     }
+
+    /// After a pass: a later one is expected to need as much as this one did, and no more than `limit` is kept.
+    static func trim() {
+        while free.count + used > min(most, limit), let room = free.popLast() { room.deallocate() }
+        most = used
+    }
+
+    /// Rooms: what is copied while a file system stands still, where that is little.
+    private static let limit = 20
 }

@@ -24,6 +24,8 @@ final class MirrorPass {
         var isPoint = false
         /// The kernel writes to both: nothing had to be copied.
         var isLive = false
+        /// All of it was done at once, while the file system stood still.
+        var wasLittle = false
         /// False: what was found was thrown away, and the mirror is as it was before.
         var isKept = true
         var tally = PageCopier.Tally()
@@ -36,34 +38,50 @@ final class MirrorPass {
         var missed: [UInt64] = []
     }
 
-    private let devices: MirrorSet
-    private let options: Options
-    private let trace: BlockTrace?
-    private let freezer: Freezer?
+    let devices: MirrorSet
+    let options: Options
+    let trace: BlockTrace?
+    let freezer: Freezer?
     /// Asked between two chunks: throws where the pass is to end.
     var check: () throws -> Void = {}
     /// What was written to at the end of the last pass may have been under way still.
-    private let carried: PageRanges?
+    private var carried: PageRanges?
+    /// Whether little can be expected to have changed: then all is done while the file system stands still.
+    private let expectsLittle: Bool
     /// What the next pass has to look at again.
     private(set) var toCarry = PageRanges()
     /// It has failed because the tracer had a gap at the end.
-    private(set) var hasLostTrace = false
+    var hasLostTrace = false
 
-    private var primary: Primary { devices.primary }
-    private var mirror: MirrorDevice { devices.mirror }
+    var primary: Primary { devices.primary }
+    var mirror: MirrorDevice { devices.mirror }
     /// - Parameters:
     ///   - trace: what it has seen since the last pass counts where `carried` is there.
     ///   - carried: of the last pass of this process; nothing: there was none, and the trace has just begun.
-    init(_ set: MirrorSet, _ options: Options, trace: BlockTrace?, carried: PageRanges?, freezer: Freezer?) {
+    ///   - expectsLittle: the last pass of this process was done at once.
+    init(
+        _ set: MirrorSet, _ options: Options, trace: BlockTrace?, carried: PageRanges?, freezer: Freezer?,
+        expectsLittle: Bool = false
+    ) {
         devices = set
         self.options = options
         self.trace = trace
         self.carried = carried
         self.freezer = freezer
+        self.expectsLittle = expectsLittle
     }
 
     /// - Throws: a `Complaint`; the mirror then has its older state, or none, and says which.
     func run(_ progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }) throws -> Result {
+        do {
+            return try attempt(progress, mayBeLittle: true)
+        } catch let more as MoreThanLittle {
+            carried = more.written
+            return try attempt(progress, mayBeLittle: false)
+        }
+    }
+
+    private func attempt(_ progress: @escaping (UInt64, UInt64) -> Void, mayBeLittle: Bool) throws -> Result {
         let begin = ContinuousClock.now
         var result = Result()
         if carried == nil { try primary.demandWhole() }
@@ -83,7 +101,7 @@ final class MirrorPass {
         if carried == nil { _ = trace?.take() }
         // What is changed while that is at work may be dirty still when it has ended.
         let time = FileTable.now
-        let little = try little(planner, table, traced)
+        let little = mayBeLittle ? try little(planner, table, traced, expectsLittle) : nil
         // What is written through the page cache is seen on its way to the device, or else must be there first.
         if trace == nil, options.isFrozen, primary.mount?.isDAX == false { try? planner.settle() }
         if little == nil { try primary.synchronise() }
@@ -134,10 +152,12 @@ final class MirrorPass {
             let compared = try little != nil ? table : liveTable(plan)
             let written = little != nil ? toCarry.union(underWay) : underWay
             (final, result.frozenNs) = try frozen(
-                freezer, planner, compared, written, copier, target, usesLog ? log : nil, sides)
+                freezer, planner, compared, written, copier, target, usesLog ? log : nil, sides,
+                isLittle: little != nil)
             try copier.release(to: target)
             result.frozenCopied = copier.tally.copied - copied
             result.isPoint = true
+            result.wasLittle = little != nil
             toCarry = PageRanges()
         } else if devices.isLive {
             result.missed = try sides.stillDifferent(copier.different)
@@ -177,80 +197,6 @@ final class MirrorPass {
     /// What is known of the files since the last pass, if nothing can have changed unseen since.
     private func usableTable(_ membership: SetMembership) -> FileTable? {
         membership.passEpoch == 0 ? FileTable.current(membership, primary) : nil
-    }
-
-    /// What is to be compared where that is little, and mapped directly: it is done at once while the file system
-    /// stands still. Each time that what is dirty is written back costs programs a page fault for every page they go on
-    /// writing to; so there is one such time, and not two.
-    /// - Returns: nothing where it is more, or not known.
-    private func little(_ planner: PassPlanner, _ table: FileTable?, _ traced: PageRanges?) throws -> PassPlan? {
-        guard options.isFrozen, freezer != nil, !options.isFull, table != nil, traced != nil,
-            primary.mount?.isDAX == true
-        else { return nil }
-        let plan = try planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
-        let isLittle = plan.pages.count * mirror.pageSize <= Self.mostAtOnce
-        return plan.kind == .changes && plan.unknown == nil && isLittle ? plan : nil
-    }
-
-    /// Bytes: some milliseconds of comparing.
-    private static let mostAtOnce: UInt64 = 32 << 20
-
-    /// What the live part of the pass has seen of the files.
-    private func liveTable(_ live: PassPlan) throws -> FileTable? {
-        let membership = try mirror.membership
-        return live.files.map {
-            FileTable(
-                set: membership.set, epoch: membership.epoch, time: live.time, mount: primary.mount?.identity ?? 0,
-                isStill: false,
-                // Without the trace nobody knows of a direct write that was under way.
-                files: trace != nil || primary.mount?.isDAX == true
-                    ? $0 : $0.filter { $0.value.changed < live.time - BlockTrace.longestFlightNs })
-        }
-    }
-
-    /// - Parameters:
-    ///   - table: what the files were when they were compared last.
-    ///   - written: what may have been written to since, beside what the tracer tells now.
-    private func frozen(
-        _ freezer: Freezer, _ planner: PassPlanner, _ table: FileTable?, _ written: PageRanges, _ copier: PageCopier,
-        _ target: PageCopier.Target, _ log: MirrorLog?, _ sides: KernelSides
-    ) throws -> (PassPlan, UInt64) {
-        // The long part first, while all goes on. What is mapped directly is only flushed.
-        if primary.mount?.isDAX != true { try primary.synchronise() }
-        // Once the trace has a gap, it has told nothing.
-        let isTraced = trace != nil
-        try freezer.freeze()
-        var plan: PassPlan
-        do {
-            let traced = trace?.take()?.union(written)
-            if isTraced, traced == nil { throw lostTrace() }
-            plan = try planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
-            try requireKnown(plan)
-            copier.expectsChange = plan.kind == .changes && !devices.isLive
-            try copier.run(plan.pages, to: devices.isLive ? target : .memory(target), overlay: log)
-            if devices.isLive { try sides.mend(copier.different) }
-        } catch {
-            _ = try? freezer.thaw()
-            throw error
-        }
-        return (plan, try freezer.thaw())
-    }
-
-    private func lostTrace() -> Complaint {
-        hasLostTrace = true
-        return Complaint(
-            .failure,
-            "the kernel's tracer has lost what was written at the end: the mirror keeps its older state, and the next"
-                + " passes go by the times of files")
-    }
-
-    /// All of it would take too long to compare, while everybody waits.
-    private func requireKnown(_ plan: PassPlan) throws {
-        guard options.isFrozen, let file = plan.unknown else { return }
-        throw Complaint(
-            .failure,
-            "\(file.printable) cannot be opened, perhaps because of a lease (fcntl(2)), so that it is not known where"
-                + " it lies: the mirror keeps its older state")
     }
 
     private func end(_ result: Result, _ log: MirrorLog?, _ plan: PassPlan, _ before: SetMembership) throws {

@@ -10,6 +10,7 @@ final class MirrorRunner {
     /// Of which device, and which mount of it, the trace is.
     private var traced: (sequence: UInt64, mount: UInt64)?
     private var carried: PageRanges?
+    private var wasLittle = false
     /// Passes that go by the times of files, because the tracer cannot keep up.
     private var untraced = 0
     private let scrub = MirrorScrub()
@@ -32,11 +33,15 @@ final class MirrorRunner {
     /// - Returns: false where pages could not be read, or have changed by themselves.
     func pass() throws -> Bool {
         let devices = try options.set.open()
-        defer { devices.close() }
+        defer {
+            devices.close()
+            ChunkPool.trim()
+        }
         let primary = devices.primary
         follow(primary)
         let freezer = try options.freeze ? primary.mount.map { Freezer($0.scan.root, try watched()) } : nil
-        let pass = MirrorPass(devices, options.pass, trace: trace, carried: carried, freezer: freezer)
+        let pass = MirrorPass(
+            devices, options.pass, trace: trace, carried: carried, freezer: freezer, expectsLittle: wasLittle)
         pass.check = {
             guard Self.isStopped != 0 else { return }
             throw Complaint(.failure, "stopped: the mirror keeps its older state, if it had one")
@@ -53,6 +58,7 @@ final class MirrorRunner {
             throw error
         }
         carried = result.isKept ? pass.toCarry : nil
+        wasLittle = result.wasLittle
         line.end()
         if result.isKept { try scrub(devices, pass.check, &result) }
         try tell(result, primary)

@@ -71,6 +71,33 @@ struct PassPlanner {
         return PassPlan(kind: .files, pages: pages, files: scan.files, time: time, unchanged: unchanged)
     }
 
+    /// Bytes that files take which have changed since `table` was made, or may have, or are new: no fewer, unless
+    /// blocks have been moved. Where they lie is not asked, which takes half of a look at everything.
+    /// - Returns: nothing where it cannot be told.
+    func changedBytes(since table: FileTable) throws -> UInt64? {
+        var bytes: UInt64 = 0
+        do {
+            try primary.mount?.scan.forEachFile {
+                if !table.isUnchanged($0.inode, $0.changed, nil) { bytes += $0.size }
+            }
+        } catch is Errno {
+            return nil
+        }
+        return bytes
+    }
+
+    /// The plan where nothing at all has changed, which need not look at any file. Of ext4 on DAX, while it stands
+    /// still: all that was dirty has been written by then, the times of files that were stored to as well, so that the
+    /// tracer has seen the journal, or the tables of inodes, being written to. Only the superblock, the first page, is
+    /// written by the freeze itself; xfs writes to its log as well.
+    /// - Returns: nothing where something has.
+    func nothing(since table: FileTable?, traced: PageRanges?) -> PassPlan? {
+        guard let table, let traced, let mount = primary.mount, mount.type == "ext4", mount.isDAX,
+            traced.ranges.allSatisfy({ $0 == 0..<1 }), table.isQuiet
+        else { return nil }
+        return PassPlan(kind: .changes, pages: traced, files: table.files, time: FileTable.now, unchanged: nil)
+    }
+
     /// No call of write(2) takes longer, ns.
     static let longestWrite: Int64 = 600_000_000_000
 
