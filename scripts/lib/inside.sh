@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # scripts/test --inside: what is tested on real DAX mounts, in the machine of scripts/dax-vm. Sourced by scripts/test,
-# outside to start the machine (test_in_machine), and inside (inside_suites, inside_page_cache).
+# outside to start machines (test_in_machine, test_mirror_in_machine), and inside (inside_suites, inside_page_cache).
 
 # The suites that run again on ext4 and xfs with dax=always. Under emulation a second is a minute: a choice.
 inside_filter='InterposeTests\.(Read|Write|InsideTests)|InsideExerciser|InsideSQLite'
@@ -14,6 +14,12 @@ test_in_machine() {
     [[ -x $bundle ]] || swift build --build-tests || return 1
     make --silent -C Tests/DatabaseTests/Programs OUT="$ROOT/.build/test-programs" || return 1
     scripts/dax-vm --timeout 900 scripts/test --inside
+}
+
+# A mirror on one of its devices of what lies on the other one: a machine of its own, for both are made anew.
+test_mirror_in_machine() {
+    scripts/dax-vm --no-mount --ext4 none --xfs none --legacy-size 512 --nvdimm-size 512 -- \
+        "$ROOT/scripts/mirror-dax" inside ext4
 }
 
 inside_environment() {
