@@ -49,6 +49,29 @@ import Testing
         #expect(try held("f", in: set) == "N")
     }
 
+    @Test("what is written in the second of a pass is not taken for damage, where file times are whole seconds")
+    func wholeSeconds() throws {
+        let set = try MirroredImage(options: ["-I", "128"])
+        defer { set.close() }
+        // Both writes and the pass have to lie within one second.
+        let script = """
+            for i in {1..30}; do
+                until (($(date +%-N) < 100000000)); do sleep 0.02; done
+                begin=$(date +%s)
+                printf O > "$2/f"; sync -f "$2"; sleep 0.1
+                "$0" mirror sync "$1" --freeze > /dev/null || exit 1
+                printf N | dd of="$2/f" conv=notrunc status=none; sync -f "$2"
+                if [[ $(stat -c %Z "$2/f") == "$begin" ]]; then echo same; break; fi
+            done
+            """
+        let run = try spawn(
+            "/bin/bash", ["-c", script, Shim.shimctl, set.image.name, set.mount], timeout: .seconds(90))
+        try #require(run.stdout == "same\n")
+        #expect(try set.verify()["faults"].items.isEmpty)
+        _ = try set.repair()
+        #expect(try held("f", in: set) == "N")
+    }
+
     @Test("a directory that has grown since the pass is not put back as it was when its page cannot be read")
     func directory() throws {
         let set = try MirroredImage()

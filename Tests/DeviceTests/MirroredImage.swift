@@ -10,8 +10,13 @@ final class MirroredImage {
     private var others: [String] = []
     private var isMounted = false
 
-    /// - Parameter log: `mirror add --log`; nothing: the default.
-    init(_ fileSystem: String = "ext4", size: String = "384M", log: String? = nil, blockSize: Int = 4_096) throws {
+    /// - Parameters:
+    ///   - log: `mirror add --log`; nothing: the default.
+    ///   - options: more of them for mkfs.
+    init(
+        _ fileSystem: String = "ext4", size: String = "384M", log: String? = nil, blockSize: Int = 4_096,
+        options: [String] = []
+    ) throws {
         // In memory: a frozen file system under a busy disk is another test.
         image = try DeviceImage(in: "/dev/shm")
         mirror = "\(image.directory)/mirror.img"
@@ -22,7 +27,7 @@ final class MirroredImage {
         try FileManager.default.createDirectory(atPath: mount, withIntermediateDirectories: false)
         try run(
             "/usr/sbin/mkfs.\(fileSystem)",
-            ["-q"] + (fileSystem == "ext4" ? ["-b", "\(blockSize)"] : []) + [image.blocks])
+            ["-q"] + (fileSystem == "ext4" ? ["-b", "\(blockSize)"] : []) + options + [image.blocks])
         try mountAgain()
         let added = try shimctl(
             ["mirror", "add", image.name, mirror] + (log.map { ["--log", $0] } ?? []))

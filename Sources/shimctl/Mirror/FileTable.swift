@@ -29,18 +29,22 @@ struct FileTable: Equatable {
         let layout: UInt64
     }
 
-    /// Two changes within one tick of the kernel's clock (at most 10 ms) have the same time.
-    private static let slack: Int64 = 20_000_000
+    /// Whether what is changed after the table was made gets another time than this one. Two changes within one tick of
+    /// the kernel's clock (at most 10 ms) have the same; on file systems that keep whole seconds (ext4 with inodes of
+    /// 128 bytes, ext3, ext2) two changes within a second.
+    private func isPast(_ changed: Int64) -> Bool {
+        changed < time - (changed % 1_000_000_000 == 0 ? 1_020_000_000 : 20_000_000)
+    }
 
     /// Whether a file is surely as it was when the table was made, and lies where it did.
     /// - Parameter layout: nothing: where it lies is not asked.
     func isUnchanged(_ inode: UInt64, _ time: Int64, _ layout: UInt64?) -> Bool {
         guard let then = files[inode] else { return false }
-        return then.changed == time && time < self.time - Self.slack && (layout ?? then.layout) == then.layout
+        return then.changed == time && isPast(time) && (layout ?? then.layout) == then.layout
     }
 
     /// No file was changed just before it was made: whatever is changed afterwards gets another time.
-    var isQuiet: Bool { isStill && files.values.allSatisfy { $0.changed < time - Self.slack } }
+    var isQuiet: Bool { isStill && files.values.allSatisfy { isPast($0.changed) } }
 
     static let directory = FilePath("/var/lib/pmemshim/mirrors")
 
