@@ -63,6 +63,9 @@ final class BlockTrace {
             let path = folder.appending("options/\(option)")
             if access(path.string, F_OK) == 0, !write("0", path) { return false }
         }
+        // What is lost is lost from the beginning on, and told with the first page that is read.
+        let overwrite = folder.appending("options/overwrite")
+        if access(overwrite.string, F_OK) == 0, !write("1", overwrite) { return false }
         // As the kernel counts devices within itself.
         let number = device.major << 20 | device.minor
         return write("dev == \(number) && nr_sector > 0", event.appending("filter"))
@@ -121,7 +124,8 @@ final class BlockTrace {
             while true {
                 let count = Glibc.read(pipe.rawValue, page.baseAddress, page.count)
                 if count < 0, errno == EINTR { continue }
-                if count < 0, errno != EAGAIN { hasLost = true }
+                // ENODEV: of a processor that has not been there since the instance was made.
+                if count < 0, errno != EAGAIN, errno != ENODEV { hasLost = true }
                 // Linux 6.18 says 0, and not EAGAIN, where there is nothing but what the filter has thrown away.
                 guard count > 0 else { break }
                 note(UnsafeRawBufferPointer(rebasing: page[..<count]))
@@ -174,14 +178,14 @@ final class BlockTrace {
                 counts[line[..<colon]] = UInt64(line[line.index(after: colon)...].drop { $0 == " " })
             }
             guard let reads = counts["read events"], let entries = counts["entries"], let overrun = counts["overrun"],
-                let nested = counts["commit overrun"]
+                let nested = counts["commit overrun"], let dropped = counts["dropped events"]
             else {
                 hasLost = true
                 return 0
             }
             read += reads
             waiting += entries
-            lost += overrun + nested
+            lost += overrun + nested + dropped
         }
         if read != events || lost != overruns { hasLost = true }
         (events, overruns) = (read, lost)
