@@ -64,16 +64,26 @@ extension MirrorPass {
         do {
             let traced = trace?.take()?.union(written)
             if isTraced, traced == nil { throw lostTrace() }
+            var planner = planner
+            if isLittle {
+                planner.check = {
+                    // Half of what it may stand still has gone, and nothing is copied yet.
+                    if !freezer.holds { throw MoreThanLittle(written: traced ?? PageRanges()) }
+                }
+            }
             plan =
                 try planner.nothing(since: table, traced: traced)
                 ?? planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
             try requireKnown(plan)
-            if isLittle, plan.kind != .changes || plan.pages.count * mirror.pageSize > 2 * Self.mostAtOnce {
+            if isLittle, plan.kind != .changes || plan.pages.count * mirror.pageSize > Self.mostAtOnce {
                 throw MoreThanLittle(written: traced ?? PageRanges())
             }
-            copier.expectsChange = plan.kind == .changes && !devices.isLive
+            copier.expected = plan.kind == .changes && !devices.isLive ? traced ?? PageRanges() : PageRanges()
             try copier.run(plan.pages, to: devices.isLive ? target : .memory(target), overlay: log)
             if devices.isLive { try sides.mend(copier.different) }
+        } catch let more as MoreThanLittle {
+            frozenBefore = try freezer.thaw()
+            throw more
         } catch {
             _ = try? freezer.thaw()
             throw error

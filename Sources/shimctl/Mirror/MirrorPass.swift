@@ -46,6 +46,8 @@ final class MirrorPass {
     var check: () throws -> Void = {}
     /// What was written to at the end of the last pass may have been under way still.
     private var carried: PageRanges?
+    /// How long the file system stood still before more was found than that, ns.
+    var frozenBefore: UInt64 = 0
     /// Whether little can be expected to have changed: then all is done while the file system stands still.
     private let expectsLittle: Bool
     /// What the next pass has to look at again.
@@ -77,7 +79,9 @@ final class MirrorPass {
             return try attempt(progress, mayBeLittle: true)
         } catch let more as MoreThanLittle {
             carried = more.written
-            return try attempt(progress, mayBeLittle: false)
+            var result = try attempt(progress, mayBeLittle: false)
+            result.frozenNs = max(result.frozenNs, frozenBefore)
+            return result
         }
     }
 
@@ -121,7 +125,8 @@ final class MirrorPass {
 
         let copier = PageCopier(primary, mirror, epoch: result.epoch)
         copier.checksRecords = before.passEpoch != 0 || before.state == .kernel
-        copier.expectsChange = plan.kind == .changes && !devices.isLive
+        // What was written to; of files that were stored to most pages are as they were.
+        if plan.kind == .changes, !devices.isLive { copier.expected = toCarry }
         copier.rate = options.rate
         copier.check = { [trace, check] in
             trace?.drain()

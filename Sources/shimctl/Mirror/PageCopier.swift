@@ -48,8 +48,8 @@ final class PageCopier {
     var isUnchanged: ((UInt64) -> Bool)?
     /// Whether records of equal pages are checked, too.
     var checksRecords = false
-    /// Whether most pages will differ: then their checksums tell, and the mirror's bytes need not be read.
-    var expectsChange = false
+    /// Pages most of which will differ: their checksums tell, and the mirror's bytes need not be read.
+    var expected = PageRanges()
     private let held: HeldPages
 
     /// What is kept in memory at most, bytes.
@@ -117,7 +117,7 @@ final class PageCopier {
         let overlay = overlay.flatMap { $0.count > 0 ? $0 : nil }
         var sums: [UInt32] = []
         var verdicts = [Verdict](repeating: .unknown, count: range.count)
-        if isReadable, expectsChange, !checksRecords {
+        if isReadable, !checksRecords, expected.count(in: range) > range.count / 2 {
             sums = checksums(mine)
             for (index, page) in range.enumerated() where overlay?.has(page) != true {
                 // A record that is wrong leads to a copy that was not needed, and to nothing worse.

@@ -55,12 +55,29 @@ struct PageRanges: Equatable {
     }
 
     func contains(_ page: UInt64) -> Bool {
+        let index = firstIndex(after: page)
+        return index < ranges.count && ranges[index].contains(page)
+    }
+
+    /// How many pages of `range` there are.
+    func count(in range: Range<UInt64>) -> Int {
+        var index = firstIndex(after: range.lowerBound)
+        var count = 0
+        while index < ranges.count, ranges[index].lowerBound < range.upperBound {
+            count += ranges[index].clamped(to: range).count
+            index += 1
+        }
+        return count
+    }
+
+    /// Of the first range that ends behind `page`.
+    private func firstIndex(after page: UInt64) -> Int {
         var (low, high) = (0, ranges.count)
         while low < high {
             let middle = (low + high) / 2
             if ranges[middle].upperBound <= page { low = middle + 1 } else { high = middle }
         }
-        return low < ranges.count && ranges[low].contains(page)
+        return low
     }
 
     /// Calls `body` with each part that lies in one chunk of `chunk` pages, in order.

@@ -28,6 +28,8 @@ struct PassPlan {
 /// Finds that out.
 struct PassPlanner {
     let primary: Primary
+    /// Asked at each file: throws where the look at all of them takes too long.
+    var check: () throws -> Void = {}
 
     /// - Parameters:
     ///   - table: of the last pass, if it counts.
@@ -93,7 +95,7 @@ struct PassPlanner {
     /// - Returns: nothing where something has.
     func nothing(since table: FileTable?, traced: PageRanges?) -> PassPlan? {
         guard let table, let traced, let mount = primary.mount, mount.type == "ext4", mount.isDAX,
-            traced.ranges.allSatisfy({ $0 == 0..<1 }), table.isQuiet
+            primary.pageSize == 4_096, traced.ranges.allSatisfy({ $0 == 0..<1 }), table.isQuiet
         else { return nil }
         return PassPlan(kind: .changes, pages: traced, files: table.files, time: FileTable.now, unchanged: nil)
     }
@@ -120,13 +122,16 @@ struct PassPlanner {
         var changed: [Range<UInt64>] = []
         var unchanged = FilePages(primary)
         let isDAX = primary.mount?.isDAX ?? false
+        let isExt4 = primary.mount?.type == "ext4"
         let recent = FileTable.now - Self.longestWrite
         try primary.mount?.scan.forEachFile { file in
+            try check()
             guard result.files[file.inode] == nil else { return }
             let seemsUnchanged = table?.isUnchanged(file.inode, file.changed, nil) ?? false
             if isDAX, !seemsUnchanged, file.changed > recent { FileScan.settle(file) }
-            // Blocks that are moved without a change of times are copied by writes, which are traced but on DAX.
-            if seemsUnchanged, !needsUnchanged, !isDAX {
+            // Blocks that are moved without a change of times are copied by writes, which are traced but on DAX; and
+            // ext4 moves none on DAX (EXT4_IOC_MOVE_EXT is refused; EXT4_IOC_SWAP_BOOT sets the times).
+            if seemsUnchanged, !needsUnchanged, !isDAX || isExt4 {
                 result.files[file.inode] = table?.files[file.inode]
                 return
             }
