@@ -19,7 +19,7 @@ test_in_machine() {
 # A mirror on one of its devices of what lies on the other one: a machine of its own, for both are made anew.
 test_mirror_in_machine() {
     scripts/dax-vm --timeout 1800 --no-mount --ext4 none --xfs none --legacy-size 512 --nvdimm-size 512 -- \
-        "$ROOT/scripts/mirror-dax" inside ext4
+        "$ROOT/scripts/mirror-dax" inside ext4 short
 }
 
 inside_environment() {
