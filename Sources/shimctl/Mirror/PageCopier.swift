@@ -52,6 +52,8 @@ final class PageCopier {
     var expected = PageRanges()
     private let held: HeldPages
 
+    /// Calls for one chunk of 2 MiB of the mirror.
+    private static let mostReads = 8
     /// What is kept in memory at most, bytes.
     private static let mostHeld = 256 << 20
 
@@ -124,11 +126,13 @@ final class PageCopier {
                 if let record = records[page], record.checksum != sums[index] { verdicts[index] = .different }
             }
         }
-        for run in PageRanges(range.filter { verdicts[Int($0 - range.lowerBound)] == .unknown }.map { $0..<$0 + 1 })
-            .ranges
-        {
+        let unknown = PageRanges(range.filter { verdicts[Int($0 - range.lowerBound)] == .unknown }.map { $0..<$0 + 1 })
+        // Over a network a call takes as long as to bring a part of the chunk: of many small ones all is read at once.
+        let isReadAtOnce = unknown.ranges.count > Self.mostReads
+        if isReadAtOnce { try mirror.read(other, page: range.lowerBound) }
+        for run in unknown.ranges {
             let (bytes, old) = (parts(mine, run, range), parts(other, run, range))
-            try mirror.read(old, page: run.lowerBound)
+            if !isReadAtOnce { try mirror.read(old, page: run.lowerBound) }
             let isEqual = isReadable && overlay == nil && Self.isEqual(bytes, old)
             for page in run {
                 verdicts[Int(page - range.lowerBound)] =
