@@ -57,10 +57,8 @@ enum BlockSpaces {
 
     /// Whether it is a block device whose pages can be mapped directly.
     static func isDAX(_ file: DeviceFile) -> Bool {
-        file.isBlockDevice && isDAX(DeviceNumber(file.stat.rawValue.st_rdev))
-    }
-
-    static func isDAX(_ number: DeviceNumber) -> Bool {
+        guard file.isBlockDevice else { return false }
+        let number = DeviceNumber(file.stat.rawValue.st_rdev)
         // A partition has no queue of its own; its directory is within that of the whole device.
         let folder = "/sys/dev/block/\(number.description)"
         let text = ProcFile.text("\(folder)/queue/dax") ?? ProcFile.text("\(folder)/../queue/dax")

@@ -26,8 +26,6 @@ final class Primary {
     struct Mount {
         let point: String
         let type: String
-        /// Some of its files may be mapped directly: by an option, or by an attribute of theirs, which needs none since
-        /// Linux 5.8.
         let isDAX: Bool
         let scan: FileScan
         let identity: UInt64
@@ -228,8 +226,7 @@ final class Primary {
         let identity =
             Mount.tellsFiles(entry.type)
             ? identity(of: entry.type, attachment.data) : cmirror_mount_identity(point.rawValue)
-        let isDAX = entry.isDAX || BlockSpaces.isDAX(attachment.data) && !entry.options.contains("dax=never")
-        return Mount(point: entry.point, type: entry.type, isDAX: isDAX, scan: scan, identity: identity)
+        return Mount(point: entry.point, type: entry.type, isDAX: entry.isDAX, scan: scan, identity: identity)
     }
 
     /// Which life of the file system this is: from the first mount of it to the last unmount. The number of its
