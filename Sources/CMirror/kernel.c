@@ -143,6 +143,24 @@ int cmirror_tree(const char *path)
     return root >= 0 ? root : -reason;
 }
 
+int cmirror_facts(int directory, const char *name, struct cmirror_facts *facts)
+{
+    // STATX_ATTR_DAX, which older headers do not have.
+    static const uint64_t dax = 0x200000;
+    struct statx found;
+    if (syscall(SYS_statx, directory, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &found) != 0)
+        return -errno;
+    *facts = (struct cmirror_facts){
+        .device = makedev(found.stx_dev_major, found.stx_dev_minor),
+        .inode = found.stx_ino,
+        .blocks = found.stx_blocks,
+        .changed = found.stx_ctime.tv_sec * 1000000000 + found.stx_ctime.tv_nsec,
+        .mode = found.stx_mode,
+        .is_direct = !(found.stx_attributes_mask & dax) || found.stx_attributes & dax,
+    };
+    return 0;
+}
+
 uint64_t cmirror_mount_identity(int fd)
 {
     // Of statx(2): STATX_MNT_ID (5.8), STATX_MNT_ID_UNIQUE (6.8); the field is at byte 144.

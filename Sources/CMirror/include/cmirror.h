@@ -62,6 +62,17 @@ int cmirror_open_directory(int mount, struct cmirror_handle *_Nonnull handle);
 // The root of a mount without what is mounted on top of it (open_tree(2)): a descriptor, or -errno.
 int cmirror_tree(const char *_Nonnull path);
 
+// What is said of a name in a directory (statx(2)), of a link itself: 0, or -errno.
+struct cmirror_facts {
+    uint64_t device; // as st_dev of stat(2)
+    uint64_t inode;
+    uint64_t blocks; // of 512 bytes
+    int64_t changed; // the time of the last change (ctime), ns since 1970
+    uint32_t mode;
+    uint32_t is_direct; // mapped past the page cache (DAX), or the kernel does not tell (before 5.10)
+};
+int cmirror_facts(int directory, const char *_Nonnull name, struct cmirror_facts *_Nonnull facts);
+
 // The identity of the mount that `fd` is on, never given twice while the machine runs where the kernel has such (6.8;
 // before, the number that mountinfo shows); 0: not known.
 uint64_t cmirror_mount_identity(int fd);

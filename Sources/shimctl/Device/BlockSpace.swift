@@ -57,8 +57,10 @@ enum BlockSpaces {
 
     /// Whether it is a block device whose pages can be mapped directly.
     static func isDAX(_ file: DeviceFile) -> Bool {
-        guard file.isBlockDevice else { return false }
-        let number = DeviceNumber(file.stat.rawValue.st_rdev)
+        file.isBlockDevice && isDAX(DeviceNumber(file.stat.rawValue.st_rdev))
+    }
+
+    static func isDAX(_ number: DeviceNumber) -> Bool {
         // A partition has no queue of its own; its directory is within that of the whole device.
         let folder = "/sys/dev/block/\(number.description)"
         let text = ProcFile.text("\(folder)/queue/dax") ?? ProcFile.text("\(folder)/../queue/dax")

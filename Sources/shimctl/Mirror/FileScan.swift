@@ -13,6 +13,8 @@ struct FileScan {
         let changed: Int64
         /// What it takes of the device, bytes (st_blocks of stat(2)).
         let size: UInt64
+        /// Whether it is mapped past the page cache (DAX), or may be.
+        let isDirect: Bool
         /// Where it is found, and its name there, which need not be UTF-8: good during the visit.
         let directory: Int32
         let entry: UnsafePointer<CChar>
@@ -56,6 +58,7 @@ struct FileScan {
         guard fstat(root.rawValue, &facts) == 0 else { throw Errno(rawValue: errno) }
         let device = facts.st_dev
         let silent = SilentFiles()
+        var said = cmirror_facts()
         guard let nameOffset = MemoryLayout<dirent>.offset(of: \.d_name) else { throw Errno.notSupported }
         var first = cmirror_handle()
         let reason = cmirror_handle(root.rawValue, ".", &first)
@@ -77,20 +80,19 @@ struct FileScan {
                 let name = UnsafeRawPointer(entry).advanced(by: nameOffset).assumingMemoryBound(to: CChar.self)
                 defer { errno = 0 }
                 if strcmp(name, ".") == 0 || strcmp(name, "..") == 0 { continue }
-                guard fstatat(descriptor, name, &facts, AT_SYMLINK_NOFOLLOW) == 0 else {
-                    if errno == ENOENT { continue }
-                    throw Errno(rawValue: errno)
-                }
-                guard facts.st_dev == device else { throw Errno.improperLink }
-                switch facts.st_mode & S_IFMT {
+                let reason = cmirror_facts(descriptor, name, &said)
+                if reason == -ENOENT { continue }
+                guard reason == 0 else { throw Errno(rawValue: -reason) }
+                guard said.device == device else { throw Errno.improperLink }
+                switch said.mode & S_IFMT {
                 case S_IFREG:
                     let isSilent =
-                        silent.contains(facts) || next.path.isEmpty && SilentFiles.isQuota(String(cString: name))
+                        silent.contains(dev_t(said.device), ino_t(said.inode))
+                        || next.path.isEmpty && SilentFiles.isQuota(String(cString: name))
                     try visit(
                         File(
-                            inode: UInt64(facts.st_ino), changed: isSilent ? .max : facts.st_ctim.nanoseconds,
-                            size: UInt64(max(facts.st_blocks, 0)) << 9, directory: descriptor, entry: name,
-                            parent: next.path))
+                            inode: said.inode, changed: isSilent ? .max : said.changed, size: said.blocks << 9,
+                            isDirect: said.is_direct != 0, directory: descriptor, entry: name, parent: next.path))
                 case S_IFDIR:
                     var handle = cmirror_handle()
                     let reason = cmirror_handle(descriptor, name, &handle)

@@ -27,6 +27,8 @@ struct FileTable: Equatable {
         let changed: Int64
         /// Of where it lies: its blocks can be moved without any change of its times (e4defrag, xfs_fsr, resize2fs).
         let layout: UInt64
+        /// Whether it was mapped past the page cache (DAX), or may have been.
+        let isDirect: Bool
     }
 
     /// Whether what is changed after the table was made gets another time than this one. Two changes within one tick of
@@ -89,7 +91,8 @@ struct FileTable: Equatable {
 
     private init?(_ words: [UInt64], _ set: Superblock.Identifier) {
         guard words.count >= Self.headWords + 1, words[0] == Self.magic, words.last == Self.check(words.dropLast()),
-            words[1] == set.high, words[2] == set.low, words.count == Self.headWords + 1 + Int(clamping: words[7]) * 3
+            words[1] == set.high, words[2] == set.low,
+            words.count == Self.headWords + 1 + Int(clamping: min(words[7], 1 << 40)) * Self.entryWords
         else { return nil }
         self.set = set
         epoch = words[3]
@@ -98,9 +101,10 @@ struct FileTable: Equatable {
         boot = words[6]
         isStill = words[8] == 1
         var files: [UInt64: Entry] = [:]
-        files.reserveCapacity(words.count / 3)
-        for index in stride(from: Self.headWords, to: words.count - 1, by: 3) {
-            files[words[index]] = Entry(changed: Int64(bitPattern: words[index + 1]), layout: words[index + 2])
+        files.reserveCapacity(words.count / Self.entryWords)
+        for index in stride(from: Self.headWords, to: words.count - 1, by: Self.entryWords) {
+            files[words[index]] = Entry(
+                changed: Int64(bitPattern: words[index + 1]), layout: words[index + 2], isDirect: words[index + 3] != 0)
         }
         self.files = files
     }
@@ -123,8 +127,10 @@ struct FileTable: Equatable {
             Self.magic, set.high, set.low, epoch, UInt64(bitPattern: time), mount, boot, UInt64(files.count),
             isStill ? 1 : 0,
         ]
-        words.reserveCapacity(words.count + files.count * 3 + 1)
-        for (inode, entry) in files { words += [inode, UInt64(bitPattern: entry.changed), entry.layout] }
+        words.reserveCapacity(words.count + files.count * Self.entryWords + 1)
+        for (inode, entry) in files {
+            words += [inode, UInt64(bitPattern: entry.changed), entry.layout, entry.isDirect ? 1 : 0]
+        }
         words.append(Self.check(words[...]))
         Self.forget(set)
         for level in [Self.directory.removingLastComponent(), Self.directory] { mkdir(level.string, 0o755) }
@@ -156,8 +162,10 @@ struct FileTable: Equatable {
         return time.nanoseconds
     }
 
-    private static let magic: UInt64 = 0x3253_454c_4946_4d50  // "PMFILES2" as bytes
+    private static let magic: UInt64 = 0x3353_454c_4946_4d50  // "PMFILES3" as bytes
     private static let headWords = 9
+    /// Of each file.
+    private static let entryWords = 4
     private static let headSize = Int64(headWords + 1) * 8
 
     private static func check(_ words: ArraySlice<UInt64>) -> UInt64 {

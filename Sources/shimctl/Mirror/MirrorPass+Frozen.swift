@@ -12,7 +12,8 @@ extension MirrorPass {
     func little(_ planner: PassPlanner, _ table: FileTable?, _ traced: PageRanges?, _ isExpected: Bool) throws
         -> PassPlan?
     {
-        guard options.isFrozen, freezer != nil, !options.isFull, let table, let traced, primary.mount?.isDAX == true,
+        guard options.isFrozen, freezer != nil, !options.isFull, let table, let traced,
+            primary.mount?.directFiles == .all,
             primary.mount?.tellsFiles == true
         else { return nil }
         let known = traced.count * mirror.pageSize
@@ -42,7 +43,7 @@ extension MirrorPass {
                 set: membership.set, epoch: membership.epoch, time: live.time, mount: primary.mount?.identity ?? 0,
                 isStill: false,
                 // Without the trace nobody knows of a direct write that was under way.
-                files: trace != nil || primary.mount?.isDAX == true
+                files: trace != nil || primary.mount?.directFiles == .all
                     ? $0 : $0.filter { $0.value.changed < live.time - BlockTrace.longestFlightNs })
         }
     }
@@ -56,7 +57,7 @@ extension MirrorPass {
         _ target: PageCopier.Target, _ log: MirrorLog?, _ sides: KernelSides, isLittle: Bool
     ) throws -> (PassPlan, UInt64) {
         // The long part first, while all goes on. What is mapped directly is only flushed.
-        if primary.mount?.isDAX != true { try primary.synchronise() }
+        if primary.mount?.directFiles != .all { try primary.synchronise() }
         // Once the trace has a gap, it has told nothing.
         let isTraced = trace != nil
         try freezer.freeze()

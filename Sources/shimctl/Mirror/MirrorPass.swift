@@ -107,7 +107,7 @@ final class MirrorPass {
         let time = FileTable.now
         let little = mayBeLittle ? try little(planner, table, traced, expectsLittle) : nil
         // What is written through the page cache is seen on its way to the device, or else must be there first.
-        if trace == nil, options.isFrozen, primary.mount?.isDAX == false { try? planner.settle() }
+        if trace == nil, options.isFrozen, primary.mount?.directFiles != .all { try? planner.settle() }
         if little == nil { try primary.synchronise() }
         let late = trace.flatMap { $0.take() }
         if little != nil, late == nil { throw lostTrace() }
@@ -237,7 +237,7 @@ final class MirrorPass {
             }
         }
         if result.tally.unreadable.isEmpty, var files = plan.files, let mount = primary.mount {
-            if !result.isPoint, !mount.isDAX {
+            if !result.isPoint, mount.directFiles != .all {
                 // A write sets the file's time when it begins, and its last bytes may have been nowhere yet.
                 files = files.filter { $0.value.changed < plan.time - PassPlanner.longestWrite }
             }

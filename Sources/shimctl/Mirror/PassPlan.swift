@@ -44,16 +44,17 @@ struct PassPlanner {
         let all = PageRanges([0..<primary.geometry.pageCount])
         guard let mount = primary.mount, mount.tellsFiles else {
             // Where no page is mapped directly, every write is traced.
-            let isTraced = traced != nil && primary.mount?.isDAX == false && !wantsAll
+            let isTraced = traced != nil && primary.mount?.directFiles == Primary.Mount.DirectFiles.none && !wantsAll
             return PassPlan(
                 kind: isTraced ? .changes : .full, pages: isTraced ? traced ?? all : all, files: nil, time: time,
                 unchanged: nil)
         }
         let needsUnchanged = lists || traced == nil
-        let needsChanged = !wantsAll && (traced == nil || mount.isDAX)
+        // What is not mapped directly and was written to, the trace has.
+        let needed: Scan.Needed = wantsAll ? .none : traced == nil ? .all : .direct
         let scan: Scan
         do {
-            scan = try self.scan(table, needsUnchanged: needsUnchanged && table != nil, needsChanged: needsChanged)
+            scan = try self.scan(table, needsUnchanged: needsUnchanged && table != nil, changed: needed)
         } catch is Errno {
             return PassPlan(kind: .full, pages: all, files: nil, time: time, unchanged: nil)
         }
@@ -63,8 +64,8 @@ struct PassPlanner {
                 kind: .full, pages: all, files: scan.files, time: time, unchanged: unchanged, unknown: scan.unknown)
         }
         if let traced {
-            let pages = mount.isDAX ? traced.union(changed) : traced
-            return PassPlan(kind: .changes, pages: pages, files: scan.files, time: time, unchanged: unchanged)
+            return PassPlan(
+                kind: .changes, pages: traced.union(changed), files: scan.files, time: time, unchanged: unchanged)
         }
         guard let free = primary.freePages(), let unchanged else {
             return PassPlan(kind: .full, pages: all, files: scan.files, time: time, unchanged: unchanged)
@@ -94,7 +95,7 @@ struct PassPlanner {
     /// written by the freeze itself; xfs writes to its log as well.
     /// - Returns: nothing where something has.
     func nothing(since table: FileTable?, traced: PageRanges?) -> PassPlan? {
-        guard let table, let traced, let mount = primary.mount, mount.type == "ext4", mount.isDAX,
+        guard let table, let traced, let mount = primary.mount, mount.type == "ext4", mount.directFiles == .all,
             primary.pageSize == 4_096, traced.ranges.allSatisfy({ $0 == 0..<1 }), table.isQuiet
         else { return nil }
         return PassPlan(kind: .changes, pages: traced, files: table.files, time: FileTable.now, unchanged: nil)
@@ -104,6 +105,11 @@ struct PassPlanner {
     static let longestWrite: Int64 = 600_000_000_000
 
     private struct Scan {
+        /// Of which files it has to be found out where they lie, if they have changed.
+        enum Needed {
+            case none, direct, all
+        }
+
         var files: [UInt64: FileTable.Entry] = [:]
         /// Nothing where it cannot be told of one of them where it lies.
         var changed: PageRanges?
@@ -117,34 +123,42 @@ struct PassPlanner {
         try primary.mount?.scan.forEachFile { if $0.changed > recent { FileScan.settle($0) } }
     }
 
-    private func scan(_ table: FileTable?, needsUnchanged: Bool, needsChanged: Bool) throws -> Scan {
+    private func scan(_ table: FileTable?, needsUnchanged: Bool, changed needed: Scan.Needed) throws -> Scan {
         var result = Scan()
         var changed: [Range<UInt64>] = []
         var unchanged = FilePages(primary)
-        let isDAX = primary.mount?.isDAX ?? false
+        let directFiles = primary.mount?.directFiles ?? .none
         let isExt4 = primary.mount?.type == "ext4"
         let recent = FileTable.now - Self.longestWrite
         try primary.mount?.scan.forEachFile { file in
             try check()
             guard result.files[file.inode] == nil else { return }
             let seemsUnchanged = table?.isUnchanged(file.inode, file.changed, nil) ?? false
-            if isDAX, !seemsUnchanged, file.changed > recent { FileScan.settle(file) }
+            let isDirect = directFiles == .all || directFiles == .some && file.isDirect
+            if isDirect, !seemsUnchanged, file.changed > recent { FileScan.settle(file) }
             // Blocks that are moved without a change of times are copied by writes, which are traced but on DAX; and
             // ext4 moves none on DAX (EXT4_IOC_MOVE_EXT is refused; EXT4_IOC_SWAP_BOOT sets the times).
-            if seemsUnchanged, !needsUnchanged, !isDAX || isExt4 {
+            if seemsUnchanged, !needsUnchanged, !isDirect || isExt4 {
                 result.files[file.inode] = table?.files[file.inode]
                 return
             }
+            // What had been stored to before it was put into the page cache counts, too.
+            let isNeeded =
+                switch needed {
+                case .none: false
+                case .direct: isDirect || table?.files[file.inode]?.isDirect ?? false
+                case .all: true
+                }
             guard let extents = FileScan.extents(of: file) else {
                 // Its times are forgotten, so that it counts as changed.
-                if needsChanged { result.unknown = file.path }
+                if isNeeded { result.unknown = file.path }
                 return
             }
             let layout = FileScan.layout(extents)
-            result.files[file.inode] = .init(changed: file.changed, layout: layout)
+            result.files[file.inode] = .init(changed: file.changed, layout: layout, isDirect: isDirect)
             if table?.isUnchanged(file.inode, file.changed, layout) ?? false {
                 if needsUnchanged { unchanged.add(extents) }
-            } else {
+            } else if isNeeded || needsUnchanged {
                 changed += FileScan.pages(
                     extents, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
             }

@@ -26,9 +26,21 @@ final class Primary {
     struct Mount {
         let point: String
         let type: String
-        let isDAX: Bool
+        let directFiles: DirectFiles
         let scan: FileScan
         let identity: UInt64
+
+        /// Which of its files are mapped past the page cache (DAX). Some: by an attribute of theirs, which is what a
+        /// mount without an option means since Linux 5.8.
+        enum DirectFiles {
+            case none, some, all
+
+            init(_ entry: MountEntry, _ device: DeviceNumber) {
+                let isAsked = entry.options.contains { $0 == "dax" || $0 == "dax=always" }
+                let isPossible = Mount.tellsFiles(entry.type) && BlockSpaces.isDAX(device)
+                self = isAsked ? .all : isPossible && !entry.options.contains("dax=never") ? .some : .none
+            }
+        }
 
         /// Of which files can be told where they lie on the device, and whether they have changed.
         var tellsFiles: Bool { Self.tellsFiles(type) }
@@ -226,7 +238,9 @@ final class Primary {
         let identity =
             Mount.tellsFiles(entry.type)
             ? identity(of: entry.type, attachment.data) : cmirror_mount_identity(point.rawValue)
-        return Mount(point: entry.point, type: entry.type, isDAX: entry.isDAX, scan: scan, identity: identity)
+        return Mount(
+            point: entry.point, type: entry.type, directFiles: .init(entry, attachment.data), scan: scan,
+            identity: identity)
     }
 
     /// Which life of the file system this is: from the first mount of it to the last unmount. The number of its

@@ -22,8 +22,9 @@ struct SilentFiles {
         }
     }
 
-    func contains(_ facts: stat) -> Bool {
-        isAny || files.contains { $0.device == facts.st_dev && $0.inode == facts.st_ino }
+    /// - Parameter device: as st_dev of stat(2).
+    func contains(_ device: dev_t, _ inode: ino_t) -> Bool {
+        isAny || files.contains { $0.device == device && $0.inode == inode }
     }
 
     /// Whether a name in the root directory may be one of ext4's with usrjquota=, grpjquota= or without a journal.
