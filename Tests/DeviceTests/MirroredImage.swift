@@ -137,6 +137,23 @@ final class MirroredImage {
         }
     }
 
+    /// Pages whose bytes are not the same on both sides, whoever they belong to.
+    func differentPages() throws -> [UInt64] {
+        let inspected = json(try shimctl(["inspect", mirror, "--json"]))
+        let offsets = [try image.inspect(), inspected].compactMap { $0["superblock"]["data_offset"].number }
+        let sides = try [image.path, mirror].map {
+            try Data(contentsOf: URL(fileURLWithPath: $0), options: .alwaysMapped)
+        }
+        guard offsets.count == 2 else { throw SetupError("no superblock") }
+        let count = try #require(try image.inspect()["superblock"]["data_size"].number) / 4_096
+        return (0..<count).filter { page in
+            let parts = zip(sides, offsets).map { side, offset in
+                side[Int(offset + page * 4_096)..<Int(offset + (page + 1) * 4_096)]
+            }
+            return parts[0] != parts[1]
+        }
+    }
+
     /// Bytes of the primary's image change by themselves.
     func scribble(page: UInt64) throws {
         let offset = try #require(try image.inspect()["superblock"]["data_offset"].number)

@@ -3,6 +3,8 @@
 #ifndef CMIRROR_H
 #define CMIRROR_H
 
+#include "cmirror_bpf.h"
+
 #include <stddef.h>
 #include <stdint.h>
 

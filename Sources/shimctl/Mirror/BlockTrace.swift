@@ -8,7 +8,7 @@ import SystemPackage
 ///
 /// An instance of the tracer of our own, so that nobody else's tracing is in the way. Whatever might have been lost is
 /// told, never passed over.
-final class BlockTrace {
+final class BlockTrace: WriteTrace {
     private let folder: FilePath
     private let layout: TraceLayout
     /// Of each processor.
@@ -21,8 +21,7 @@ final class BlockTrace {
     /// Records that were never to be read.
     private var overruns: UInt64 = 0
     private var ranges: [Range<UInt64>] = []
-    /// What was taken, and when.
-    private var history: [(time: ContinuousClock.Instant, ranges: PageRanges)] = []
+    private var history = RecentWrites()
 
     /// - Parameters:
     ///   - pageSize: bytes; pages are told.
@@ -87,8 +86,6 @@ final class BlockTrace {
         return pipes.isEmpty ? nil : pipes
     }
 
-    /// What has been written to since the last call. An earlier one may have been under way still when that was asked.
-    /// - Returns: nothing where something may have been lost: all may have been written to.
     func take() -> PageRanges? {
         drain()
         // What is there still has come meanwhile, or else it cannot be read.
@@ -102,21 +99,12 @@ final class BlockTrace {
             hasLost = false
         }
         let taken = PageRanges(ranges)
-        history = history.filter { .now - $0.time < Self.longestFlight } + [(.now, taken)]
+        history.add(taken)
         return hasLost ? nil : taken
     }
 
-    /// Of what was taken, the part that may be on its way to the device still: a read may overtake it. What is written
-    /// back from the page cache is waited for by syncfs; direct writes are not.
-    var recent: PageRanges {
-        history.filter { .now - $0.time < Self.longestFlight }.reduce(PageRanges()) { $0.union($1.ranges) }
-    }
+    var recent: PageRanges { history.pages }
 
-    /// ns.
-    static let longestFlightNs: Int64 = 1_000_000_000
-    private static let longestFlight = Duration.nanoseconds(longestFlightNs)
-
-    /// Reads what the kernel has collected, so that its room is enough. To be called now and then.
     func drain() {
         let page = UnsafeMutableRawBufferPointer.allocate(byteCount: layout.pageSize, alignment: 8)
         defer { page.deallocate() }

@@ -44,7 +44,7 @@ extension MirrorPass {
                 isStill: false,
                 // Without the trace nobody knows of a direct write that was under way.
                 files: trace != nil || primary.mount?.directFiles == .all
-                    ? $0 : $0.filter { $0.value.changed < live.time - BlockTrace.longestFlightNs })
+                    ? $0 : $0.filter { $0.value.changed < live.time - RecentWrites.longestFlightNs })
         }
     }
 

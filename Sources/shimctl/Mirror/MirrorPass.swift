@@ -40,7 +40,7 @@ final class MirrorPass {
 
     let devices: MirrorSet
     let options: Options
-    let trace: BlockTrace?
+    let trace: (any WriteTrace)?
     let freezer: Freezer?
     /// Asked between two chunks: throws where the pass is to end.
     var check: () throws -> Void = {}
@@ -62,7 +62,7 @@ final class MirrorPass {
     ///   - carried: of the last pass of this process; nothing: there was none, and the trace has just begun.
     ///   - expectsLittle: the last pass of this process was done at once.
     init(
-        _ set: MirrorSet, _ options: Options, trace: BlockTrace?, carried: PageRanges?, freezer: Freezer?,
+        _ set: MirrorSet, _ options: Options, trace: (any WriteTrace)?, carried: PageRanges?, freezer: Freezer?,
         expectsLittle: Bool = false
     ) {
         devices = set

@@ -7,10 +7,11 @@ struct MirrorRun: ParsableCommand {
         commandName: "run", abstract: "Copy what has changed, again and again.",
         discussion: """
             A pass begins every so many seconds, or as soon as the last one has ended. What has changed is known from \
-            the kernel's tracer (tracefs), and, for pages that programs map directly, from the files' change times. A \
-            pass that fails is told of, and the next one tries again: a mirror that was away is taken up when it is \
-            back. Apart from that everything is compared once a day, to find what was missed: that must never \
-            happen, and is told. A device that is not mounted is waited for. Ends at SIGTERM and SIGINT.
+            the kernel, which tells of writes (BPF, or else tracefs), and, for pages that programs map directly, from \
+            the files' change times. A pass that fails is told of, and the next one tries again: a mirror that was \
+            away is taken up when it is back. Apart from that everything is compared once a day, to find what was \
+            missed: that must never happen, and is told. A device that is not mounted is waited for. Ends at SIGTERM \
+            and SIGINT.
 
             EXIT STATUS
               0 when it was stopped; 1 if it cannot begin; 64 for a bad option

@@ -6,7 +6,7 @@ import PmemShim
 /// Makes passes of one set, one after the other, and tells of them.
 final class MirrorRunner {
     private let options: MirrorPassOptions
-    private var trace: BlockTrace?
+    private var trace: (any WriteTrace)?
     /// Of which device, and which mount of it, the trace is.
     private var traced: (sequence: UInt64, mount: UInt64)?
     private var carried: PageRanges?
@@ -99,7 +99,10 @@ final class MirrorRunner {
         }
         if let traced, trace != nil, traced == (attachment.dataSequence, mount.identity) { return }
         (trace, carried) = (nil, nil)
-        trace = BlockTrace(attachment.data, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
+        let (size, count) = (primary.pageSize, primary.geometry.pageCount)
+        trace =
+            WriteBitmap(attachment.data, pageSize: size, pageCount: count)
+            ?? BlockTrace(attachment.data, pageSize: size, pageCount: count)
         traced = (attachment.dataSequence, mount.identity)
     }
 

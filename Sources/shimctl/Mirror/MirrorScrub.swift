@@ -21,7 +21,7 @@ final class MirrorScrub {
     ///   - carried: what is known to have been written to, or may have been, since that pass; what is learnt is added.
     ///     Nothing: it is not known.
     func run(
-        _ devices: MirrorSet, pages: Double, rate: UInt64, trace: BlockTrace?, carried: inout PageRanges?,
+        _ devices: MirrorSet, pages: Double, rate: UInt64, trace: (any WriteTrace)?, carried: inout PageRanges?,
         check: @escaping () throws -> Void
     ) throws -> Result {
         let (primary, mirror) = (devices.primary, devices.mirror)
@@ -57,7 +57,7 @@ final class MirrorScrub {
     /// Whatever was written to meanwhile, or is being written to, may differ.
     /// - Returns: pages of unchanged files, and those that nothing explains; nothing: it cannot be told.
     private func explain(
-        _ pages: [UInt64], _ devices: MirrorSet, _ trace: BlockTrace?, _ carried: inout PageRanges?
+        _ pages: [UInt64], _ devices: MirrorSet, _ trace: (any WriteTrace)?, _ carried: inout PageRanges?
     ) throws -> (suspect: [UInt64], missed: [UInt64])? {
         let (primary, mirror) = (devices.primary, devices.mirror)
         let unlinked = UnlinkedFiles.pages(primary)
