@@ -14,6 +14,10 @@ final class MirrorScrub {
     private var next: UInt64 = 0
     /// Pages that should have been compared by now, and were not: less than are read at once.
     private var owed = 0.0
+    /// Pages of no file that differed after the last pass, and nothing explained it. What has just become the file
+    /// system's own is written only later, and what it was before, a file's that is deleted, no pass has seen. After
+    /// the next freeze all of that is on the device, and what differs then has been missed.
+    private var doubtful: [UInt64] = []
 
     /// One part, just after a pass; none until it is worth a read.
     /// - Parameters:
@@ -25,11 +29,18 @@ final class MirrorScrub {
         check: @escaping () throws -> Void
     ) throws -> Result {
         let (primary, mirror) = (devices.primary, devices.mirror)
+        var result = Result()
+        if !doubtful.isEmpty {
+            let copier = PageCopier(primary, mirror, epoch: 0)
+            try copier.run(PageRanges(doubtful.map { $0..<$0 + 1 }), to: .nowhere, overlay: nil)
+            doubtful = []
+            try explain(copier.different, devices, trace, &carried, &result)
+        }
         let count = mirror.geometry.pageCount
         if next >= count { next = 0 }
         owed += pages
         let whole = UInt64(owed) / mirror.chunkPages * mirror.chunkPages
-        guard whole > 0 else { return Result() }
+        guard whole > 0 else { return result }
         owed -= Double(whole)
         let part = next..<min(next + whole, count)
         next = part.upperBound
@@ -39,19 +50,28 @@ final class MirrorScrub {
         let holes = HolePair(
             primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
         try copier.run(PageRanges([part]), to: .nowhere, overlay: nil, holes: holes)
-        var result = Result(compared: copier.tally.compared)
-        guard !copier.different.isEmpty else { return result }
+        result.compared += copier.tally.compared
+        var found = Result()
+        try explain(copier.different, devices, trace, &carried, &found)
+        result.suspect += found.suspect
+        doubtful = found.missed
+        return result
+    }
 
-        var left = copier.different
+    /// Pages that differ, and that nothing explains.
+    private func explain(
+        _ pages: [UInt64], _ devices: MirrorSet, _ trace: (any WriteTrace)?, _ carried: inout PageRanges?,
+        _ result: inout Result
+    ) throws {
+        var left = pages
         // What has just been deleted is free only once the file system has said so on the device.
         for attempt in 0..<3 where !left.isEmpty {
             if attempt > 0 { Pause.take(seconds: 0.5) }
-            guard let found = try explain(left, devices, trace, &carried) else { return result }
+            guard let found = try explain(left, devices, trace, &carried) else { return }
             left = found.missed
             result.suspect += found.suspect
         }
-        result.missed = left
-        return result
+        result.missed += left
     }
 
     /// Whatever was written to meanwhile, or is being written to, may differ.
