@@ -41,8 +41,12 @@ struct FileTable: Equatable {
     /// Whether a file is surely as it was when the table was made, and lies where it did.
     /// - Parameter layout: nothing: where it lies is not asked.
     func isUnchanged(_ inode: UInt64, _ time: Int64, _ layout: UInt64?) -> Bool {
-        guard let then = files[inode] else { return false }
-        return then.changed == time && isPast(time) && (layout ?? then.layout) == then.layout
+        files[inode].map { isUnchanged($0, time, layout) } ?? false
+    }
+
+    /// - Parameter then: what the table has of the file.
+    func isUnchanged(_ then: Entry, _ time: Int64, _ layout: UInt64?) -> Bool {
+        then.changed == time && isPast(time) && (layout ?? then.layout) == then.layout
     }
 
     /// No file was changed just before it was made: whatever is changed afterwards gets another time.

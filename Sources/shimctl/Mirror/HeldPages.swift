@@ -39,6 +39,19 @@ final class HeldPages {
         }
     }
 
+    /// The same, and each room is the callee's from then on; there are none afterwards.
+    func give(_ body: (ArraySlice<UInt64>, UnsafeMutableRawBufferPointer, ArraySlice<UInt32>) throws -> Void) rethrows {
+        let most = Int(MirrorDevice.chunk) / pageSize
+        defer { removeAll() }
+        while !rooms.isEmpty {
+            let part = 0..<min(most, pages.count)
+            let room = rooms.removeFirst()
+            try body(pages[part], room, checksums[part])
+            pages.removeFirst(part.count)
+            checksums.removeFirst(part.count)
+        }
+    }
+
     func removeAll() {
         rooms.forEach(ChunkPool.give)
         (rooms, pages, checksums) = ([], [], [])

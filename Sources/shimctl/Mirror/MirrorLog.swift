@@ -17,6 +17,8 @@ final class MirrorLog {
     private let pending = ChunkPool.take()
     private var pendingFirst = 0
     private var pendingCount = 0
+    /// Slots whose bytes are still here as well, in order.
+    private var kept: [(slots: Range<Int>, room: UnsafeMutableRawBufferPointer)] = []
 
     init(_ mirror: MirrorDevice) throws {
         self.mirror = mirror
@@ -25,7 +27,10 @@ final class MirrorLog {
         (slots, data) = SetMembership.Log.layout(size: log.size, pageSize: mirror.geometry.pageSize)
     }
 
-    deinit { ChunkPool.give(pending) }
+    deinit {
+        ChunkPool.give(pending)
+        forget()
+    }
 
     var isThere: Bool { slots > 0 }
     var count: Int { entries.count }
@@ -41,12 +46,54 @@ final class MirrorLog {
             let part = UnsafeRawBufferPointer(rebasing: bytes[(index * size)..<((index + 1) * size)])
             if let old = slot[page] {
                 try flushPending()
+                if kept.contains(where: { $0.slots.contains(old) }) { forget() }
                 try mirror.write(part, at: place(old))
                 entries[old].checksum = checksum
             } else {
                 try append([page], part, [checksum])
             }
         }
+    }
+
+    /// The same of a whole room, which the log takes over: what it holds need not be read again when it is brought to
+    /// its place.
+    func put(_ pages: ArraySlice<UInt64>, taking room: UnsafeMutableRawBufferPointer, _ checksums: ArraySlice<UInt32>)
+        throws
+    {
+        let first = entries.count
+        do {
+            let used = UnsafeRawBufferPointer(rebasing: room[..<(pages.count * Int(mirror.pageSize))])
+            try flushPending()
+            try put(pages, used, checksums)
+            try flushPending()
+        } catch {
+            ChunkPool.give(room)
+            throw error
+        }
+        if entries.count == first + pages.count {
+            kept.append((first..<entries.count, room))
+        } else {
+            ChunkPool.give(room)
+        }
+    }
+
+    private func forget() {
+        for (_, room) in kept { ChunkPool.give(room) }
+        kept = []
+    }
+
+    /// The bytes of some slots, if all of them are here.
+    private func bytes(of run: Range<Int>) -> UnsafeRawBufferPointer? {
+        var (low, high) = (0, kept.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if kept[middle].slots.upperBound <= run.lowerBound { low = middle + 1 } else { high = middle }
+        }
+        guard low < kept.count, kept[low].slots.lowerBound <= run.lowerBound,
+            kept[low].slots.upperBound >= run.upperBound
+        else { return nil }
+        let (start, size) = (run.lowerBound - kept[low].slots.lowerBound, Int(mirror.pageSize))
+        return UnsafeRawBufferPointer(rebasing: kept[low].room[start * size..<(start + run.count) * size])
     }
 
     /// New pages lie one behind the other, and are written together.
@@ -129,11 +176,10 @@ final class MirrorLog {
         defer { ChunkPool.give(room) }
         var records: MirrorRecords?
         // Before the first of them is written home: the older state is there as long as nothing is.
-        for run in runs where isFromMedia { try check(run, room) }
+        for run in runs where isFromMedia { _ = try check(run, room) }
         for run in runs {
-            let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<(run.count * Int(mirror.pageSize))])
-            try check(run, room)
-            try mirror.write(UnsafeRawBufferPointer(bytes), page: entries[run.lowerBound].page)
+            let bytes = try bytes(of: run) ?? check(run, room)
+            try mirror.write(bytes, page: entries[run.lowerBound].page)
             for index in run {
                 let entry = entries[index]
                 if records?.pages.contains(entry.page) != true {
@@ -154,23 +200,28 @@ final class MirrorLog {
         }
         entries = []
         slot = [:]
+        forget()
     }
 
     /// Reads some slots, and compares them with their checksums.
-    private func check(_ run: Range<Int>, _ room: UnsafeMutableRawBufferPointer) throws {
+    private func check(_ run: Range<Int>, _ room: UnsafeMutableRawBufferPointer) throws -> UnsafeRawBufferPointer {
         let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<(run.count * Int(mirror.pageSize))])
         try mirror.fill(bytes, at: place(run.lowerBound))
         var checksums = [UInt32](repeating: 0, count: run.count)
-        guard let base = bytes.baseAddress else { return }
+        guard let base = bytes.baseAddress else { throw damaged }
         cmirror_checksums(base, Int(mirror.pageSize), run.count, &checksums)
         guard zip(run, checksums).allSatisfy({ entries[$0].checksum == $1 }) else { throw damaged }
+        return UnsafeRawBufferPointer(bytes)
     }
 
-    /// Slots that follow one another, and whose pages do, in order of these; no more at once than a chunk has.
+    /// Slots that follow one another, and whose pages do, in order of these; no more at once than a chunk has, and of
+    /// one of the rooms that are kept, all of which but the last are full.
     private var runs: [Range<Int>] {
         var result: [Range<Int>] = []
+        let (first, most) = (kept.first?.slots.lowerBound ?? 0, Int(mirror.chunkPages))
         for index in entries.indices.sorted(by: { entries[$0].page < entries[$1].page }) {
-            if let last = result.last, last.upperBound == index, last.count < Int(mirror.chunkPages),
+            if let last = result.last, last.upperBound == index, last.count < most,
+                kept.isEmpty || index < first || (index - first) % most != 0,
                 entries[index].page == entries[index - 1].page + 1
             {
                 result[result.count - 1] = last.lowerBound..<index + 1

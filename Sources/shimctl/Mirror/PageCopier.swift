@@ -92,8 +92,8 @@ final class PageCopier {
 
     /// Brings what was kept in memory to where it belongs.
     func release(to target: Target) throws {
+        if case .log(let log) = target { return try held.give { try log.put($0, taking: $1, $2) } }
         try held.forEachRoom { pages, bytes, checksums in
-            if case .log(let log) = target { return try log.put(pages, bytes, checksums) }
             for run in PageRanges(pages.map { $0..<$0 + 1 }).ranges {
                 guard let first = pages.firstIndex(of: run.lowerBound) else { continue }
                 let start = (first - pages.startIndex) * Int(mirror.pageSize)

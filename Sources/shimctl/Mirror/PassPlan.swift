@@ -130,23 +130,27 @@ struct PassPlanner {
         let directFiles = primary.mount?.directFiles ?? .none
         let isExt4 = primary.mount?.type == "ext4"
         let recent = FileTable.now - Self.longestWrite
+        // A little more, so that some new ones do not have all of it made anew.
+        result.files.reserveCapacity((table?.files.count ?? 0) * 9 / 8)
         try primary.mount?.scan.forEachFile { file in
             try check()
-            guard result.files[file.inode] == nil else { return }
-            let seemsUnchanged = table?.isUnchanged(file.inode, file.changed, nil) ?? false
+            let then = table?.files[file.inode]
+            let seemsUnchanged = then.map { table?.isUnchanged($0, file.changed, nil) ?? false } ?? false
             let isDirect = directFiles == .all || directFiles == .some && file.isDirect
             if isDirect, !seemsUnchanged, file.changed > recent { FileScan.settle(file) }
             // Blocks that are moved without a change of times are copied by writes, which are traced but on DAX; and
             // ext4 moves none on DAX (EXT4_IOC_MOVE_EXT is refused; EXT4_IOC_SWAP_BOOT sets the times).
             if seemsUnchanged, !needsUnchanged, !isDirect || isExt4 {
-                result.files[file.inode] = table?.files[file.inode]
+                result.files[file.inode] = then
                 return
             }
+            // By another name of it.
+            guard result.files[file.inode] == nil else { return }
             // What had been stored to before it was put into the page cache counts, too.
             let isNeeded =
                 switch needed {
                 case .none: false
-                case .direct: isDirect || table?.files[file.inode]?.isDirect ?? false
+                case .direct: isDirect || then?.isDirect ?? false
                 case .all: true
                 }
             guard let extents = FileScan.extents(of: file) else {
@@ -156,7 +160,7 @@ struct PassPlanner {
             }
             let layout = FileScan.layout(extents)
             result.files[file.inode] = .init(changed: file.changed, layout: layout, isDirect: isDirect)
-            if table?.isUnchanged(file.inode, file.changed, layout) ?? false {
+            if let then, table?.isUnchanged(then, file.changed, layout) ?? false {
                 if needsUnchanged { unchanged.add(extents) }
             } else if isNeeded || needsUnchanged {
                 changed += FileScan.pages(
