@@ -29,6 +29,9 @@ struct FileTable: Equatable {
         let layout: UInt64
         /// Whether it was mapped past the page cache (DAX), or may have been.
         let isDirect: Bool
+
+        /// That of a file that counts as changed the next time, whatever its times are then.
+        var doubted: Entry { Entry(changed: .min, layout: layout, isDirect: isDirect) }
     }
 
     /// Whether what is changed after the table was made gets another time than this one. Two changes within one tick of

@@ -74,7 +74,7 @@ struct KernelProgram {
         to label: String, if register: UInt8, _ condition: Condition, _ value: Int32, isShort: Bool = false
     ) {
         jumps.append((words.count, label))
-        emit(condition.rawValue | (isShort ? 1 : 0), register, 0, 0, value)
+        emit(condition.rawValue + (isShort ? 1 : 0), register, 0, 0, value)
     }
 
     mutating func jump(to label: String, if register: UInt8, _ condition: Condition, register other: UInt8) {

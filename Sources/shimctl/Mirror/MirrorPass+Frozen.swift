@@ -44,7 +44,8 @@ extension MirrorPass {
                 isStill: false,
                 // Without the trace nobody knows of a direct write that was under way.
                 files: trace != nil || primary.mount?.directFiles == .all
-                    ? $0 : $0.filter { $0.value.changed < live.time - RecentWrites.longestFlightNs })
+                    ? $0
+                    : $0.mapValues { $0.changed < live.time - RecentWrites.longestFlightNs ? $0 : $0.doubted })
         }
     }
 

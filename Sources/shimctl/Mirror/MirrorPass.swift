@@ -50,8 +50,8 @@ final class MirrorPass {
     var frozenBefore: UInt64 = 0
     /// Whether little can be expected to have changed: then all is done while the file system stands still.
     private let expectsLittle: Bool
-    /// What the next pass has to look at again.
-    private(set) var toCarry = PageRanges()
+    /// What the next pass has to look at again; nothing: that is not known.
+    private(set) var toCarry: PageRanges? = PageRanges()
     /// It has failed because the tracer had a gap at the end.
     var hasLostTrace = false
 
@@ -121,12 +121,14 @@ final class MirrorPass {
             )
         try requireKnown(plan)
         result.kind = plan.kind
-        toCarry = known ?? late ?? PageRanges()
+        let written = known ?? late ?? PageRanges()
+        // What was on its way when the trace had a gap nobody can tell.
+        toCarry = trace != nil && late == nil ? nil : written
 
         let copier = PageCopier(primary, mirror, epoch: result.epoch)
         copier.checksRecords = before.passEpoch != 0 || before.state == .kernel
         // What was written to; of files that were stored to most pages are as they were.
-        if plan.kind == .changes, !devices.isLive { copier.expected = toCarry }
+        if plan.kind == .changes, !devices.isLive { copier.expected = written }
         copier.rate = options.rate
         copier.check = { [trace, check] in
             trace?.drain()
@@ -155,9 +157,9 @@ final class MirrorPass {
             copier.isUnchanged = nil
             copier.check = {}
             let compared = try little != nil ? table : liveTable(plan)
-            let written = little != nil ? toCarry.union(underWay) : underWay
+            let earlier = little != nil ? written.union(underWay) : underWay
             (final, result.frozenNs) = try frozen(
-                freezer, planner, compared, written, copier, target, usesLog ? log : nil, sides,
+                freezer, planner, compared, earlier, copier, target, usesLog ? log : nil, sides,
                 isLittle: little != nil)
             try copier.release(to: target)
             result.frozenCopied = copier.tally.copied - copied
@@ -239,7 +241,7 @@ final class MirrorPass {
         if result.tally.unreadable.isEmpty, var files = plan.files, let mount = primary.mount {
             if !result.isPoint, mount.directFiles != .all {
                 // A write sets the file's time when it begins, and its last bytes may have been nowhere yet.
-                files = files.filter { $0.value.changed < plan.time - PassPlanner.longestWrite }
+                files = files.mapValues { $0.changed < plan.time - PassPlanner.longestWrite ? $0 : $0.doubted }
             }
             FileTable(
                 set: before.set, epoch: result.epoch, time: plan.time, mount: mount.identity, isStill: result.isPoint,

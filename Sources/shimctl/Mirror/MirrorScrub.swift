@@ -33,8 +33,11 @@ final class MirrorScrub {
         if !doubtful.isEmpty {
             let copier = PageCopier(primary, mirror, epoch: 0)
             try copier.run(PageRanges(doubtful.map { $0..<$0 + 1 }), to: .nowhere, overlay: nil)
-            doubtful = []
-            try explain(copier.different, devices, trace, &carried, &result)
+            var found = Result()
+            if try explain(copier.different, devices, trace, &carried, &found) {
+                doubtful = []
+                result = found
+            }
         }
         let count = mirror.geometry.pageCount
         if next >= count { next = 0 }
@@ -52,26 +55,28 @@ final class MirrorScrub {
         try copier.run(PageRanges([part]), to: .nowhere, overlay: nil, holes: holes)
         result.compared += copier.tally.compared
         var found = Result()
-        try explain(copier.different, devices, trace, &carried, &found)
+        guard try explain(copier.different, devices, trace, &carried, &found) else { return result }
         result.suspect += found.suspect
-        doubtful = found.missed
+        doubtful += found.missed
         return result
     }
 
     /// Pages that differ, and that nothing explains.
+    /// - Returns: false where it cannot be told.
     private func explain(
         _ pages: [UInt64], _ devices: MirrorSet, _ trace: (any WriteTrace)?, _ carried: inout PageRanges?,
         _ result: inout Result
-    ) throws {
+    ) throws -> Bool {
         var left = pages
         // What has just been deleted is free only once the file system has said so on the device.
         for attempt in 0..<3 where !left.isEmpty {
             if attempt > 0 { Pause.take(seconds: 0.5) }
-            guard let found = try explain(left, devices, trace, &carried) else { return }
+            guard let found = try explain(left, devices, trace, &carried) else { return false }
             left = found.missed
             result.suspect += found.suspect
         }
         result.missed += left
+        return true
     }
 
     /// Whatever was written to meanwhile, or is being written to, may differ.

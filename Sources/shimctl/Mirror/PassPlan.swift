@@ -140,8 +140,11 @@ struct PassPlanner {
             if isDirect, !seemsUnchanged, file.changed > recent { FileScan.settle(file) }
             // Blocks that are moved without a change of times are copied by writes, which are traced but on DAX; and
             // ext4 moves none on DAX (EXT4_IOC_MOVE_EXT is refused; EXT4_IOC_SWAP_BOOT sets the times).
-            if seemsUnchanged, !needsUnchanged, !isDirect || isExt4 {
-                result.files[file.inode] = then
+            // The attribute takes effect when the file is opened again, without another change of times.
+            let wasDirect = then?.isDirect ?? false
+            if let then, seemsUnchanged, !needsUnchanged, !(isDirect || wasDirect) || isExt4 {
+                result.files[file.inode] = .init(
+                    changed: then.changed, layout: then.layout, isDirect: isDirect || wasDirect)
                 return
             }
             // By another name of it.
@@ -150,7 +153,7 @@ struct PassPlanner {
             let isNeeded =
                 switch needed {
                 case .none: false
-                case .direct: isDirect || then?.isDirect ?? false
+                case .direct: isDirect || wasDirect
                 case .all: true
                 }
             guard let extents = FileScan.extents(of: file) else {
