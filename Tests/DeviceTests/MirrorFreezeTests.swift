@@ -18,7 +18,8 @@ struct MirrorFreezeTests {
         let script = """
             trap '' PIPE
             "$0" mirror sync "$1" --freeze --rate 4M & pass=$!
-            sleep 1; pkill -KILL -f --parent "$pass" mirror-watchdog || echo "none to kill"
+            for i in $(seq 1500); do pgrep -f --parent "$pass" mirror-watchdog > /dev/null && break; sleep 0.02; done
+            pkill -KILL -f --parent "$pass" mirror-watchdog || echo "none to kill"
             wait "$pass"; echo "status $?"; timeout 5 sh -c 'date > "$0/alive"' "$2"
             """
         let run = try shell(script, set.image.name, set.mount)
