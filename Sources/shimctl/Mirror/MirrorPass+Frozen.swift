@@ -33,7 +33,7 @@ extension MirrorPass {
     }
 
     /// Bytes: some milliseconds of comparing.
-    static let mostAtOnce: UInt64 = 32 << 20
+    static let mostAtOnce: UInt64 = 64 << 20
 
     /// What the live part of the pass has seen of the files.
     func liveTable(_ live: PassPlan) throws -> FileTable? {
