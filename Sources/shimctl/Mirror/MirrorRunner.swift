@@ -103,7 +103,22 @@ final class MirrorRunner {
         trace =
             WriteBitmap(attachment.data, pageSize: size, pageCount: count)
             ?? BlockTrace(attachment.data, pageSize: size, pageCount: count)
+        Self.awaitWrites(attachment.data)
         traced = (attachment.dataSequence, mount.identity)
+    }
+
+    /// Waits for writes that had been submitted before the trace began: a read may overtake them. Until none is under
+    /// way for 30 ms, for what is queued is not counted yet; or for as long as they may take.
+    private static func awaitWrites(_ device: DeviceNumber) {
+        let end = ContinuousClock.now + .nanoseconds(RecentWrites.longestFlightNs)
+        let path = "/sys/dev/block/\(device.description)/inflight"
+        var quiet = 0
+        while quiet < 6, .now < end {
+            Pause.take(seconds: 0.005)
+            // Reads and writes.
+            let counts = ProcFile.text(path)?.split(whereSeparator: \.isWhitespace)
+            quiet = counts?.count == 2 && counts?.last == "0" ? quiet + 1 : 0
+        }
     }
 
     private func tell(_ result: MirrorPass.Result, _ primary: Primary) throws {

@@ -4,8 +4,8 @@ import PmemShim
 import SystemPackage
 
 /// Which parts of a block device are written to, by a program of ours that the kernel runs at each write (event
-/// block_bio_queue), and that sets a bit for each page. Costs a tenth of what the tracer's records cost the programs
-/// that write, and none is ever lost. It ends with this process.
+/// block_bio_queue), and that sets a bit for each page. Costs the programs that write a quarter of what the tracer's
+/// records do (docs/decisions.md). What the kernel has not run it for is told. It ends with this process.
 final class WriteBitmap: WriteTrace {
     private let map: Int32
     private let program: Int32
@@ -15,6 +15,7 @@ final class WriteBitmap: WriteTrace {
     /// Bits of pages are followed by bits of blocks of `blockPages` pages, for large writes.
     private let pageWords: Int
     private let pageCount: UInt64
+    /// How often the kernel had not run it when that was asked last.
     private var missed: UInt64 = 0
     private var taken: [UInt64]
     private var history = RecentWrites()
