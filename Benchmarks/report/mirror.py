@@ -7,6 +7,7 @@ elapsed time, and the copier's share of the processor. Exit status 1 when figure
 """
 
 import argparse
+import math
 import sys
 
 from dax import lines_of
@@ -47,6 +48,7 @@ def table(path):
                 line += " | | |"
                 continue
             beside = sides[period]
+            whole = whole and not math.isnan(beside[2])
             line += f" {more(beside[1], worked)} | {more(beside[0], elapsed)} | {beside[2] * 100:.1f} % |"
         lines.append(line)
     return "\n".join(lines), whole

@@ -80,11 +80,11 @@ mirror_dax_set_up() {
 
 # mirror_dax_side PERIOD ROW
 mirror_dax_side() {
-    local period=$1 row=$2 copier='' measured share=0 seconds=3
-    rm -f /run/begin /run/end
+    local period=$1 row=$2 copier='' measured share=0 seconds=6
+    rm -f /run/begin /run/end /run/passes
     if [[ $period != alone ]]; then
         if ((period > 3)); then seconds=$((period + 3)); fi
-        "$SHIMCTL" mirror run first --every "$period" --freeze > /run/passes 2>&1 &
+        "$SHIMCTL" mirror run first --every "$period" --freeze --json > /run/passes 2> /run/complaints &
         copier=$!
         while [[ ! -s /run/passes ]]; do sleep 0.1; done
     fi
@@ -94,11 +94,10 @@ mirror_dax_side() {
         measured=$(mirror_dax_row "$row" "$seconds" "$copier")
     fi
     if [[ -n $copier ]]; then
-        share=$(awk 'NR == 1 { time = $1; worked = $2 } END { printf "%.4f", ($2 - worked) / ($1 - time) }' \
-            /run/begin /run/end)
+        share=$(mirror_dax_share "$period")
         kill "$copier"
         wait "$copier" || true
-        if grep -q 'shimctl mirror:' /run/passes; then warn "$(< /run/passes)"; fi
+        if [[ -s /run/complaints ]]; then warn "$(< /run/complaints)"; fi
     fi
     printf 'figure\t%s\t%s\t%s\t%s\n' "$period" "$row" "$measured" "$share"
 }
@@ -118,19 +117,31 @@ mirror_dax_row() {
     if [[ -n $3 ]]; then
         passes=$(wc -l < /run/passes) deadline=$(($(mirror_dax_clock) + 3000000000))
         while (($(wc -l < /run/passes) < passes + 2 && $(mirror_dax_clock) < deadline)); do sleep 0.1; done
-        mirror_dax_mark "$3" > /run/begin
+        mirror_dax_mark > /run/begin
     fi
     rm /run/hold
     wait "$worker" || die "$1 failed"
-    if [[ -n $3 ]]; then mirror_dax_mark "$3" > /run/end; fi
+    if [[ -n $3 ]]; then mirror_dax_mark > /run/end; fi
     cut -f 2- /run/measured
 }
 
-# mirror_dax_mark PROCESS: now, and the processor time of all its threads, ns.
-mirror_dax_mark() { echo "$(mirror_dax_clock) $(mirror_dax_worked "$1")"; }
+# mirror_dax_share PERIOD: the copier's share of the processor, from the first pass that ended after the row had begun
+# to the last one before its end, so that these are whole periods: by how many there are, a pass more or less in three
+# seconds would be a third of it. Where only one has ended since, from the one before.
+mirror_dax_share() {
+    sed 's/.*"cpu_ns":\([0-9]*\).*/\1/' /run/passes |
+        awk -v before="$(< /run/begin)" -v last="$(< /run/end)" -v period="$1" '
+            { worked[NR] = $1 }
+            END {
+                first = last > before + 1 ? before + 1 : before
+                if (last <= first || first < 1) { print "nan"; exit }
+                printf "%.4f", (worked[last] - worked[first]) / ((last - first) * period * 1e9)
+            }'
+}
+
+# How many passes there have been.
+mirror_dax_mark() { wc -l < /run/passes; }
 mirror_dax_clock() { awk '{ printf "%.0f", $1 * 1e9 }' /proc/uptime; }
-# Of all its threads, ns.
-mirror_dax_worked() { awk '{ sum += $1 } END { printf "%.0f", sum }' /proc/"$1"/task/*/schedstat; }
 
 mirror_dax_postgres() {
     # shellcheck source=scripts/lib/postgres.sh
@@ -149,14 +160,14 @@ mirror_dax_pgbench() {
     postgres_start "$mirror_cluster" LD_PRELOAD="$(postgres_readable "$mirror_cluster" "$mirror_library")"
     for process in $(pgrep -u "$(postgres_user)" postgres); do echo "$process" > /run/cgroup/programs/cgroup.procs; done
     postgres_run "$mirror_cluster" -- pgbench --no-vacuum --transactions=300 > /dev/null 2>&1
-    if [[ -n $2 ]]; then mirror_dax_mark "$2" > /run/begin; fi
+    if [[ -n $2 ]]; then mirror_dax_mark > /run/begin; fi
     before=$(mirror_dax_usage)
     (
         echo "$BASHPID" > /run/cgroup/programs/cgroup.procs
         postgres_run "$mirror_cluster" -- pgbench --no-vacuum --time="$1" 2> /dev/null > "$transactions"
     )
     after=$(mirror_dax_usage)
-    if [[ -n $2 ]]; then mirror_dax_mark "$2" > /run/end; fi
+    if [[ -n $2 ]]; then mirror_dax_mark > /run/end; fi
     postgres_stop "$mirror_cluster"
     awk -v usage=$((after - before)) '/^number of transactions actually processed/ { count = $NF + 0 }
         /^latency average/ { latency = $4 * 1e6 } END { printf "%.0f\t%.0f", latency, usage * 1000 / count }' \
