@@ -32,6 +32,6 @@ enum ChunkPool {
         most = used
     }
 
-    /// Rooms: what is copied while a file system stands still, where that is little.
-    private static let limit = 20
+    /// Rooms: what is copied while a file system stands still, where that is little, and what a pass reads into.
+    private static let limit = Int(MirrorPass.mostAtOnce / MirrorDevice.chunk) + 4
 }

@@ -10,9 +10,7 @@ final class MirrorLog {
     private let offset: UInt64
     private let slots: UInt64
     private let data: UInt64
-    /// Of each slot in use.
-    private var entries: [(page: UInt64, checksum: UInt32)] = []
-    private var slot: [UInt64: Int] = [:]
+    private var entries = LogEntries()
     /// The last slots, from `pendingFirst` on, are here yet and not on the mirror.
     private let pending = ChunkPool.take()
     private var pendingFirst = 0
@@ -35,7 +33,7 @@ final class MirrorLog {
     var isThere: Bool { slots > 0 }
     var count: Int { entries.count }
 
-    func has(_ page: UInt64) -> Bool { slot[page] != nil }
+    func has(_ page: UInt64) -> Bool { entries.slot(of: page) != nil }
 
     /// Keeps some pages, whose bytes lie one behind the other; of each the last one counts.
     /// - Throws: a `Complaint` where the log is full.
@@ -44,11 +42,11 @@ final class MirrorLog {
         let size = Int(mirror.pageSize)
         for (index, (page, checksum)) in zip(pages, checksums).enumerated() {
             let part = UnsafeRawBufferPointer(rebasing: bytes[(index * size)..<((index + 1) * size)])
-            if let old = slot[page] {
+            if let old = entries.slot(of: page) {
                 try flushPending()
                 if kept.contains(where: { $0.slots.contains(old) }) { forget() }
                 try mirror.write(part, at: place(old))
-                entries[old].checksum = checksum
+                entries.replace(old, checksum: checksum)
             } else {
                 try append([page], part, [checksum])
             }
@@ -119,8 +117,7 @@ final class MirrorLog {
             UnsafeMutableRawBufferPointer(rebasing: pending[start..<start + bytes.count]).copyMemory(from: bytes)
             pendingCount += pages.count
         }
-        entries += zip(pages, checksums).map { (page: $0, checksum: $1) }
-        for (index, page) in pages.enumerated() { slot[page] = first + index }
+        for (page, checksum) in zip(pages, checksums) { entries.append(page, checksum) }
     }
 
     private func flushPending() throws {
@@ -135,7 +132,7 @@ final class MirrorLog {
     /// The page as the log has it.
     /// - Returns: false where it has none.
     func read(_ target: UnsafeMutableRawBufferPointer, page: UInt64) throws -> Bool {
-        guard let index = slot[page] else { return false }
+        guard let index = entries.slot(of: page) else { return false }
         try flushPending()
         try mirror.fill(target, at: place(index))
         return true
@@ -149,8 +146,8 @@ final class MirrorLog {
             alignment: 4_096)
         room.initializeMemory(as: UInt8.self, repeating: 0)
         defer { room.deallocate() }
-        for (index, entry) in entries.enumerated() {
-            let at = index * Int(SetMembership.Log.entrySize)
+        for index in 0..<entries.count {
+            let (entry, at) = (entries[index], index * Int(SetMembership.Log.entrySize))
             room.storeBytes(of: entry.page.littleEndian, toByteOffset: at, as: UInt64.self)
             room.storeBytes(of: entry.checksum.littleEndian, toByteOffset: at + 8, as: UInt32.self)
         }
@@ -198,8 +195,7 @@ final class MirrorLog {
             $0.passEpoch = 0
             $0.log.count = 0
         }
-        entries = []
-        slot = [:]
+        entries = LogEntries()
         forget()
     }
 
@@ -219,7 +215,7 @@ final class MirrorLog {
     private var runs: [Range<Int>] {
         var result: [Range<Int>] = []
         let (first, most) = (kept.first?.slots.lowerBound ?? 0, Int(mirror.chunkPages))
-        for index in entries.indices.sorted(by: { entries[$0].page < entries[$1].page }) {
+        for index in entries.byPage {
             if let last = result.last, last.upperBound == index, last.count < most,
                 kept.isEmpty || index < first || (index - first) % most != 0,
                 entries[index].page == entries[index - 1].page + 1
@@ -243,11 +239,12 @@ final class MirrorLog {
         defer { room.deallocate() }
         try mirror.fill(room, at: offset)
         guard let base = room.baseAddress, cmirror_checksum(base, used) == log.checksum else { throw damaged }
-        entries = try (0..<Int(log.count)).map { index in
+        entries = LogEntries()
+        for index in 0..<Int(log.count) {
             let at = index * Int(SetMembership.Log.entrySize)
             let page = UInt64(littleEndian: room.load(fromByteOffset: at, as: UInt64.self))
             guard page < mirror.geometry.pageCount else { throw damaged }
-            return (page, UInt32(littleEndian: room.load(fromByteOffset: at + 8, as: UInt32.self)))
+            entries.append(page, UInt32(littleEndian: room.load(fromByteOffset: at + 8, as: UInt32.self)))
         }
     }
 

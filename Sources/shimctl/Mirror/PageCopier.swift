@@ -27,6 +27,14 @@ final class PageCopier {
         case nowhere
         /// The same; pages that are equal have their records put right.
         case records
+
+        /// Whether pages that are equal on both sides get the records that they lack.
+        fileprivate var completesRecords: Bool {
+            switch self {
+            case .place, .log, .records: true
+            case .memory, .nowhere: false
+            }
+        }
     }
 
     private let primary: Primary
@@ -94,7 +102,7 @@ final class PageCopier {
     func release(to target: Target) throws {
         if case .log(let log) = target { return try held.give { try log.put($0, taking: $1, $2) } }
         try held.forEachRoom { pages, bytes, checksums in
-            for run in PageRanges(pages.map { $0..<$0 + 1 }).ranges {
+            for run in PageRanges(ascending: pages).ranges {
                 guard let first = pages.firstIndex(of: run.lowerBound) else { continue }
                 let start = (first - pages.startIndex) * Int(mirror.pageSize)
                 let part = bytes[start..<start + run.count * Int(mirror.pageSize)]
@@ -115,18 +123,21 @@ final class PageCopier {
         let other = UnsafeMutableRawBufferPointer(rebasing: copy[..<(range.count * size)])
         let isReadable = try primary.read(mine, page: range.lowerBound)
         tally.compared += UInt64(mine.count)
-        let records = try mirror.records(of: range)
+        // Where nothing is known of a page, and its record stays as it is, nobody asks for that.
+        let isExpected = isReadable && !checksRecords && expected.count(in: range) > range.count / 2
+        let needsRecords = isExpected || isUnchanged != nil || target.completesRecords
+        let records = needsRecords ? try mirror.records(of: range) : nil
         let overlay = overlay.flatMap { $0.count > 0 ? $0 : nil }
         var sums: [UInt32] = []
         var verdicts = [Verdict](repeating: .unknown, count: range.count)
-        if isReadable, !checksRecords, expected.count(in: range) > range.count / 2 {
+        if isExpected, let records {
             sums = checksums(mine)
             for (index, page) in range.enumerated() where overlay?.has(page) != true {
                 // A record that is wrong leads to a copy that was not needed, and to nothing worse.
                 if let record = records[page], record.checksum != sums[index] { verdicts[index] = .different }
             }
         }
-        let unknown = PageRanges(range.filter { verdicts[Int($0 - range.lowerBound)] == .unknown }.map { $0..<$0 + 1 })
+        let unknown = PageRanges(ascending: range.lazy.filter { verdicts[Int($0 - range.lowerBound)] == .unknown })
         // Over a network a call takes as long as to bring a part of the chunk: of many small ones all is read at once.
         let isReadAtOnce = unknown.ranges.count > Self.mostReads
         if isReadAtOnce { try mirror.read(other, page: range.lowerBound) }
@@ -143,19 +154,18 @@ final class PageCopier {
         tally.copied += UInt64(different.count * size)
         if !different.isEmpty, sums.isEmpty { sums = checksums(mine) }
         try put(different, of: range, UnsafeRawBufferPointer(mine), sums, target)
-        switch target {
-        case .place, .records: try complete(range, other, records) { verdicts[Int($0 - range.lowerBound)] != .equal }
-        // What the log has gets its record with it.
-        case .log(let log):
-            try complete(range, other, records) { verdicts[Int($0 - range.lowerBound)] != .equal || log.has($0) }
-        case .memory, .nowhere: break
+        guard target.completesRecords, let records else { return }
+        try complete(range, other, records) {
+            // What the log has gets its record with it.
+            if case .log(let log) = target, log.has($0) { return true }
+            return verdicts[Int($0 - range.lowerBound)] != .equal
         }
     }
 
     /// Of one page, by its bytes.
     private func verdict(
         _ page: UInt64, of range: Range<UInt64>, _ mine: UnsafeMutableRawBufferPointer,
-        _ other: UnsafeMutableRawBufferPointer, _ isReadable: Bool, _ overlay: MirrorLog?, _ records: MirrorRecords
+        _ other: UnsafeMutableRawBufferPointer, _ isReadable: Bool, _ overlay: MirrorLog?, _ records: MirrorRecords?
     ) throws -> Verdict {
         let (bytes, old) = (part(mine, page, range), part(other, page, range))
         if !isReadable, try !primary.read(bytes, page: page) {
@@ -205,8 +215,8 @@ final class PageCopier {
 
     /// A page whose file has not changed, and of which the mirror has what it once copied: the primary's is what has
     /// changed by itself.
-    private func isSuspect(_ page: UInt64, _ old: UnsafeMutableRawBufferPointer, _ records: MirrorRecords) -> Bool {
-        guard let isUnchanged, isUnchanged(page), let record = records[page], let base = old.baseAddress else {
+    private func isSuspect(_ page: UInt64, _ old: UnsafeMutableRawBufferPointer, _ records: MirrorRecords?) -> Bool {
+        guard let isUnchanged, isUnchanged(page), let record = records?[page], let base = old.baseAddress else {
             return false
         }
         if cmirror_checksum(base, old.count) == record.checksum {
@@ -245,7 +255,7 @@ final class PageCopier {
             return try put(pages, of: range, bytes, sums, next)
         }
         if case .place(let epoch) = target { try mark(epoch) }
-        for run in PageRanges(pages.map { $0..<$0 + 1 }).ranges {
+        for run in PageRanges(ascending: pages).ranges {
             let first = Int(run.lowerBound - range.lowerBound)
             let start = first * Int(mirror.pageSize)
             let part = UnsafeRawBufferPointer(rebasing: bytes[start..<start + run.count * Int(mirror.pageSize)])

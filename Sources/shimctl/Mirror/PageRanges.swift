@@ -15,6 +15,20 @@ struct PageRanges: Equatable {
         }
     }
 
+    /// - Parameter pages: their numbers, none smaller than the one before it.
+    init(ascending pages: some Sequence<UInt64>) {
+        var run: Range<UInt64>?
+        for page in pages {
+            if let open = run, open.upperBound == page {
+                run = open.lowerBound..<page + 1
+            } else {
+                if let run { ranges.append(run) }
+                run = page..<page + 1
+            }
+        }
+        if let run { ranges.append(run) }
+    }
+
     /// All pages that bytes `start`..<`start + length` touch, of those below `end`.
     static func touched(by start: UInt64, _ length: UInt64, pageSize: UInt64, end: UInt64) -> Range<UInt64> {
         let first = min(start / pageSize, end)

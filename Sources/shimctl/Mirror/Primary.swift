@@ -200,11 +200,12 @@ final class Primary {
     /// The mount that shows all of it.
     private static func mount(_ attachment: Attachment) throws -> Mount? {
         let names = [DeviceNodes.data(attachment.name), attachment.data.path ?? ""]
-        let mounts = MountEntry.all.filter {
-            $0.device == attachment.data.description || names.contains($0.source)
-        }
+        let all = MountEntry.all
+        let mounts = all.filter { $0.device == attachment.data.description || names.contains($0.source) }
         guard !mounts.isEmpty else { return nil }
         for entry in mounts where entry.isWhole {
+            // Something else may be mounted on top.
+            guard all.last(where: { $0.point == entry.point })?.identifier == entry.identifier else { continue }
             if let mount = try mount(entry, attachment) { return mount }
         }
         throw Complaint(
@@ -215,8 +216,6 @@ final class Primary {
 
     /// - Returns: nothing where something else is found there.
     private static func mount(_ entry: MountEntry, _ attachment: Attachment) throws -> Mount? {
-        let isOnTop = MountEntry.all.last { $0.point == entry.point }?.identifier == entry.identifier
-        guard isOnTop else { return nil }
         let scan: FileScan
         do {
             scan = try FileScan(entry.point)

@@ -51,6 +51,7 @@ struct MountEntry {
 
     /// The kernel writes blanks, tabs, newlines, backslashes and `#` as a backslash and three octal digits.
     static func unescaped(_ text: some Collection<UInt8>) -> String {
+        guard text.contains(UInt8(ascii: "\\")) else { return String(decoding: text, as: UTF8.self) }
         let text = Array(text)
         var result: [UInt8] = []
         var at = 0

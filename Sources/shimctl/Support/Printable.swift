@@ -23,6 +23,8 @@ extension String {
 extension StringProtocol {
     /// This text without blanks, tabs and newlines at its beginning and end.
     var trimmed: String {
-        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+        guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace })
+        else { return "" }
+        return String(self[first...last])
     }
 }
