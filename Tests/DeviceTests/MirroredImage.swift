@@ -137,6 +137,12 @@ final class MirroredImage {
         }
     }
 
+    /// Blocks of ext4's journal, in their order.
+    func journal() throws -> [UInt64] {
+        let run = try spawn("/usr/sbin/debugfs", ["-R", "blocks <8>", image.blocks])
+        return run.stdout.split(whereSeparator: \.isWhitespace).compactMap { UInt64($0) }
+    }
+
     /// Pages whose bytes are not the same on both sides, whoever they belong to.
     func differentPages() throws -> [UInt64] {
         let inspected = json(try shimctl(["inspect", mirror, "--json"]))

@@ -77,11 +77,12 @@ extension MirrorPass {
                 try planner.nothing(since: table, traced: traced)
                 ?? planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
             try requireKnown(plan)
-            if isLittle, plan.kind != .changes || plan.pages.count * mirror.pageSize > Self.mostAtOnce {
+            let pages = needed(plan)
+            if isLittle, plan.kind != .changes || pages.count * mirror.pageSize > Self.mostAtOnce {
                 throw MoreThanLittle(written: traced ?? PageRanges())
             }
             copier.expected = plan.kind == .changes && !devices.isLive ? traced ?? PageRanges() : PageRanges()
-            try copier.run(plan.pages, to: devices.isLive ? target : .memory(target), overlay: log)
+            try copier.run(pages, to: devices.isLive ? target : .memory(target), overlay: log)
             if devices.isLive { try sides.mend(copier.different) }
         } catch let more as MoreThanLittle {
             frozenBefore = try freezer.thaw()
@@ -91,6 +92,23 @@ extension MirrorPass {
             throw error
         }
         return (plan, try freezer.thaw())
+    }
+
+    /// Whether what the file system keeps only until it stands still may be left out. Not of the first pass after a
+    /// mount, which copies the journal as it is then: one of another file system, which had been in its place before,
+    /// could hold higher numbers.
+    func needsFrozenOnly(_ plan: PassPlan) -> Bool {
+        options.isFrozen && freezer != nil && trace != nil && !devices.isLive && plan.kind == .changes
+            && primary.mount?.identity != 0
+    }
+
+    /// Of what is to be compared while the file system stands still: all but an empty journal.
+    private func needed(_ plan: PassPlan) -> PageRanges {
+        // To look where it lies costs as much as to compare some pages.
+        guard needsFrozenOnly(plan), plan.pages.count > 8, let journal = Ext4Journal(primary), journal.isEmpty else {
+            return plan.pages
+        }
+        return plan.pages.subtracting(journal.pages)
     }
 
     func lostTrace() -> Complaint {

@@ -144,7 +144,13 @@ final class MirrorPass {
             ? HolePair(primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
             : nil
         let sides = KernelSides(devices, epoch: result.epoch)
-        if little == nil { try copier.run(plan.pages, to: target, overlay: usesLog ? log : nil, holes: holes) }
+        // Of the journal only what is in it while the file system stands still, and that is nothing, as a rule.
+        let isLater = little == nil && needsFrozenOnly(plan)
+        let journal = (isLater ? Ext4Journal(primary)?.pages : nil) ?? PageRanges()
+        if little == nil {
+            try copier.run(
+                plan.pages.subtracting(journal), to: target, overlay: usesLog ? log : nil, holes: holes)
+        }
 
         var final = plan
         if primary.mount == nil {
@@ -157,7 +163,7 @@ final class MirrorPass {
             copier.isUnchanged = nil
             copier.check = {}
             let compared = try little != nil ? table : liveTable(plan)
-            let earlier = little != nil ? written.union(underWay) : underWay
+            let earlier = little != nil ? written.union(underWay) : underWay.union(journal)
             (final, result.frozenNs) = try frozen(
                 freezer, planner, compared, earlier, copier, target, usesLog ? log : nil, sides,
                 isLittle: little != nil)

@@ -108,7 +108,9 @@ final class MirrorScrub {
             changed += FileScan.pages(extents, pageSize: primary.pageSize, pageCount: primary.geometry.pageCount)
         }
         guard isKnown else { return nil }
-        let explained = known.union(free).union(PageRanges(changed)).union(unlinked)
+        // What a journal holds that is empty no pass copies.
+        let journal = Ext4Journal(primary)?.pages ?? PageRanges()
+        let explained = known.union(free).union(PageRanges(changed)).union(unlinked).union(journal)
         let whole = unchanged.whole
         var result = (suspect: [UInt64](), missed: [UInt64]())
         let bitmap = BlockBitmap(primary)

@@ -1,0 +1,92 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// ext4's journal is empty while the file system stands still, and a mirror does without what it held before.
+@Suite("shimctl mirror: an empty journal is not copied", .serialized) struct MirrorJournalTests {
+    init() throws { try DeviceImage.skipUnlessAttachable() }
+
+    private func bash(_ script: String, _ arguments: String...) throws -> Run {
+        try spawn("/bin/bash", ["-c", script, Shim.shimctl] + arguments, timeout: .seconds(120))
+    }
+
+    /// Passes beside some hundred transactions, and two after them.
+    private func transactions(_ set: MirroredImage, _ options: String = "") throws {
+        let script = """
+            "$0" mirror run "$1" --every 0.3 --freeze --json --full-every 0 $4 > "$3" & runner=$!
+            until (($(grep -c '"changes"' "$3") >= 2)); do sleep 0.05; done
+            for i in {1..300}; do
+                dd if=/dev/urandom of="$2/f$((i % 7))" bs=4096 count=1 conv=notrunc,fsync status=none
+            done
+            before=$(wc -l < "$3")
+            until (($(wc -l < "$3") >= before + 2)); do sleep 0.05; done
+            kill "$runner"; wait "$runner"
+            """
+        let run = try bash(script, set.image.name, set.mount, "\(set.image.directory)/passes", options)
+        #expect(run.stderr == "")
+    }
+
+    @Test("of hundreds of transactions nothing but the journal's first block is copied", arguments: ["", "--in-place"])
+    func skipped(options: String) throws {
+        let set = try MirroredImage(options: ["-E", "lazy_itable_init=0,lazy_journal_init=0"])
+        defer { set.close() }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        try transactions(set, options)
+        // The superblock, which each freeze writes to, is the first page.
+        let different = Set(try set.differentPages()).subtracting([0])
+        let journal = try set.journal()
+        #expect(different.count > 300)
+        #expect(different.isSubset(of: Set(journal.dropFirst())))
+        let promoted = try set.promoted()
+        #expect(promoted.fsck.ending == .exited(0), "\(promoted.fsck.stdout)")
+        #expect(try promoted.sums == set.sums())
+        #expect(try set.verify()["faults"].items.isEmpty)
+    }
+
+    @Test(
+        "all of it is copied of journals in other forms",
+        arguments: ["fast_commit", "^has_journal", "meta_bg,^resize_inode"])
+    func others(feature: String) throws {
+        let set = try MirroredImage(options: ["-O", feature, "-E", "lazy_itable_init=0,lazy_journal_init=0"])
+        defer { set.close() }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        try transactions(set)
+        #expect(try set.differentPages().filter { $0 != 0 } == [])
+        #expect(try set.promoted().sums == set.sums())
+    }
+
+    @Test("a mirror in the primary's place recovers from its journal, in which older transactions are left")
+    func recovery() throws {
+        let set = try MirroredImage()
+        defer { set.close() }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        try transactions(set)
+        let offset = try #require(
+            set.json(try shimctl(["inspect", set.mirror, "--json"]))["superblock"]["data_offset"].number)
+        // What the device holds while it is mounted is what is left when the power goes.
+        let script = """
+            cd "$1" && mkdir point && cp --sparse=always "$2" promoted.img || exit 2
+            "$0" attach promoted.img --name "$3" --promote > /dev/null || exit 3
+            mount "/dev/pmemshim/$3" point || exit 4
+            for i in {1..200}; do
+                dd if=/dev/urandom of="point/new$((i % 50))" bs=4096 count=1 conv=fsync status=none || exit 5
+            done
+            (cd point && find . -type f | LC_ALL=C sort | xargs sha1sum) > before
+            cp --sparse=always promoted.img lost.img
+            umount point && "$0" detach "$3" > /dev/null || exit 6
+            blocks=$(losetup --find --show --offset "$4" lost.img) || exit 7
+            trap 'umount point 2> /dev/null; losetup -d "$blocks"' EXIT
+            dumpe2fs -h "$blocks" 2> /dev/null | grep -q needs_recovery || exit 8
+            mount "$blocks" point || exit 9
+            (cd point && find . -type f | LC_ALL=C sort | xargs sha1sum) > after
+            umount point
+            e2fsck -f -n "$blocks" > fsck || exit 10
+            cmp before after || exit 11
+            wc -l < after
+            """
+        let name = "\(set.image.name)-p"
+        let run = try bash(script, set.image.directory, set.mirror, name, "\(offset)")
+        #expect(run.ending == .exited(0), "\(run.stderr)")
+        #expect(run.stdout == "57\n")
+    }
+}
