@@ -26,9 +26,14 @@ import Testing
         #expect(run.stderr == "")
     }
 
-    @Test("of hundreds of transactions nothing but the journal's first block is copied", arguments: ["", "--in-place"])
-    func skipped(options: String) throws {
-        let set = try MirroredImage(options: ["-E", "lazy_itable_init=0,lazy_journal_init=0"])
+    // Or else it is written to later.
+    private static let initialised = ["-E", "lazy_itable_init=0,lazy_journal_init=0"]
+
+    @Test(
+        "of hundreds of transactions nothing but the journal's first block is copied",
+        arguments: [("", []), ("--in-place", []), ("", ["-g", "2048", "-O", "^flex_bg", "-J", "size=64"])])
+    func skipped(options: String, mkfs: [String]) throws {
+        let set = try MirroredImage(options: Self.initialised + mkfs)
         defer { set.close() }
         #expect(try set.sync("--freeze").ending == .exited(0))
         try transactions(set, options)
@@ -43,11 +48,43 @@ import Testing
         #expect(try set.verify()["faults"].items.isEmpty)
     }
 
+    @Test("a log that is smaller than the journal is enough, after the next mount as well")
+    func smallLog() throws {
+        let set = try MirroredImage(log: "4M", options: Self.initialised)
+        defer { set.close() }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        for _ in 0..<4 { try transactions(set) }
+        #expect(try Set(set.differentPages()).intersection(set.journal()).count > 1_024)
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        try set.unmount()
+        try set.mountAgain()
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try set.promoted().sums == set.sums())
+        #expect(try set.sync("--freeze", "--full").stderr.contains("is full"))
+        #expect(try set.sync("--freeze", "--full", "--in-place").ending == .exited(0))
+        #expect(try set.differentPages().filter { $0 != 0 } == [])
+    }
+
+    @Test("all of a journal that has been made anew is copied")
+    func anew() throws {
+        let set = try MirroredImage(options: Self.initialised)
+        defer { set.close() }
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        try transactions(set)
+        try set.unmount()
+        let script = "tune2fs -O ^has_journal \"$1\" && tune2fs -j \"$1\""
+        #expect(try bash(script, set.image.blocks).ending == .exited(0))
+        try set.mountAgain()
+        #expect(try set.sync("--freeze").ending == .exited(0))
+        #expect(try set.differentPages().filter { $0 != 0 } == [])
+        #expect(try set.promoted().fsck.ending == .exited(0))
+    }
+
     @Test(
         "all of it is copied of journals in other forms",
         arguments: ["fast_commit", "^has_journal", "meta_bg,^resize_inode"])
     func others(feature: String) throws {
-        let set = try MirroredImage(options: ["-O", feature, "-E", "lazy_itable_init=0,lazy_journal_init=0"])
+        let set = try MirroredImage(options: ["-O", feature] + Self.initialised)
         defer { set.close() }
         #expect(try set.sync("--freeze").ending == .exited(0))
         try transactions(set)

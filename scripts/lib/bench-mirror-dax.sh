@@ -97,7 +97,7 @@ mirror_dax_side() {
         share=$(mirror_dax_share "$period")
         kill "$copier"
         wait "$copier" || true
-        if [[ -s /run/complaints ]]; then warn "$(< /run/complaints)"; fi
+        if [[ -s /run/complaints ]]; then warn "$(< /run/complaints)" && share=nan; fi
     fi
     printf 'figure\t%s\t%s\t%s\t%s\n' "$period" "$row" "$measured" "$share"
 }

@@ -2,10 +2,10 @@ import PmemShim
 
 /// Where ext4's journal lies, which a mirror of a file system that stands still does not need.
 ///
-/// Freezing empties the journal (ext4_freeze): all that it told of has been written to its place, and
-/// its first block, its superblock, says so (s_start is 0, fs/jbd2). Whoever mounts that state reads no other
-/// block of it. Later ones take their places one by one, with higher numbers than whatever older ones have been left
-/// there, by which recovery knows the end of the log: as in any journal, which is used round and round.
+/// Freezing empties the journal (ext4_freeze): all that it told of has been written to its place, and its first block,
+/// its superblock, says so (s_start is 0, fs/jbd2). Whoever mounts that state reads no other block of it. Later
+/// transactions take their places one by one, and recovery knows its end by their numbers: what is left there of older
+/// ones has lower numbers, as in any journal, which is used round and round.
 struct Ext4Journal {
     /// All blocks but the first.
     let pages: PageRanges
@@ -16,8 +16,8 @@ struct Ext4Journal {
     /// - Returns: nothing where there is none, or it has a layout that is not known here.
     init?(_ primary: Primary) {
         guard primary.mount?.type == "ext4", primary.pageSize == 4_096, let superblock = Ext4Superblock(primary),
-            superblock.isPlain, superblock.blockSize == 4_096, !superblock.hasFastCommits,
-            let blocks = superblock.journalBlocks, Self.isOfInode(superblock, primary), let first = blocks.first
+            superblock.isPlain, superblock.blockSize == 4_096, Self.isOfInode(superblock, primary),
+            let blocks = Self.blocks(superblock, primary), let first = blocks.first
         else { return nil }
         let whole = PageRanges(blocks)
         let count = primary.geometry.pageCount
@@ -29,16 +29,23 @@ struct Ext4Journal {
         pages = whole.subtracting(PageRanges([first.lowerBound..<first.lowerBound + 1]))
     }
 
-    /// Whether it is surely empty, and stays so as long as the file system stands still.
+    /// Whether it is surely empty, and stays so as long as the file system writes nothing.
     var isEmpty: Bool {
-        guard let superblock = Ext4Superblock(primary), !superblock.needsRecovery,
-            let page = MetadataPage(first, primary)
+        guard let superblock = Ext4Superblock(primary), !superblock.needsRecovery, !superblock.hasFastCommits,
+            let own = JournalSuperblock(MetadataPage(first, primary), blockCount)
         else { return false }
-        // Big-endian: magic number, kind of block (4: a superblock of version 2), size and count of blocks, the first
-        // one of the log, its start, an error, features (fast commits: 0x20).
-        func word(_ offset: Int) -> UInt32 { page.word(offset).byteSwapped }
-        return word(0) == 0xc03b_3998 && word(4) == 4 && word(12) == 4_096 && UInt64(word(16)) == blockCount
-            && word(20) == 1 && word(28) == 0 && word(32) == 0 && word(40) & 0x20 == 0
+        return own.isEmpty
+    }
+
+    /// Whether the mirror has the same journal, empty, as it was some time ago: then nothing in it has a number that is
+    /// still to come. Not of a journal that was made anew since, and counts from the beginning again.
+    func isContinued(on mirror: MirrorDevice) -> Bool {
+        guard let superblock = Ext4Superblock(primary), !superblock.hasFastCommits,
+            let own = JournalSuperblock(MetadataPage(first, primary), blockCount),
+            let copied = JournalSuperblock(MetadataPage(first, of: mirror), blockCount)
+        else { return false }
+        return copied.isEmpty && copied.identity == own.identity
+            && Int32(bitPattern: own.sequence &- copied.sequence) >= 0
     }
 
     /// Whether what the superblock says of its blocks is what its inode, number 8, says (struct ext4_inode, i_block).
@@ -50,4 +57,44 @@ struct Ext4Journal {
         guard offset + size <= 4_096, let inodes = MetadataPage(table &+ page, primary) else { return false }
         return (0..<15).allSatisfy { inodes.word(Int(offset) + 40 + $0 * 4) == superblock.journalWord($0) }
     }
+
+    /// All of its blocks, in order.
+    private static func blocks(_ superblock: Ext4Superblock, _ primary: Primary) -> [Range<UInt64>]? {
+        guard superblock.hasJournalExtents else { return nil }
+        let root = Ext4ExtentNode(word: superblock.journalWord, most: 4)
+        guard root.depth > 0 else { return root.extents(from: 0) }
+        guard root.depth == 1, let leaves = root.leaves else { return nil }
+        var result: [Range<UInt64>] = []
+        for leaf in leaves {
+            guard let page = MetadataPage(leaf, primary) else { return nil }
+            let node = Ext4ExtentNode(word: { page.word($0 * 4) }, most: 340)
+            let next = result.reduce(0) { $0 + UInt64($1.count) }
+            guard node.depth == 0, let extents = node.extents(from: next) else { return nil }
+            result += extents
+        }
+        return result
+    }
+}
+
+/// The first block of a journal (struct journal_superblock_s): big-endian words. Of version 2, without fast commits.
+private struct JournalSuperblock {
+    private let page: MetadataPage
+
+    /// - Returns: nothing where it is something else, or of another size.
+    init?(_ page: MetadataPage?, _ blockCount: UInt64) {
+        guard let page else { return nil }
+        self.page = page
+        // Magic number, kind of block, size and count of blocks, first block of the log, features.
+        guard word(0) == 0xc03b_3998, word(4) == 4, word(12) == 4_096, UInt64(word(16)) == blockCount, word(20) == 1,
+            word(40) & 0x20 == 0
+        else { return nil }
+    }
+
+    /// Where the log begins, and an error.
+    var isEmpty: Bool { word(28) == 0 && word(32) == 0 }
+    /// Number of the next transaction, where it is empty; otherwise of one before.
+    var sequence: UInt32 { word(24) }
+    var identity: [UInt32] { stride(from: 48, to: 64, by: 4).map(word) }
+
+    private func word(_ offset: Int) -> UInt32 { page.word(offset).byteSwapped }
 }

@@ -35,23 +35,8 @@ struct Ext4Superblock {
         return (UInt64(half(blocks + 18)) << 32 | UInt64(word(blocks + 20))) * blockSize
     }
 
-    /// Blocks of the journal in their order, as pages where a block is one; the same as `journal`, of all of it.
-    var journalBlocks: [Range<UInt64>]? {
-        guard hasInternalJournal, word(0xe0) == 8, half(0xfc) >> 8 == 1, half(0x10c) == 0xf30a, half(0x112) == 0,
-            (1...4).contains(half(0x10e))
-        else { return nil }
-        var (result, next) = ([Range<UInt64>](), UInt64(0))
-        for index in 0..<Int(half(0x10e)) {
-            let extent = 0x118 + index * 12
-            let count = UInt64(half(extent + 4))
-            // Larger numbers are of blocks that have not been written.
-            guard UInt64(word(extent)) == next, (1...32_768).contains(count) else { return nil }
-            let start = UInt64(half(extent + 6)) << 32 | UInt64(word(extent + 8))
-            result.append(start..<start + count)
-            next += count
-        }
-        return result
-    }
+    /// What is kept here of the journal's blocks is a tree of extents.
+    var hasJournalExtents: Bool { hasInternalJournal && word(0xe0) == 8 && half(0xfc) >> 8 == 1 }
 
     /// A word of what the journal's inode says of its blocks (i_block).
     func journalWord(_ index: Int) -> UInt32 { word(0x10c + index * 4) }

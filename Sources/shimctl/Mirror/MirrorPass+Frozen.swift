@@ -9,14 +9,14 @@ extension MirrorPass {
     /// writing to; so there is one such time, and not two. And to look at a file takes as long as to copy two of its
     /// pages: what was little the last time is taken for little again, otherwise the sizes of what has changed tell.
     /// - Returns: what is known of it beforehand; nothing where it is more, or not known.
-    func little(_ planner: PassPlanner, _ table: FileTable?, _ traced: PageRanges?, _ isExpected: Bool) throws
-        -> PassPlan?
-    {
+    func little(
+        _ planner: PassPlanner, _ table: FileTable?, _ traced: PageRanges?, _ journal: Ext4Journal?, _ isExpected: Bool
+    ) throws -> PassPlan? {
         guard options.isFrozen, freezer != nil, !options.isFull, let table, let traced,
             primary.mount?.directFiles == .all,
             primary.mount?.tellsFiles == true
         else { return nil }
-        let known = traced.count * mirror.pageSize
+        let known = traced.subtracting(journal?.pages ?? PageRanges()).count * mirror.pageSize
         guard known <= Self.mostAtOnce else { return nil }
         if !isExpected {
             guard let changed = try planner.changedBytes(since: table), known + changed <= Self.mostAtOnce else {
@@ -52,10 +52,12 @@ extension MirrorPass {
     /// - Parameters:
     ///   - table: what the files were when they were compared last.
     ///   - written: what may have been written to since, beside what the tracer tells now.
+    ///   - journal: left out where it is empty.
     ///   - isLittle: nothing was compared before.
     func frozen(
         _ freezer: Freezer, _ planner: PassPlanner, _ table: FileTable?, _ written: PageRanges, _ copier: PageCopier,
-        _ target: PageCopier.Target, _ log: MirrorLog?, _ sides: KernelSides, isLittle: Bool
+        _ target: PageCopier.Target, _ log: MirrorLog?, _ sides: KernelSides,
+        _ journal: Ext4Journal?, isLittle: Bool
     ) throws -> (PassPlan, UInt64) {
         // The long part first, while all goes on. What is mapped directly is only flushed.
         if primary.mount?.directFiles != .all { try primary.synchronise() }
@@ -77,13 +79,15 @@ extension MirrorPass {
                 try planner.nothing(since: table, traced: traced)
                 ?? planner.plan(table: table, traced: traced, wantsAll: false, lists: false, time: nil)
             try requireKnown(plan)
-            let pages = needed(plan)
+            let empty = journal.flatMap { $0.isEmpty ? $0 : nil }
+            let pages = empty.map { plan.pages.subtracting($0.pages) } ?? plan.pages
             if isLittle, plan.kind != .changes || pages.count * mirror.pageSize > Self.mostAtOnce {
                 throw MoreThanLittle(written: traced ?? PageRanges())
             }
             copier.expected = plan.kind == .changes && !devices.isLive ? traced ?? PageRanges() : PageRanges()
             try copier.run(pages, to: devices.isLive ? target : .memory(target), overlay: log)
             if devices.isLive { try sides.mend(copier.different) }
+            if let empty, !empty.isEmpty { throw wroteAllTheSame() }
         } catch let more as MoreThanLittle {
             frozenBefore = try freezer.thaw()
             throw more
@@ -94,21 +98,21 @@ extension MirrorPass {
         return (plan, try freezer.thaw())
     }
 
-    /// Whether what the file system keeps only until it stands still may be left out. Not of the first pass after a
-    /// mount, which copies the journal as it is then: one of another file system, which had been in its place before,
-    /// could hold higher numbers.
-    func needsFrozenOnly(_ plan: PassPlan) -> Bool {
-        options.isFrozen && freezer != nil && trace != nil && !devices.isLive && plan.kind == .changes
-            && primary.mount?.identity != 0
+    /// The journal, where it may be left out if it is empty once the file system stands still. Where the mirror has
+    /// one moment's state already, all numbers in its journal are below that of the next transaction then.
+    /// - Parameter before: what the mirror is before the pass, with an empty log.
+    func journalToLeaveOut(_ before: SetMembership) -> Ext4Journal? {
+        guard options.isFrozen, freezer != nil, !options.isFull, !devices.isLive, before.state == .point,
+            before.passEpoch == 0, let journal = Ext4Journal(primary), journal.isContinued(on: mirror)
+        else { return nil }
+        return journal
     }
 
-    /// Of what is to be compared while the file system stands still: all but an empty journal.
-    private func needed(_ plan: PassPlan) -> PageRanges {
-        // To look where it lies costs as much as to compare some pages.
-        guard needsFrozenOnly(plan), plan.pages.count > 8, let journal = Ext4Journal(primary), journal.isEmpty else {
-            return plan.pages
-        }
-        return plan.pages.subtracting(journal.pages)
+    /// After an error ext4 does so, past the freeze.
+    private func wroteAllTheSame() -> Complaint {
+        Complaint(
+            .failure,
+            "the file system has written to its journal while it stood still: the mirror keeps its older state")
     }
 
     func lostTrace() -> Complaint {

@@ -105,7 +105,10 @@ final class MirrorPass {
         if carried == nil { _ = trace?.take() }
         // What is changed while that is at work may be dirty still when it has ended.
         let time = FileTable.now
-        let little = mayBeLittle ? try little(planner, table, traced, expectsLittle) : nil
+        // To look where it lies costs as much as to compare some pages.
+        let isWorthIt = traced.map { $0.count + (trace?.recent.count ?? 0) > 8 } ?? true
+        let journal = isWorthIt ? journalToLeaveOut(before) : nil
+        let little = mayBeLittle ? try little(planner, table, traced, journal, expectsLittle) : nil
         // What is written through the page cache is seen on its way to the device, or else must be there first.
         if trace == nil, options.isFrozen, primary.mount?.directFiles != .all { try? planner.settle() }
         if little == nil { try primary.synchronise() }
@@ -145,12 +148,8 @@ final class MirrorPass {
             : nil
         let sides = KernelSides(devices, epoch: result.epoch)
         // Of the journal only what is in it while the file system stands still, and that is nothing, as a rule.
-        let isLater = little == nil && needsFrozenOnly(plan)
-        let journal = (isLater ? Ext4Journal(primary)?.pages : nil) ?? PageRanges()
-        if little == nil {
-            try copier.run(
-                plan.pages.subtracting(journal), to: target, overlay: usesLog ? log : nil, holes: holes)
-        }
+        let soon = journal.map { plan.pages.subtracting($0.pages) } ?? plan.pages
+        if little == nil { try copier.run(soon, to: target, overlay: usesLog ? log : nil, holes: holes) }
 
         var final = plan
         if primary.mount == nil {
@@ -163,9 +162,9 @@ final class MirrorPass {
             copier.isUnchanged = nil
             copier.check = {}
             let compared = try little != nil ? table : liveTable(plan)
-            let earlier = little != nil ? written.union(underWay) : underWay.union(journal)
+            let earlier = little != nil ? written.union(underWay) : underWay.union(plan.pages.subtracting(soon))
             (final, result.frozenNs) = try frozen(
-                freezer, planner, compared, earlier, copier, target, usesLog ? log : nil, sides,
+                freezer, planner, compared, earlier, copier, target, usesLog ? log : nil, sides, journal,
                 isLittle: little != nil)
             try copier.release(to: target)
             result.frozenCopied = copier.tally.copied - copied

@@ -109,7 +109,7 @@ final class MirrorScrub {
         }
         guard isKnown else { return nil }
         // What a journal holds that is empty no pass copies.
-        let journal = Ext4Journal(primary)?.pages ?? PageRanges()
+        let journal = (devices.isLive ? nil : Ext4Journal(primary)?.pages) ?? PageRanges()
         let explained = known.union(free).union(PageRanges(changed)).union(unlinked).union(journal)
         let whole = unchanged.whole
         var result = (suspect: [UInt64](), missed: [UInt64]())

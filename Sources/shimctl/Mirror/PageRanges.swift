@@ -15,7 +15,7 @@ struct PageRanges: Equatable {
         }
     }
 
-    /// - Parameter pages: their numbers, none smaller than the one before it.
+    /// - Parameter pages: their numbers, each larger than the one before it.
     init(ascending pages: some Sequence<UInt64>) {
         var run: Range<UInt64>?
         for page in pages {
