@@ -13,6 +13,7 @@ import Testing
     /// Passes beside some hundred transactions, and two after them.
     private func transactions(_ set: MirroredImage, _ options: String = "") throws {
         let script = """
+            : > "$3"
             "$0" mirror run "$1" --every 0.3 --freeze --json --full-every 0 $4 > "$3" & runner=$!
             until (($(grep -c '"changes"' "$3") >= 2)); do sleep 0.05; done
             for i in {1..300}; do
