@@ -8,10 +8,13 @@ struct Ext4ExtentNode {
     /// 0: its entries are extents.
     var depth: UInt32 { word(1) >> 16 }
 
+    /// By its magic number.
+    var isNode: Bool { word(0) & 0xffff == 0xf30a }
+
     /// - Returns: nothing where it is no node.
     private var entries: Range<Int>? {
         let count = word(0) >> 16
-        return word(0) & 0xffff == 0xf30a && (1...most).contains(count) ? 0..<Int(count) : nil
+        return isNode && (1...most).contains(count) ? 0..<Int(count) : nil
     }
 
     /// Blocks on the device, which follow one another in the file from block `start` on.

@@ -11,6 +11,7 @@ struct Ext4Journal {
     let pages: PageRanges
     private let first: UInt64
     private let blockCount: UInt64
+    private let hasFastCommits: Bool
     private let primary: Primary
 
     /// - Returns: nothing where there is none, or it has a layout that is not known here.
@@ -24,6 +25,7 @@ struct Ext4Journal {
         guard blocks.allSatisfy({ $0.upperBound <= count }), whole.count == blocks.reduce(0, { $0 + UInt64($1.count) })
         else { return nil }
         self.primary = primary
+        hasFastCommits = superblock.hasFastCommits
         self.first = first.lowerBound
         blockCount = whole.count
         pages = whole.subtracting(PageRanges([first.lowerBound..<first.lowerBound + 1]))
@@ -32,17 +34,17 @@ struct Ext4Journal {
     /// Whether it is surely empty, and stays so as long as the file system writes nothing.
     var isEmpty: Bool {
         guard let superblock = Ext4Superblock(primary), !superblock.needsRecovery, !superblock.hasFastCommits,
-            let own = JournalSuperblock(MetadataPage(first, primary), blockCount)
+            let own = JournalSuperblock(MetadataPage(first, primary))
         else { return false }
-        return own.isEmpty
+        return own.isEmpty && own.isPlain(of: blockCount)
     }
 
     /// Whether the mirror has the same journal, empty, as it was some time ago: then nothing in it has a number that is
     /// still to come. Not of a journal that was made anew since, and counts from the beginning again.
     func isContinued(on mirror: MirrorDevice) -> Bool {
-        guard let superblock = Ext4Superblock(primary), !superblock.hasFastCommits,
-            let own = JournalSuperblock(MetadataPage(first, primary), blockCount),
-            let copied = JournalSuperblock(MetadataPage(first, of: mirror), blockCount)
+        guard !hasFastCommits, let own = JournalSuperblock(MetadataPage(first, primary)),
+            let copied = JournalSuperblock(MetadataPage(first, of: mirror)),
+            own.isPlain(of: blockCount), copied.isPlain(of: blockCount)
         else { return false }
         return copied.isEmpty && copied.identity == own.identity
             && Int32(bitPattern: own.sequence &- copied.sequence) >= 0
@@ -74,27 +76,4 @@ struct Ext4Journal {
         }
         return result
     }
-}
-
-/// The first block of a journal (struct journal_superblock_s): big-endian words. Of version 2, without fast commits.
-private struct JournalSuperblock {
-    private let page: MetadataPage
-
-    /// - Returns: nothing where it is something else, or of another size.
-    init?(_ page: MetadataPage?, _ blockCount: UInt64) {
-        guard let page else { return nil }
-        self.page = page
-        // Magic number, kind of block, size and count of blocks, first block of the log, features.
-        guard word(0) == 0xc03b_3998, word(4) == 4, word(12) == 4_096, UInt64(word(16)) == blockCount, word(20) == 1,
-            word(40) & 0x20 == 0
-        else { return nil }
-    }
-
-    /// Where the log begins, and an error.
-    var isEmpty: Bool { word(28) == 0 && word(32) == 0 }
-    /// Number of the next transaction, where it is empty; otherwise of one before.
-    var sequence: UInt32 { word(24) }
-    var identity: [UInt32] { stride(from: 48, to: 64, by: 4).map(word) }
-
-    private func word(_ offset: Int) -> UInt32 { page.word(offset).byteSwapped }
 }

@@ -28,11 +28,10 @@ struct Ext4Superblock {
     /// Nothing: it is not, or says so in a way that is not known here.
     var journal: UInt64? {
         guard hasInternalJournal, half(0xfc) >> 8 == 1 else { return nil }
-        let blocks = 0x10c
-        guard half(blocks) == 0xf30a else { return UInt64(word(blocks)) * blockSize }
-        // A tree of extents, whose root is a leaf, and whose first one begins at block 0.
-        guard half(blocks + 2) > 0, half(blocks + 6) == 0, word(blocks + 12) == 0 else { return nil }
-        return (UInt64(half(blocks + 18)) << 32 | UInt64(word(blocks + 20))) * blockSize
+        let root = Ext4ExtentNode(word: journalWord, most: 4)
+        guard root.isNode else { return UInt64(journalWord(0)) * blockSize }
+        guard root.depth == 0, let first = root.extents(from: 0)?.first else { return nil }
+        return first.lowerBound * blockSize
     }
 
     /// What is kept here of the journal's blocks is a tree of extents.
