@@ -19,6 +19,7 @@ import Testing
             #include <stdlib.h>
             #include <string.h>
             #include <sys/syscall.h>
+            #include <sys/wait.h>
             #include <unistd.h>
             static void press(const char *moment)
             {
@@ -38,6 +39,13 @@ import Testing
                 pid_t (*next)(void) = dlsym(RTLD_NEXT, "fork");
                 press("fork");
                 return next();
+            }
+            pid_t waitpid(pid_t pid, int *status, int options)
+            {
+                pid_t (*next)(pid_t, int *, int) = dlsym(RTLD_NEXT, "waitpid");
+                pid_t result = next(pid, status, options);
+                if (result > 0) press("end");
+                return result;
             }
             int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                              const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
@@ -72,6 +80,15 @@ import Testing
         #expect(run.ending == .exited(130), "\(run.stderr)")
         #expect(run.stdout == "")
         #expect(run.stderr.contains("before the program was started"), "\(run.stderr)")
+    }
+
+    @Test("an interrupt between two runs of stat keeps the figures of those that were made")
+    func keepsFigures() throws {
+        let run = try run(["stat", "-r", "5"], pressAt: "end", ["/bin/echo", "ran"])
+        #expect(run.ending == .exited(130), "\(run.stderr)")
+        #expect(run.stdout == "ran\n")
+        #expect(run.stderr.contains("before the program was started"), "\(run.stderr)")
+        #expect(run.stderr.contains("Figures of '/bin/echo ran':"), "\(run.stderr)")
     }
 
     @Test("compare begins no second run after an interrupt that came before the first one's start")

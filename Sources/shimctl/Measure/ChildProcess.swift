@@ -33,15 +33,17 @@ enum ChildProcess {
     ///   - output: takes the place of standard output.
     ///   - readsNothing: /dev/null takes the place of standard input.
     ///   - interval: seconds after which `tick` is called, again and again.
+    ///   - held: by the caller, for several runs.
     /// - Throws: a `Complaint` where it cannot be started, with the status that env(1) gives then.
     static func run(
         last count: Int, changes: [(name: String, value: String?)], output: FileDescriptor? = nil,
-        readsNothing: Bool = false, interval: Double? = nil, tick: () throws -> Void = {}
+        readsNothing: Bool = false, interval: Double? = nil, signals held: HeldSignals? = nil,
+        tick: () throws -> Void = {}
     ) throws -> Ending {
         let words = CommandLine.unsafeArgv + (Int(CommandLine.argc) - count)
         guard count > 0, words[0] != nil else { throw Complaint(.failure, "the argument vector is not as parsed") }
-        var signals = HeldSignals()
-        defer { signals.release() }
+        var signals = held ?? HeldSignals()
+        defer { if held == nil { signals.release() } }
         // What has come before there is a program ends the command, as it would have a moment before.
         if let arrival = signals.arrived() { throw Supervisor.interruption(arrival.number) }
         // Where nobody reads any more, writing must fail, not end us; the program has that signal as we had it. With

@@ -8,17 +8,18 @@ struct MeasuredRun {
     /// Runs the program that the last `count` words of our own argument vector name.
     /// - Parameters:
     ///   - interval: seconds between samples.
+    ///   - signals: held by the caller, for several runs.
     ///   - sample: gets the figures so far, after each interval and once at the end.
     ///   - end: gets the place of all its soft memory, which goes afterwards.
     static func run(
-        last count: Int, setup: ShimSetup, interval: Double = 0.2,
+        last count: Int, setup: ShimSetup, interval: Double = 0.2, signals: HeldSignals? = nil,
         sample: (StatsSnapshot) throws -> Void = { _ in }, end: (RuntimePlace) throws -> Void = { _ in }
     ) throws -> MeasuredRun {
         let runtime = try PrivateRuntime()
         defer { runtime.remove() }
         let ending = try ChildProcess.run(
             last: count, changes: setup.changes(with: runtime), interval: interval,
-            tick: { try sample(runtime.snapshot()) })
+            signals: signals, tick: { try sample(runtime.snapshot()) })
         let snapshot = runtime.snapshot()
         try sample(snapshot)
         try end(runtime.place)

@@ -71,20 +71,32 @@ struct StatCommand: ParsableCommand, ProgramStarter {
             setup.warnWhereNothingIsServed(by: "stat")
             let target = try output.map { try Output.file($0) } ?? .standardError
             var runs: [MeasuredRun] = []
+            // Between the runs as well: what has been measured is told.
+            var signals = HeldSignals()
+            defer { signals.release() }
+            var interruption: ExitCode?
             for _ in 0..<self.runs {
-                let found = try MeasuredRun.run(
-                    last: program.words.count, setup: setup, interval: (milliseconds ?? 200) / 1_000,
-                    sample: intervals(to: target))
-                runs.append(found)
-                if !found.ending.isSuccess || found.ending.isInterrupted { break }
+                do {
+                    let found = try MeasuredRun.run(
+                        last: program.words.count, setup: setup, interval: (milliseconds ?? 200) / 1_000,
+                        signals: signals, sample: intervals(to: target))
+                    runs.append(found)
+                    if !found.ending.isSuccess || found.ending.isInterrupted { break }
+                } catch let end as ExitCode where !runs.isEmpty {
+                    interruption = end
+                    break
+                }
             }
+            // What has come since the last run must not end the report. What comes now may: writing it may take long.
+            while signals.arrived() != nil {}
+            signals.release()
             let report = StatReport(command: program.words.text, runs: runs)
             let text =
                 if json { try Output.jsonText(report.document) } else if let separator {
                     report.lines(separator: separator)
                 } else { report.text }
             try Output.line(text, to: target, named: output ?? "standard error")
-            status = runs.last?.ending.exitStatus ?? 0
+            status = interruption?.rawValue ?? runs.last?.ending.exitStatus ?? 0
         }
         if status != 0 { throw ExitCode(status) }
     }
