@@ -92,6 +92,46 @@ import Testing
         #expect(run.stdout.hasSuffix("\(number)\n"), "\(run.stdout)\(run.stderr)")
     }
 
+    @Test("a signal that is sent to shimctl alone ends what --prepare has started, too", arguments: ["TERM", "HUP"])
+    func preparation(name: String) throws {
+        let run = try shell(
+            """
+            "$S" compare -p 'echo $$ > "$T/pid"; exec sleep 1000' --mount "$D" -- true & P=$!
+            until [ -s "$T/pid" ]; do sleep 0.05; done
+            kill -\(name) $P; wait $P; echo $?
+            kill -0 $(cat "$T/pid") 2> /dev/null || echo gone
+            """)
+        #expect(run.stdout == "\(name == "TERM" ? 143 : 129)\ngone\n", "\(run.stdout)\(run.stderr)")
+        #expect(run.stderr.contains("interrupted before --prepare had ended"), "\(run.stderr)")
+    }
+
+    @Test("a --prepare that fails is told where SIGCHLD is ignored, too")
+    func failedPreparation() throws {
+        let run = try shell(
+            "trap '' CHLD; \"$S\" compare -n 2 -p 'echo it is broken >&2; exit 3' --mount \"$D\" -- true; echo $?")
+        #expect(run.stdout == "1\n", "\(run.stdout)\(run.stderr)")
+        #expect(run.stderr.contains("it is broken"), "\(run.stderr)")
+    }
+
+    @Test("what --prepare leaves writing for ever is not listened to for ever")
+    func chattering() throws {
+        let run = try shell(
+            "\"$S\" compare -n 2 -w 0 -p 'yes >&2 &' --mount \"$D\" -- true; echo $?; pkill -x yes -P 1")
+        #expect(run.stdout.hasSuffix("\n0\n"), "\(run.stdout)\(run.stderr)")
+    }
+
+    @Test("the process that bench measures ends with it, however it is ended", arguments: ["TERM", "KILL"])
+    func measuredProcess(name: String) throws {
+        let run = try shell(
+            """
+            "$S" bench "$D" > /dev/null & P=$!
+            until C=$(pgrep -P $P); do sleep 0.05; done
+            kill -\(name) $P; wait $P 2> /dev/null
+            for i in $(seq 100); do kill -0 $C 2> /dev/null || { echo gone; break; }; sleep 0.02; done
+            """)
+        #expect(run.stdout == "gone\n", "\(run.stdout)\(run.stderr)")
+    }
+
     @Test("bench makes no name that its directory's owner could put something else under, and none is left by a kill")
     func unnamed() throws {
         let run = try shell(

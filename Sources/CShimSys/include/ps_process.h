@@ -2,6 +2,7 @@
 #ifndef PS_PROCESS_H
 #define PS_PROCESS_H
 
+#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -10,6 +11,13 @@
 static inline int ps_adopt_orphans(void)
 {
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+// This process is killed when the thread that has started it ends, however that happens (PR_SET_PDEATHSIG of prctl(2)).
+// 0, or -1 and errno.
+static inline int ps_end_with_parent(void)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
 
 // fork(2). The child may go on in Swift where there is one thread only.

@@ -68,10 +68,9 @@ struct Supervisor {
     /// A report is written at once, by a pipe that holds it.
     private static let mostBytes = 32 << 10
 
-    /// The exit status of a command whose program was never started.
+    /// The end of a command whose program was never started.
     static func interruption(_ signal: Int32) -> ExitCode {
-        Output.warn("shimctl: interrupted before the program was started")
-        return ExitCode(128 + signal)
+        HeldSignals.interruption(signal, before: "the program was started")
     }
 
     func start() throws -> Running {

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Glibc
 
 /// The signals that end a program, held back while a child of ours runs, for which they are meant. Those that somebody
@@ -53,6 +54,13 @@ struct HeldSignals {
         }
         // SI_KERNEL: nobody's kill.
         return number > 0 ? Arrival(number: number, isTerminals: info.si_code == 0x80) : nil
+    }
+
+    /// The end of a command that one of them ends before its work is done: its exit status is a shell's, 128 and the
+    /// signal's number.
+    static func interruption(_ number: Int32, before moment: String) -> ExitCode {
+        Output.warn("shimctl: interrupted before \(moment)")
+        return ExitCode(128 + number)
     }
 
     private static func isIgnored(_ number: Int32) -> Bool {
