@@ -36,6 +36,7 @@ address_skips() {
     cat << 'END'
 SymbolTests                             the symbols of the library that is shipped, not of this one
 InstructionCountTests                   the runtime counts each load and store by instructions of its own
+StackTests/depths                       the runtime has frames of its own, and makes those of others larger
 HostTests                               the runtime is glibc's, must be the first preload, and has a clock_gettime too
 NameLookupTests/everyName               the runtime wraps some of the names, so that the linker binds those to it
 NameLookupTests/libraries               the runtime must be the first preload

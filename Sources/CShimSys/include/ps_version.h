@@ -15,15 +15,18 @@
 
 _Static_assert(sizeof PS_VERSION <= PS_VERSION_ROOM, "the version has its room in the note and in the statistics");
 
-// The version as the two words that a record of the statistics has it in.
-static inline void ps_version_words(uint64_t words[_Nonnull 2])
+// The text, padded with NUL, as two words: what Swift can store at once.
+struct ps_version_words {
+    uint64_t words[PS_VERSION_ROOM / sizeof(uint64_t)];
+};
+
+static inline struct ps_version_words ps_version_words(void)
 {
     const union {
         char text[PS_VERSION_ROOM];
-        uint64_t words[2];
+        struct ps_version_words words;
     } version = {.text = PS_VERSION};
-    words[0] = version.words[0];
-    words[1] = version.words[1];
+    return version.words;
 }
 
 #endif

@@ -76,7 +76,8 @@ extension StatisticsFile {
             UnsafeMutableRawPointer($0).storeBytes(of: identity.command, as: (UInt64, UInt64).self)
         }
         withUnsafeMutablePointer(to: &head.pointee.version) {
-            ps_version_words(UnsafeMutableRawPointer($0).assumingMemoryBound(to: UInt64.self))
+            // A text of the record's, at no multiple of a word's size.
+            UnsafeMutableRawPointer($0).storeBytes(of: ps_version_words().words, as: (UInt64, UInt64).self)
         }
         let size = StatisticsFile.headSize
         return ps_sys_pwrite(file.fd, scratch, size, StatisticsFile.offset(ofRecord: index)) == size
