@@ -22,6 +22,8 @@ struct MirrorTraceTests {
         let output = "\(set.image.directory)/passes"
         let script = """
             passes() { grep -c '"changes"' "$3"; }
+            # The copier mounts it where it is not yet, but here in a namespace of its own.
+            mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
             hide=:
             if [[ $5 == tracer ]]; then hide='mount --bind /dev/null /sys/kernel/btf/vmlinux'; fi
             unshare --mount bash -c "$hide"' && exec "$0" mirror run "$1" --every 0.2 --freeze --json --full-every 0' \
