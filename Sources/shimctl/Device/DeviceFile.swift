@@ -35,7 +35,10 @@ struct DeviceFile {
             do {
                 descriptor = try FileDescriptor.open(path, .readWrite, options: Self.options)
             } catch Errno.resourceBusy {
-                throw Complaint(.failure, "\(shown) is in use: attached, mounted, or part of another device")
+                throw Complaint(
+                    .failure,
+                    "\(shown) is in use: attached, mounted, part of another device, or another shimctl works on it",
+                    isTemporary: true)
             } catch let reason as Errno {
                 throw Complaint(.failure, "\(shown): \(reason)")
             }
@@ -128,7 +131,11 @@ struct DeviceFile {
 
     private func lock(_ shown: String) throws {
         guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
-            throw Complaint(.failure, "\(shown) is attached, or another shimctl is at work on it")
+            // The loop device that it is attached through has the lock as well.
+            let isAttached = try LoopDevice.all().contains { $0.isBacked(by: stat.rawValue) }
+            throw Complaint(
+                .failure, isAttached ? "\(shown) is attached" : "another shimctl is at work on \(shown)",
+                isTemporary: !isAttached)
         }
         if let loop = try LoopDevice.all().first(where: { $0.isBacked(by: stat.rawValue) }) {
             throw Complaint(.failure, "\(shown) is in use by \(loop.path)")

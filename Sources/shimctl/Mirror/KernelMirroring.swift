@@ -140,7 +140,7 @@ struct KernelMirroring {
             Pause.take(seconds: 0.02)
         }
         try? descriptor.close()
-        throw Complaint(.failure, "another shimctl is at work on the mirror")
+        throw Complaint(.failure, "another shimctl is at work on the mirror", isTemporary: true)
     }
 
     /// Has the mirror's superblock say what has happened, so that neither side is taken for what it is not.

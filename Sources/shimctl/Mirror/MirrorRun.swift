@@ -14,7 +14,8 @@ struct MirrorRun: ParsableCommand {
             and SIGINT.
 
             EXIT STATUS
-              0 when it was stopped; 1 if it cannot begin; 64 for a bad option
+              0 when it was stopped, or its --passes are made; 1 if it cannot begin, or the last of --passes failed; \
+            64 for a bad option
             """)
 
     @OptionGroup var options: MirrorPassOptions
@@ -47,6 +48,7 @@ struct MirrorRun: ParsableCommand {
     }
 
     func run() throws {
+        var hasFailed = false
         try Complaint.reported(by: "mirror run") {
             let runner = MirrorRunner(options)
             runner.scrubbed = fullEvery > 0 ? min(every / fullEvery, 1) : 0
@@ -63,12 +65,15 @@ struct MirrorRun: ParsableCommand {
                         _ = try runner.pass()
                         lastWord = ""
                         failures = 0
+                        hasFailed = false
                     } else {
                         say("not mounted: waiting", &lastWord)
                     }
                 } catch let complaint as Complaint where MirrorRunner.isStopped == 0 {
                     say(complaint.description, &lastWord)
-                    failures += 1
+                    // Who is in the way will soon be done.
+                    if !complaint.isTemporary { failures += 1 }
+                    hasFailed = true
                 } catch is Complaint {
                     break
                 }
@@ -76,9 +81,11 @@ struct MirrorRun: ParsableCommand {
                 guard passes.map({ done < $0 }) ?? true else { break }
                 // What fails may do so because the freeze is slow, and then everybody waits: more and more rarely.
                 let periods = Double(1 << min(failures, 6))
+                hasFailed = false
                 rest(until: begin + .seconds(failures > 1 ? max(every, min(every * periods, 300)) : every), runner)
             }
         }
+        if hasFailed { throw ExitCode(1) }
     }
 
     private func isMounted() throws -> Bool {

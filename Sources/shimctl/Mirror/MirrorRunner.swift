@@ -44,7 +44,12 @@ final class MirrorRunner {
             devices, options.pass, trace: trace, carried: carried, freezer: freezer, expectsLittle: wasLittle)
         pass.check = {
             guard Self.isStopped != 0 else { return }
-            throw Complaint(.failure, "stopped: the mirror keeps its older state, if it had one")
+            let isUsable = (try? devices.mirror.membership.isUsable) == true
+            throw Complaint(
+                .failure,
+                isUsable
+                    ? "stopped: the mirror keeps its older state"
+                    : "stopped: the mirror has no state that could be used, until a pass with --freeze has ended")
         }
         let line = ProgressLine("mirror", total: 1 << 20)
         var result: MirrorPass.Result
@@ -57,6 +62,7 @@ final class MirrorRunner {
             line.end()
             throw error
         }
+        try options.set.remember(devices)
         carried = result.isKept ? pass.toCarry : nil
         wasLittle = result.wasLittle
         line.end()

@@ -60,6 +60,9 @@ final class MirrorSet {
         guard let own = primary.membership, let other = superblock.membership else {
             throw Complaint(.failure, "\(name) is a device of its own, and no mirror")
         }
+        guard other.role != .primary else {
+            throw Complaint(.failure, "\(name) is a primary itself, and no mirror")
+        }
         guard other.set == own.set, superblock.identifier == own.peer, other.peer == primary.identifier else {
             throw Complaint(
                 .failure,
@@ -67,12 +70,12 @@ final class MirrorSet {
         }
         switch other.role {
         case .mirror: break
-        case .primary: throw Complaint(.failure, "\(name) is a primary itself, and no mirror")
+        case .primary: break
         case .promoted:
             throw Complaint(
                 .failure,
                 "\(name) has been promoted, and is used in place of this device: nothing is copied over it."
-                    + " mirror add, with the devices the other way round, makes this one its mirror")
+                    + " mirror add --force, with the devices the other way round, makes this one its mirror")
         }
         guard superblock.geometry == primary.geometry else {
             throw Complaint(

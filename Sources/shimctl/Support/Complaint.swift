@@ -21,10 +21,13 @@ struct Complaint: Error, CustomStringConvertible {
 
     let status: Status
     let description: String
+    /// Somebody else has what is needed, and may soon be done with it.
+    let isTemporary: Bool
 
-    init(_ status: Status, _ description: String) {
+    init(_ status: Status, _ description: String, isTemporary: Bool = false) {
         self.status = status
         self.description = description
+        self.isTemporary = isTemporary
     }
 
     /// Runs `body`; a complaint of it goes to standard error as `shimctl COMMAND: message`, and becomes the exit
