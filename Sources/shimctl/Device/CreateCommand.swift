@@ -48,7 +48,8 @@ struct CreateCommand: ParsableCommand {
     var uuid: String?
 
     @Option(
-        help: ArgumentHelp("Image file or block device that becomes the device's mirror.", valueName: "mirror"),
+        help: ArgumentHelp(
+            "Image file or block device that becomes the device's mirror; takes root's rights.", valueName: "mirror"),
         completion: .file())
     var mirror: String?
 
@@ -79,7 +80,13 @@ struct CreateCommand: ParsableCommand {
             try Output.line(DeviceSummary(superblock).text(of: device, recreate ? "recreated" : "created"))
             if let mirror {
                 let maker = MirrorMaker(device: device, mirror: mirror, log: nil, force: force)
-                try Output.line(try AttachmentLock.held(.exclusive) { try maker.make() })
+                do {
+                    try Output.line(try AttachmentLock.held(.exclusive) { try maker.make() })
+                } catch let complaint as Complaint {
+                    throw Complaint(
+                        complaint.status,
+                        complaint.description + ". The device is made, without a mirror: shimctl mirror add")
+                }
             }
         }
     }

@@ -31,7 +31,11 @@ final class Freezer {
         guard reason == 0 else {
             begin = nil
             try? watchdog.tell(.ends)
-            let why = reason == -EBUSY ? "something else has frozen it" : "\(Errno(rawValue: -reason))"
+            let why =
+                reason == -EBUSY
+                ? "it stands still already: something else has frozen it, or a copier that was killed together with"
+                    + " its watchdog (shimctl mirror thaw)"
+                : "\(Errno(rawValue: -reason))"
             throw Complaint(.failure, "the file system cannot be frozen: \(why)")
         }
     }
@@ -53,7 +57,7 @@ final class Freezer {
             throw Complaint(
                 .failure,
                 "the pass did not end within --freeze-limit (\(Int(watchdog.limit * 1_000)) ms), and the file system"
-                    + " was let go on: the mirror keeps its older state")
+                    + " was let go on: this pass is given up")
         }
         return UInt64(max(taken / .nanoseconds(1), 0))
     }

@@ -11,9 +11,9 @@ struct MirrorAdd: ParsableCommand {
         discussion: """
             The mirror is an image file, which is made if it is not there, or a block device (a disk, persistent \
             memory, or a network block device, so that another machine holds it); it must be at least as large as the \
-            device. Behind the copy it has a log, so that it keeps its older state while a pass is at work: in an \
-            image an eighth of the device's size, on a block device all that is left. Nothing of the device's data is \
-            touched. The first pass (mirror sync) then copies all of it.
+            device, and an image file that is smaller is enlarged. Behind the copy it has a log, so that it keeps its \
+            older state while a pass is at work: in an image an eighth of the device's size, on a block device all \
+            that is left. Nothing of the device's data is touched. The first pass (mirror sync) then copies all of it.
 
             EXIT STATUS
               0 done; 1 refused, or it cannot be done; 64 for a bad option
@@ -27,11 +27,17 @@ struct MirrorAdd: ParsableCommand {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Size of the log; 0 for none.", valueName: "size"))
+        help: ArgumentHelp("Size of the log, at least 2M; 0 for none.", valueName: "size"))
     var log: ByteSize?
 
     @Flag(help: "Overwrite what the mirror holds.")
     var force = false
+
+    func validate() throws {
+        if let log, log.bytes != 0, log.bytes < MirrorDevice.chunk {
+            throw ValidationError("--log \(log.description): 2M is the least, or 0 for none.")
+        }
+    }
 
     func run() throws {
         try Complaint.reported(by: "mirror add") {
@@ -89,6 +95,12 @@ struct MirrorMaker {
                         + " \(device.printable)")
             }
             let place = logPlace(file, behind: size)
+            if let log, place.size < log & ~4_095 {
+                throw Complaint(
+                    .failure,
+                    "\"\(mirror.printable)\" has room for \(Figures.bytes(place.size)) of log, and not for"
+                        + " \(Figures.bytes(log))")
+            }
             var other = own
             other.identifier = .random()
             other.membership = SetMembership(
@@ -99,7 +111,7 @@ struct MirrorMaker {
                 role: .primary, set: set, peer: other.identifier, peerPath: Array(file.path.string.utf8),
                 log: .init(offset: 0, size: 0))
             try primary.write(own)
-            if place.size == 0 {
+            if place.size == 0, log != 0 {
                 Output.warn(
                     "shimctl mirror add: there is no room for a log: while a pass is at work the mirror has no state"
                         + " that could be used")
@@ -141,10 +153,12 @@ struct MirrorMaker {
             {
                 return
             }
+            let what =
+                found.membership?.role == .mirror
+                ? "the mirror of \(found.membership.map(Self.path) ?? "")" : "a device already"
             throw Complaint(
                 .failure,
-                "\"\(mirror.printable)\" is a device already, \(found.identifier.description): not overwritten without"
-                    + " --force")
+                "\"\(mirror.printable)\" is \(what), \(found.identifier.description): not overwritten without --force")
         }
         if let found = try file.occupant() {
             throw Complaint(.failure, "\"\(mirror.printable)\" holds \(found): not overwritten without --force")
@@ -181,8 +195,8 @@ struct MirrorRemove: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove", abstract: "Let a device have no mirror any more.",
         discussion: """
-            The device is then as any other. What the mirror holds stays as it is, and is of no use: mirror add \
-            --force makes it one again.
+            The device is then as any other. What the mirror holds stays as it is: attach --promote makes a device of \
+            its own of it, mirror add --force a new mirror.
 
             EXIT STATUS
               0 done; 1 it cannot be done; 64 for a bad option

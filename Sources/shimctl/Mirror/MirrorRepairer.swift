@@ -160,7 +160,8 @@ final class MirrorRepairer {
         guard isCopyWhole else {
             return .refused(
                 membership.passEpoch == 0
-                    ? "the mirror's copy is damaged as well" : "a pass that was cut short has left the copy half done")
+                    ? "the mirror's copy is damaged as well (mirror sync --full --freeze copies what the device has)"
+                    : "a pass that was cut short has left the copy half done")
         }
         if let objection = objection(page, record, owners, isReadable), !takesStale { return .refused(objection) }
         guard isStill() else { return late }

@@ -32,6 +32,7 @@ struct MirrorThaw: ParsableCommand {
             guard reason == 0 || reason == -EINVAL else {
                 throw Complaint(.failure, "\(point.printable): \(Errno(rawValue: -reason))")
             }
+            try Output.line("\(point.printable) " + (reason == 0 ? "goes on" : "did not stand still"))
         }
     }
 }
