@@ -149,7 +149,7 @@ import Testing
         #expect(refused.ending == .exited(1))
         #expect(refused.stderr.contains("--promote"), "\(refused.stderr)")
         let name = set.image.name + "-m"
-        #expect(try shimctl(["attach", set.mirror, "--promote", "--name", name]).ending == .exited(0))
+        #expect(try shimctl(["attach", set.mirror, "--promote", "--stale", "--name", name]).ending == .exited(0))
         #expect(try set.sync().ending == .exited(1))
         #expect(try shimctl(["detach", name]).ending == .exited(0))
         let late = try set.sync()

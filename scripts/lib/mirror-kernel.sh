@@ -128,7 +128,8 @@ kernel_failures() {
     verdict 'a pass says that the mirror is ahead' kernel_says 'only its mirror' sync
     kernel_table own
     verdict 'detached' kernel_detach
-    "$shimctl" attach "$own" --name first > /run/attached 2>&1
+    verdict 'the device, which is behind, is refused' kernel_outdated
+    "$shimctl" attach "$own" --name first --stale > /run/attached 2>&1
     verdict 'nothing is copied over what is ahead' grep -q 'attached without its mirror: .*promoted' /run/attached
     "$shimctl" detach first > /dev/null
     verdict 'the mirror is used in its place' "$shimctl" attach "$other" --name second
@@ -151,6 +152,9 @@ kernel_gone() {
     kernel_table other
     verdict 'attached with it, which is back' kernel_attach
     verdict 'both sides are equal' kernel_equal
+}
+kernel_outdated() {
+    ! "$shimctl" attach "$own" --name first > /run/attached 2>&1 && grep -q 'is outdated: its mirror' /run/attached
 }
 kernel_attach_alone() {
     "$shimctl" attach "$own" --name first > /run/attached 2>&1 && mount /dev/pmemshim/first "$point" &&

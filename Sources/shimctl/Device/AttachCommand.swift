@@ -24,7 +24,8 @@ struct AttachCommand: ParsableCommand {
             mirror to shimctl mirror run.
 
             A mirror (shimctl mirror) is attached with --promote only, when its primary is lost: the block device then \
-            has the state of the mirror's last epoch.
+            has the state of the mirror's last epoch. Before that all of the mirror is read, and compared with its \
+            checksums; --no-check does not. The old primary, should it come back, is then refused.
 
             With --all the devices of /etc/pmemshim/devices are attached that are not: a line has the image or block \
             device, and, if wanted, a name and a group (- leaves one out). pmemshim-attach.service does it at boot.
@@ -67,12 +68,19 @@ struct AttachCommand: ParsableCommand {
     @Flag(help: "Use a mirror in place of its primary, which is lost: from then on it is a device of its own.")
     var promote = false
 
-    @Flag(help: "With --promote: take a mirror that has no one moment's state as it is.")
+    @Flag(name: .customLong("no-check"), help: "With --promote: do not compare the mirror with its checksums before.")
+    var skipsCheck = false
+
+    @Flag(
+        help: ArgumentHelp(
+            "Take a mirror as it is that has no one moment's state, or is damaged, or a primary whose mirror has been"
+                + " promoted."))
     var stale = false
 
     func validate() throws {
         if promote, all { throw ValidationError("--promote goes with a device.") }
-        if stale, !promote { throw ValidationError("--stale goes with --promote.") }
+        if stale, all { throw ValidationError("--stale goes with a device.") }
+        if skipsCheck, !promote { throw ValidationError("--no-check goes with --promote.") }
         guard (device == nil) == all else {
             throw ValidationError(all ? "--all goes without a device." : "Missing a device, or --all.")
         }
@@ -104,6 +112,8 @@ struct AttachCommand: ParsableCommand {
     private func attachOne() throws {
         try Complaint.reported(by: "attach") {
             let owners = try groupNumber()
+            if !stale { try MirrorPromotion.demandCurrent(device ?? "") }
+            if promote, !skipsCheck { try MirrorPromotion.check(device ?? "", takesStale: stale) }
             let mirroring = kernelMirror ? try KernelMirroring.prepare(device ?? "") : nil
             let attachment = try AttachmentLock.held(.exclusive) { try attach(owners, mirroring) }
             let data = DeviceNodes.data(attachment.name)

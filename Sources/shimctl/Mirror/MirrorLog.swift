@@ -15,6 +15,8 @@ final class MirrorLog {
     private let pending = ChunkPool.take()
     private var pendingFirst = 0
     private var pendingCount = 0
+    /// What it holds was found not to be what was written, or could not be read.
+    private(set) var isDamaged = false
     /// Slots whose bytes are still here as well, in order.
     private var kept: [(slots: Range<Int>, room: UnsafeMutableRawBufferPointer)] = []
 
@@ -105,7 +107,7 @@ final class MirrorLog {
                 .failure,
                 "the mirror's log, which has room for \(room), is full: more than that has changed since the last pass."
                     + " The older state stays as it is. --in-place gives it up for this pass; a mirror with a larger"
-                    + " log is made by mirror remove and mirror add --log")
+                    + " log is made by mirror remove and mirror add --log --force")
         }
         let size = Int(mirror.pageSize)
         if pendingCount * size + bytes.count > pending.count { try flushPending() }
@@ -202,11 +204,11 @@ final class MirrorLog {
     /// Reads some slots, and compares them with their checksums.
     private func check(_ run: Range<Int>, _ room: UnsafeMutableRawBufferPointer) throws -> UnsafeRawBufferPointer {
         let bytes = UnsafeMutableRawBufferPointer(rebasing: room[..<(run.count * Int(mirror.pageSize))])
-        try mirror.fill(bytes, at: place(run.lowerBound))
+        try demand { try mirror.fill(bytes, at: place(run.lowerBound)) }
         var checksums = [UInt32](repeating: 0, count: run.count)
-        guard let base = bytes.baseAddress else { throw damaged }
+        guard let base = bytes.baseAddress else { throw damage() }
         cmirror_checksums(base, Int(mirror.pageSize), run.count, &checksums)
-        guard zip(run, checksums).allSatisfy({ entries[$0].checksum == $1 }) else { throw damaged }
+        guard zip(run, checksums).allSatisfy({ entries[$0].checksum == $1 }) else { throw damage() }
         return UnsafeRawBufferPointer(bytes)
     }
 
@@ -237,13 +239,13 @@ final class MirrorLog {
         let used = Int(log.count * SetMembership.Log.entrySize)
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: (used + 4_095) / 4_096 * 4_096, alignment: 4_096)
         defer { room.deallocate() }
-        try mirror.fill(room, at: offset)
-        guard let base = room.baseAddress, cmirror_checksum(base, used) == log.checksum else { throw damaged }
+        try demand { try mirror.fill(room, at: offset) }
+        guard let base = room.baseAddress, cmirror_checksum(base, used) == log.checksum else { throw damage() }
         entries = LogEntries()
         for index in 0..<Int(log.count) {
             let at = index * Int(SetMembership.Log.entrySize)
             let page = UInt64(littleEndian: room.load(fromByteOffset: at, as: UInt64.self))
-            guard page < mirror.geometry.pageCount else { throw damaged }
+            guard page < mirror.geometry.pageCount else { throw damage() }
             entries.append(page, UInt32(littleEndian: room.load(fromByteOffset: at + 8, as: UInt32.self)))
         }
     }
@@ -260,8 +262,18 @@ final class MirrorLog {
         return cmirror_checksum(base, used) == log.checksum
     }
 
-    private var damaged: Complaint {
-        Complaint(
+    private func demand(_ read: () throws -> Void) throws {
+        do {
+            try read()
+        } catch {
+            isDamaged = true
+            throw error
+        }
+    }
+
+    private func damage() -> Complaint {
+        isDamaged = true
+        return Complaint(
             .failure,
             "the log of the mirror, \(mirror.name), is damaged: its last state cannot be had. mirror sync --in-place"
                 + " makes a new copy")

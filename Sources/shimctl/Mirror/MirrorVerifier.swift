@@ -22,6 +22,8 @@ final class MirrorVerifier {
         /// Pages of which the mirror has a record, and such pages of the primary that could be judged.
         var recorded: UInt64 = 0
         var judged: UInt64 = 0
+        /// Pages of which unchanged files have a part only: the rest may be something else, and have changed.
+        var shared: UInt64 = 0
         /// Pages that are not 0 on the mirror, and of which it has no record.
         var unknown: UInt64 = 0
         /// Pages that a pass which was cut short has left half done.
@@ -51,7 +53,8 @@ final class MirrorVerifier {
         let membership = try mirror.membership
         // What the kernel has written to both has no record of its own.
         let isUnfinished = membership.passEpoch != 0 || membership.state == .kernel && !devices.isLive
-        let unchanged = isUnfinished ? PageRanges() : try unchangedPages()
+        let (unchanged, shared) = isUnfinished ? (PageRanges(), PageRanges()) : try unchangedPages()
+        result.shared = shared.count
         let size = Int(mirror.pageSize)
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
         let mine = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
@@ -127,21 +130,24 @@ final class MirrorVerifier {
         }
     }
 
-    /// Whole pages of files that are as they were when the last pass copied them.
-    func unchangedPages() throws -> PageRanges {
-        guard let table, let mount = primary.mount, mount.tellsFiles else { return PageRanges() }
+    /// Whole pages of files that are as they were when the last pass copied them, and those of which they have a part.
+    func unchangedPages() throws -> (whole: PageRanges, shared: PageRanges) {
+        guard let table, let mount = primary.mount, mount.tellsFiles else { return (PageRanges(), PageRanges()) }
         var unchanged = FilePages(primary)
+        var touched: [Range<UInt64>] = []
         var changed: [Range<UInt64>] = []
         let count = primary.geometry.pageCount
         try mount.scan.forEachFile { file in
             guard let extents = FileScan.extents(of: file) else { return }
             if table.isUnchanged(file.inode, file.changed, FileScan.layout(extents)) {
                 unchanged.add(extents)
+                touched += FileScan.pages(extents, pageSize: primary.pageSize, pageCount: count)
             } else {
                 changed += FileScan.pages(extents, pageSize: primary.pageSize, pageCount: count)
             }
         }
-        return unchanged.whole.subtracting(PageRanges(changed))
+        let whole = unchanged.whole.subtracting(PageRanges(changed))
+        return (whole, PageRanges(touched).subtracting(whole))
     }
 
     /// The kernel writes to both, and knows of no records: what is equal is right, also if only after a moment.
@@ -162,7 +168,7 @@ final class MirrorVerifier {
     private func forgetChanged(_ result: inout Result) throws {
         guard result.faults.values.contains(where: { $0 == .primary || $0 == .both }) else { return }
         try primary.synchronise()
-        let unchanged = try unchangedPages()
+        let unchanged = try unchangedPages().whole
         for (page, fault) in result.faults where !unchanged.contains(page) {
             if fault == .primary { result.faults[page] = nil }
             if fault == .both { result.faults[page] = .mirror }
