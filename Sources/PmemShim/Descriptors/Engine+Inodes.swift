@@ -31,8 +31,9 @@ extension Engine {
             size: facts.size, mount: self.mount(mount).pointee, eager: Settings.current.pointee.map_after == 0)
         inode.setGeometry(geometry)
         let head = heads(held) + hash(facts.device, facts.inode)
-        inode.pointee.next = head.pointee
-        head.pointee = UInt16(truncatingIfNeeded: index &+ 1)
+        inode.pointee.next = head.pointee.load(ordering: .relaxed)
+        // Released, for mayBeKnown reads it without the lock.
+        head.pointee.store(UInt16(truncatingIfNeeded: index &+ 1), ordering: .releasing)
         return index
     }
 
@@ -44,21 +45,24 @@ extension Engine {
         retireWindow(held, inode)
         forgetSections(held, inode)
         mount(inode.pointee.mount).pointee.files &-= 1
-        var link = heads(held) + hash(inode.pointee.device, inode.pointee.number)
-        while link.pointee != 0 {
-            let candidate = self.inode(UInt32(link.pointee &- 1))
-            if candidate == inode {
-                link.pointee = inode.pointee.next
-                break
-            }
-            link = nextLink(held, candidate)
-        }
+        unchain(held, inode, UInt16(truncatingIfNeeded: index &+ 1))
         inode.pointee.next = files.pointee.freeInode
         files.pointee.freeInode = UInt16(truncatingIfNeeded: index &+ 1)
     }
 
-    private func nextLink(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>) -> UnsafeMutablePointer<UInt16> {
-        withUnsafeMutablePointer(to: &inode.pointee.next) { $0 }
+    /// Takes `inode`, which `link` leads to, out of its chain.
+    private func unchain(_ held: LockHeld, _ inode: UnsafeMutablePointer<Inode>, _ link: UInt16) {
+        let head = heads(held) + hash(inode.pointee.device, inode.pointee.number)
+        var before = head.pointee.load(ordering: .relaxed)
+        guard before != link else { return head.pointee.store(inode.pointee.next, ordering: .releasing) }
+        while before != 0 {
+            let candidate = self.inode(UInt32(before &- 1))
+            before = candidate.pointee.next
+            if before == link {
+                candidate.pointee.next = inode.pointee.next
+                return
+            }
+        }
     }
 
     private func freeSlot(_ held: LockHeld) -> UInt32? {

@@ -4,7 +4,7 @@ import Synchronization
 extension Engine {
     /// The slot of a known inode.
     func findInode(_ held: LockHeld, device: UInt64, number: UInt64) -> UInt32? {
-        var link = heads(held)[hash(device, number)]
+        var link = heads(held)[hash(device, number)].load(ordering: .relaxed)  // the lock orders it
         while link != 0 {
             let candidate = inode(UInt32(link &- 1))
             if candidate.pointee.number == number, candidate.pointee.device == device { return UInt32(link &- 1) }

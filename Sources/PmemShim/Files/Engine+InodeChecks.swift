@@ -29,8 +29,8 @@
 
         private func chainViolation(_ held: LockHeld, _ used: Int) -> (count: Int, Violation?) {
             var count = 0
-            for head in 0..<Arena.inodeHeads where heads(held)[head] != 0 {
-                var link = heads(held)[head]
+            for head in 0..<Arena.inodeHeads where heads(held)[head].load(ordering: .relaxed) != 0 {
+                var link = heads(held)[head].load(ordering: .relaxed)
                 while link != 0 {
                     let index = Int(link) &- 1
                     guard index < used else {

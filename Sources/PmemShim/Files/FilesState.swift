@@ -37,7 +37,7 @@ extension Engine {
     }
 
     @inline(__always)
-    func heads(_ held: LockHeld) -> UnsafeMutablePointer<UInt16> {
-        (address + Arena.headsOffset).assumingMemoryBound(to: UInt16.self)
+    func heads(_ held: LockHeld) -> UnsafeMutablePointer<Atomic<UInt16>> {
+        (address + Arena.headsOffset).assumingMemoryBound(to: Atomic<UInt16>.self)
     }
 }
