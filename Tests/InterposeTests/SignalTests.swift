@@ -60,9 +60,14 @@ struct SignalTests {
         arguments: Kind.served,
         [
             "by-siglongjmp", "by-longjmp", "out-of-handlers", "by-contexts", "by-stored-context", "waits-by-name",
-            "waits-by-number", "taken-by-number", "threads",
+            "waits-by-number", "taken-by-number",
         ])
     func masksThatComeBack(kind: Kind, testCase: String) throws {
         try expectSameAsNative("signals-returns", testCase, on: kind, serving: ["pread"])
+    }
+
+    @Test("masks that threads begin with, and that come back in threads", arguments: Kind.served)
+    func masksOfThreads(kind: Kind) throws {
+        try expectSameAsNative("signals-returns", "threads", on: kind, serving: ["pread"])
     }
 }

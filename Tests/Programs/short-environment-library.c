@@ -7,7 +7,7 @@
 
 __attribute__((constructor)) static void shorten(void)
 {
-    static const char text[] = "PMEMSHIM_M";
+    static const char text[] = "PMEMSHIM_PARANOID=1";
     char **block = calloc(2, sizeof *block);
     if (block && (block[0] = malloc(sizeof text - 1))) {
         memcpy(block[0], text, sizeof text - 1);
