@@ -53,6 +53,22 @@ import Testing
         #expect(try shimctl(["detach", name]).ending == .exited(0))
     }
 
+    @Test("a mirror's image that has lost its data to a hole is damaged, one that was made sparse again is not")
+    func hole() throws {
+        let (set, sums) = try lost()
+        defer { set.close() }
+        #expect(try spawn("/usr/bin/fallocate", ["--dig-holes", set.mirror]).ending == .exited(0))
+        #expect(try shimctl(["mirror", "verify", set.mirror]).ending == .exited(0))
+        #expect(try set.promoted().sums == sums)
+        let inspected = set.json(try shimctl(["inspect", set.mirror, "--json"]))
+        let offset = try #require(inspected["superblock"]["data_offset"].number)
+        let punched = ["--punch-hole", "--offset", "\(offset)", "--length", "4M", set.mirror]
+        #expect(try spawn("/usr/bin/fallocate", punched).ending == .exited(0))
+        let verified = try shimctl(["mirror", "verify", set.mirror])
+        #expect(verified.ending == .exited(1) && verified.stdout.contains("page 1 is damaged"), "\(verified.stdout)")
+        #expect(try shimctl(["attach", set.mirror, "--promote"]).ending == .exited(1))
+    }
+
     @Test("a mirror whose log cannot be brought home for want of room keeps it, also with --stale, and has all later")
     func fullDisk() throws {
         let set = try MirroredImage(size: "128M")

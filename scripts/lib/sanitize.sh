@@ -81,7 +81,7 @@ build_address() {
 # that programs have made themselves, which it does not follow: no report.
 no_reports() {
     local found warning
-    warning="WARNING: ASan (doesn't fully support makecontext/swapcontext|is ignoring requested __asan_handle_no_return)"
+    warning="WARNING: ASan (doesn't fully support makecontext/swapcontext|is ignoring requested __asan_handle_no_)"
     warning+='|^False positive error reports may follow|^For details see '
     found=$(find "$1" -type f -exec grep -hvE "$warning" {} + | head -n 200 || true)
     [[ -z $found ]] && return

@@ -24,10 +24,20 @@ struct MirrorCheck {
         let size = Int(mirror.pageSize)
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
         defer { room.deallocate() }
+        let zeros = ZeroPage(size)
+        let holes = CommonHoles([mirror.file], dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
         let begin = ContinuousClock.now
         var done: UInt64 = 0
         try PageRanges([0..<mirror.geometry.pageCount]).forEachChunk(of: mirror.chunkPages) { range in
             let records = try mirror.records(of: range)
+            if holes?.isHole(range) == true {
+                for page in range {
+                    guard let record = records[page] else { continue }
+                    result.recorded += 1
+                    if record.checksum != zeros.checksum { result.damaged.append(page) }
+                }
+                return
+            }
             let used = UnsafeMutableRawBufferPointer(rebasing: room[..<(range.count * size)])
             try mirror.read(used, page: range.lowerBound)
             var checksums = [UInt32](repeating: 0, count: range.count)
@@ -36,8 +46,9 @@ struct MirrorCheck {
                 if let record = records[page] {
                     result.recorded += 1
                     if record.checksum != checksums[index] { result.damaged.append(page) }
-                } else if used[index * size..<(index + 1) * size].contains(where: { $0 != 0 }) {
-                    result.damaged.append(page)
+                } else {
+                    let part = UnsafeMutableRawBufferPointer(rebasing: used[index * size..<(index + 1) * size])
+                    if !zeros.isEqual(part) { result.damaged.append(page) }
                 }
             }
             done += UInt64(range.count * size)

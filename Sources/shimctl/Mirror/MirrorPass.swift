@@ -144,7 +144,8 @@ final class MirrorPass {
         }
         let holes =
             plan.kind == .full
-            ? HolePair(primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
+            ? CommonHoles(
+                [primary.file, mirror.file], dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
             : nil
         let sides = KernelSides(devices, epoch: result.epoch)
         // Of the journal only what is in it while the file system stands still, and that is nothing, as a rule.

@@ -50,8 +50,8 @@ final class MirrorScrub {
         let copier = PageCopier(primary, mirror, epoch: 0)
         copier.rate = rate
         copier.check = check
-        let holes = HolePair(
-            primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
+        let holes = CommonHoles(
+            [primary.file, mirror.file], dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
         try copier.run(PageRanges([part]), to: .nowhere, overlay: nil, holes: holes)
         result.compared += copier.tally.compared
         var found = Result()

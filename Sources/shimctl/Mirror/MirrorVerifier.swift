@@ -62,8 +62,9 @@ final class MirrorVerifier {
             copy.deallocate()
             mine.deallocate()
         }
-        let holes = HolePair(
-            primary.file, mirror.file, dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
+        let holes = CommonHoles(
+            [primary.file, mirror.file], dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
+        let zeros = ZeroPage(size)
         let begin = ContinuousClock.now
         var done: UInt64 = 0
         try PageRanges([0..<mirror.geometry.pageCount]).forEachChunk(of: mirror.chunkPages) { range in
@@ -74,8 +75,8 @@ final class MirrorVerifier {
             let checksums = Self.checksums(used, size)
             for (index, page) in range.enumerated() {
                 guard let record = records[page] else {
-                    let part = used[index * size..<(index + 1) * size]
-                    guard part.contains(where: { $0 != 0 }) else { continue }
+                    let part = UnsafeMutableRawBufferPointer(rebasing: used[index * size..<(index + 1) * size])
+                    guard !zeros.isEqual(part) else { continue }
                     result.unknown += 1
                     if !isUnfinished { result.faults[page] = .mirror }
                     continue

@@ -82,7 +82,7 @@ final class PageCopier {
     /// - Parameters:
     ///   - overlay: what the mirror's state is beside its data area.
     ///   - holes: where given, parts that are holes in both images are passed over.
-    func run(_ pages: PageRanges, to target: Target, overlay: MirrorLog?, holes: HolePair? = nil) throws {
+    func run(_ pages: PageRanges, to target: Target, overlay: MirrorLog?, holes: CommonHoles? = nil) throws {
         let begin = ContinuousClock.now
         var done: UInt64 = 0
         try pages.forEachChunk(of: mirror.chunkPages) { range in

@@ -2,16 +2,17 @@ import CBlock
 import Glibc
 import SystemPackage
 
-/// Tells where both images have holes: nothing there need be read. Of block devices it tells nothing.
-final class HolePair {
+/// Tells where all of some images have holes: nothing there need be read. Of block devices it tells nothing.
+final class CommonHoles {
     private let pageSize: UInt64
     private var sides: [Side]
 
-    /// - Returns: nothing where one of the two is a block device.
-    init?(_ primary: DeviceFile, _ mirror: DeviceFile, dataOffset: UInt64, pageSize: UInt64) {
-        guard !primary.isBlockDevice, !mirror.isBlockDevice else { return nil }
+    /// - Parameter pageSize: bytes.
+    /// - Returns: nothing where one of them is a block device.
+    init?(_ files: [DeviceFile], dataOffset: UInt64, pageSize: UInt64) {
+        guard files.allSatisfy({ !$0.isBlockDevice }) else { return nil }
         self.pageSize = pageSize
-        sides = [primary, mirror].map { Side(descriptor: $0.descriptor.rawValue, base: dataOffset) }
+        sides = files.map { Side(descriptor: $0.descriptor.rawValue, base: dataOffset) }
     }
 
     func isHole(_ pages: Range<UInt64>) -> Bool {
