@@ -56,6 +56,7 @@ final class PageCopier {
     var isUnchanged: ((UInt64) -> Bool)?
     /// Whether records of equal pages are checked, too.
     var checksRecords = false
+    private lazy var zeros = ZeroPage(Int(mirror.pageSize))
     /// Pages most of which will differ: their checksums tell, and the mirror's bytes need not be read.
     var expected = PageRanges()
     private let held: HeldPages
@@ -87,7 +88,7 @@ final class PageCopier {
         var done: UInt64 = 0
         try pages.forEachChunk(of: mirror.chunkPages) { range in
             try check()
-            if let holes, holes.isHole(range) { return }
+            if let holes, holes.isHole(range), try !checksRecords || holdsNothing(range) { return }
             try compare(range, target, overlay)
             done += UInt64(range.count) * mirror.pageSize
             progress(tally.compared)
@@ -96,6 +97,13 @@ final class PageCopier {
                 if due > 0 { Pause.take(seconds: min(due, 1)) }
             }
         }
+    }
+
+    /// Whether all records of these pages are of pages that hold nothing. What the kernel has discarded on both sides
+    /// has its old ones.
+    private func holdsNothing(_ range: Range<UInt64>) throws -> Bool {
+        let records = try mirror.records(of: range)
+        return range.allSatisfy { records[$0].map { $0.checksum == zeros.checksum } ?? true }
     }
 
     /// Brings what was kept in memory to where it belongs.
