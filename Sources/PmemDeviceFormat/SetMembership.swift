@@ -59,13 +59,15 @@ package struct SetMembership: Equatable, Sendable {
     package var passEpoch: UInt64
     package var log: Log
     /// Where the other device was last found, UTF-8, at most 1,023 bytes; a hint, checked by ``peer``.
-    package var peerPath: [UInt8]
+    package var peerPath: [UInt8] {
+        didSet { peerPath = Self.bounded(peerPath) }
+    }
 
     package init(role: Role, set: Superblock.Identifier, peer: Superblock.Identifier, peerPath: [UInt8], log: Log) {
         self.role = role
         self.set = set
         self.peer = peer
-        self.peerPath = Array(peerPath.prefix(Int(PS_MIRROR_PATH) - 1))
+        self.peerPath = Self.bounded(peerPath)
         self.log = log
         state = .empty
         sequence = 1
@@ -73,6 +75,8 @@ package struct SetMembership: Equatable, Sendable {
         epochTime = 0
         passEpoch = 0
     }
+
+    private static func bounded(_ path: [UInt8]) -> [UInt8] { Array(path.prefix(Int(PS_MIRROR_PATH) - 1)) }
 
     /// What stands in every record of the set's pages: the first four bytes of ``set``.
     package var tag: UInt32 { UInt32(truncatingIfNeeded: set.high >> 32).byteSwapped }

@@ -53,6 +53,30 @@ import Testing
         #expect(try shimctl(["detach", name]).ending == .exited(0))
     }
 
+    @Test("pages of a lone mirror that cannot be read are named as damaged; with --stale it is promoted all the same")
+    func unreadable() throws {
+        let (set, _) = try lost()
+        defer { set.close() }
+        // Of a chunk all at once, and then two of its pages.
+        func failing(_ arguments: [String]) throws -> Run {
+            try spawn(
+                "/usr/bin/strace",
+                [
+                    "-f", "-o", "/dev/null", "-P", set.mirror, "-e", "trace=pread64",
+                    "-e", "inject=pread64:error=EIO:when=60..62", Shim.shimctl,
+                ] + arguments, timeout: .seconds(60))
+        }
+        let verified = try failing(["mirror", "verify", set.mirror])
+        #expect(verified.ending == .exited(1), "\(verified.stderr)")
+        #expect(verified.stdout.contains("is damaged on the mirror"), "\(verified.stdout)\(verified.stderr)")
+        let name = set.image.name + "-m"
+        let refused = try failing(["attach", set.mirror, "--promote", "--name", name])
+        #expect(refused.ending == .exited(1) && refused.stderr.contains("not what was copied"), "\(refused.stderr)")
+        let taken = try failing(["attach", set.mirror, "--promote", "--stale", "--name", name])
+        #expect(taken.ending == .exited(0) && taken.stderr.contains("not what was copied"), "\(taken.stderr)")
+        #expect(try shimctl(["detach", name]).ending == .exited(0))
+    }
+
     @Test("a mirror's image that has lost its data to a hole is damaged, one that was made sparse again is not")
     func hole() throws {
         let (set, sums) = try lost()
@@ -125,7 +149,17 @@ import Testing
         #expect(refused.ending == .exited(1))
         #expect(refused.stderr.contains("attached as \(set.image.name)"), "\(refused.stderr)")
         #expect(try set.promoted().sums == set.sums())
-        #expect(try shimctl(["attach", set.mirror, "--promote", "--stale", "--name", name]).ending == .exited(0))
+        // Also where its primary would not find it.
+        let place = "\(set.image.directory)/elsewhere.img"
+        #expect(rename(set.mirror, place) == 0)
+        let moved = try shimctl(["attach", place, "--promote", "--name", name])
+        #expect(moved.ending == .exited(1) && moved.stderr.contains("attached as"), "\(moved.stderr)")
+        #expect(try shimctl(["attach", place, "--promote", "--stale", "--name", name]).ending == .exited(0))
+        try set.unmount()
+        #expect(try set.image.detach().ending == .exited(0))
+        let back = try set.image.attach()
+        #expect(back.ending == .exited(1))
+        #expect(back.stderr.contains("is outdated: its mirror, \(place)"), "\(back.stderr)")
         #expect(try shimctl(["detach", name]).ending == .exited(0))
     }
 

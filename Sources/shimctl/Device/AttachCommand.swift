@@ -131,7 +131,9 @@ struct AttachCommand: ParsableCommand {
 
     /// With the lock.
     private func attach(_ owners: gid_t, _ mirroring: KernelMirroring?) throws -> Attachment {
-        let file = try DeviceFile.open(device ?? "", for: .change)
+        // Who is told of a device that has been closed (udev) looks at it for a moment.
+        let file = try Complaint.awaited(
+            seconds: promote ? 5 : 0, { try DeviceFile.open(device ?? "", for: .change) })
         defer { file.close() }
         let (superblock, pair) = try file.superblock()
         if pair.agreement == .differ {

@@ -18,8 +18,8 @@ struct MirrorCheck {
 
     init(_ mirror: MirrorDevice) { self.mirror = mirror }
 
-    /// What the log holds has to be in place.
-    func run() throws -> Result {
+    /// What the log holds has to be in place. What cannot be read is damaged.
+    func run() -> Result {
         var result = Result()
         let size = Int(mirror.pageSize)
         let room = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(MirrorDevice.chunk), alignment: 4_096)
@@ -28,8 +28,11 @@ struct MirrorCheck {
         let holes = CommonHoles([mirror.file], dataOffset: mirror.geometry.dataOffset, pageSize: mirror.pageSize)
         let begin = ContinuousClock.now
         var done: UInt64 = 0
-        try PageRanges([0..<mirror.geometry.pageCount]).forEachChunk(of: mirror.chunkPages) { range in
-            let records = try mirror.records(of: range)
+        PageRanges([0..<mirror.geometry.pageCount]).forEachChunk(of: mirror.chunkPages) { range in
+            guard let records = try? mirror.records(of: range) else {
+                result.damaged += range
+                return
+            }
             if holes?.isHole(range) == true {
                 for page in range {
                     guard let record = records[page] else { continue }
@@ -39,11 +42,13 @@ struct MirrorCheck {
                 return
             }
             let used = UnsafeMutableRawBufferPointer(rebasing: room[..<(range.count * size)])
-            try mirror.read(used, page: range.lowerBound)
+            let unreadable = unreadable(used, range)
             var checksums = [UInt32](repeating: 0, count: range.count)
             if let base = used.baseAddress { cmirror_checksums(base, size, range.count, &checksums) }
             for (index, page) in range.enumerated() {
-                if let record = records[page] {
+                if unreadable.contains(page) {
+                    result.damaged.append(page)
+                } else if let record = records[page] {
                     result.recorded += 1
                     if record.checksum != checksums[index] { result.damaged.append(page) }
                 } else {
@@ -59,6 +64,17 @@ struct MirrorCheck {
             }
         }
         return result
+    }
+
+    /// Reads a chunk; page by page where it cannot be read at once.
+    private func unreadable(_ room: UnsafeMutableRawBufferPointer, _ range: Range<UInt64>) -> Set<UInt64> {
+        guard (try? mirror.read(room, page: range.lowerBound)) == nil else { return [] }
+        let size = Int(mirror.pageSize)
+        return Set(
+            range.enumerated().filter { index, page in
+                let part = UnsafeMutableRawBufferPointer(rebasing: room[index * size..<(index + 1) * size])
+                return (try? mirror.read(part, page: page)) == nil
+            }.map(\.element))
     }
 
     /// Why the checksums of a mirror tell nothing; nothing where they do.

@@ -15,28 +15,25 @@ struct MirrorSetOptions: ParsableArguments {
     /// Both devices, open. A pass, or another command that is at work on them, is waited for: 10 s, which is more than
     /// a pass takes that has not all to copy.
     func open() throws -> MirrorSet {
-        let end = ContinuousClock.now + .seconds(10)
-        while true {
-            do {
-                return try MirrorSet(device, mirror: mirror)
-            } catch let complaint as Complaint
-                where complaint.isTemporary && .now < end && MirrorRunner.isStopped == 0
-            {
-                Pause.take(seconds: 0.05)
-            }
-        }
+        try Complaint.awaited(
+            { try MirrorSet(device, mirror: mirror) }, unless: { MirrorRunner.isStopped != 0 })
     }
 
     /// Notes where the mirror is now, where that was said and is not what the device's superblock has.
     func remember(_ devices: MirrorSet) throws {
-        let place = Array(devices.mirror.file.path.string.utf8)
-        guard mirror != nil, !devices.isLive, try devices.primary.membership.peerPath != place else { return }
+        let before = try devices.primary.membership
+        var now = before
+        now.peerPath = Array(devices.mirror.file.path.string.utf8)
+        guard mirror != nil, !devices.isLive, now.peerPath != before.peerPath else { return }
         try AttachmentLock.held(.exclusive) {
             let file = try DeviceFile.open(devices.primary.file.path.string, for: .amend)
             defer { file.close() }
             var superblock = try file.superblock().superblock
-            guard superblock.membership?.set == (try devices.primary.membership.set) else { return }
-            superblock.membership?.peerPath = place
+            guard let found = superblock.membership, found.role == .primary,
+                found.set == before.set
+            else { return }
+            superblock.membership?.peerPath = now.peerPath
+            superblock.membership?.sequence += 1
             try file.write(superblock)
         }
     }

@@ -42,7 +42,7 @@ struct MirrorPromotion {
                 "\(name) cannot take the place of its primary: \(membership.text). With --stale it is taken as it is:"
                     + " run fsck before it is mounted")
         }
-        if !takesStale { try demandLost(membership) }
+        if !takesStale { try Self.demandLost(file, found) }
         let mirror = try MirrorDevice(file, found)
         defer { mirror.closeData() }
         var text = membership.text
@@ -65,14 +65,13 @@ struct MirrorPromotion {
     }
 
     /// That its primary is not in use here. A copy of the mirror may well be tried beside it.
-    private func demandLost(_ membership: SetMembership) throws {
+    private static func demandLost(_ file: DeviceFile, _ superblock: Superblock) throws {
+        guard let membership = superblock.membership else { return }
         for attachment in try Registry.all() where attachment.isCurrent && attachment.identifier == membership.peer {
             guard let primary = try? DeviceFile.open(attachment.device, for: .inspect) else { continue }
             defer { primary.close() }
-            guard let peer = try? primary.superblock().superblock.membership, peer.role == .primary,
-                let other = try? Stat(FilePath(String(decoding: peer.peerPath, as: UTF8.self))).rawValue,
-                (other.st_dev, other.st_ino, other.st_rdev)
-                    == (file.stat.rawValue.st_dev, file.stat.rawValue.st_ino, file.stat.rawValue.st_rdev)
+            guard let own = try? primary.superblock().superblock.membership, own.role == .primary,
+                own.peer == superblock.identifier, !isCopy(file, superblock, of: own)
             else { continue }
             throw Complaint(
                 .failure,
@@ -81,16 +80,43 @@ struct MirrorPromotion {
         }
     }
 
+    /// Whether the mirror itself is somewhere else: where its primary has it.
+    private static func isCopy(_ file: DeviceFile, _ superblock: Superblock, of primary: SetMembership) -> Bool {
+        guard let other = try? DeviceFile.open(String(decoding: primary.peerPath, as: UTF8.self), for: .inspect)
+        else { return false }
+        defer { other.close() }
+        guard let found = try? other.superblock().superblock, found.identifier == superblock.identifier else {
+            return false
+        }
+        let (one, two) = (file.stat.rawValue, other.stat.rawValue)
+        let isSame =
+            file.isBlockDevice
+            ? other.isBlockDevice && one.st_rdev == two.st_rdev
+            : !other.isBlockDevice && (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
+        return !isSame
+    }
+
+    /// The superblock of a mirror that is to be read alone. Nothing is written to what may have become something else.
+    static func demandOwn(_ file: DeviceFile) throws -> Superblock {
+        let (superblock, pair) = try file.superblock()
+        guard pair.agreement != .differ else {
+            throw Complaint(.failure, "the two copies of the superblock are of different devices: see shimctl inspect")
+        }
+        try file.demandOwnBeginning(pair)
+        return superblock
+    }
+
     /// Compares a mirror that is to be promoted with its checksums: nobody else could tell a damaged page later. Before
     /// the lock of attach and detach is taken, for it reads all of the mirror.
     /// - Throws: a `Complaint` where pages are damaged, unless `takesStale`.
     static func check(_ device: String, takesStale: Bool) throws {
-        let file = try DeviceFile.open(device, for: .change)
+        let file = try Complaint.awaited({ try DeviceFile.open(device, for: .change) })
         defer { file.close() }
-        let superblock = try file.superblock().superblock
+        let superblock = try demandOwn(file)
         guard let membership = superblock.membership, membership.role == .mirror, membership.isUsable,
             MirrorCheck.objection(membership) == nil
         else { return }
+        if !takesStale { try demandLost(file, superblock) }
         let mirror = try MirrorDevice(file, superblock)
         defer { mirror.closeData() }
         let log = try MirrorLog(mirror)
@@ -104,7 +130,7 @@ struct MirrorPromotion {
         let line = ProgressLine("verify", total: mirror.geometry.pageCount)
         var check = MirrorCheck(mirror)
         check.progress = line.show
-        let result = try check.run()
+        let result = check.run()
         line.end()
         guard !result.damaged.isEmpty else { return }
         guard takesStale else {
@@ -116,22 +142,32 @@ struct MirrorPromotion {
         Output.warn("shimctl attach: warning: " + result.text)
     }
 
-    /// That no mirror has taken this device's place, as far as that can be seen.
+    /// That no mirror has taken this device's place, as far as that can be seen: where it was last found, or attached
+    /// here.
     static func demandCurrent(_ device: String) throws {
         guard let file = try? DeviceFile.open(device, for: .inspect) else { return }
         defer { file.close() }
         guard let own = try? file.superblock().superblock, let membership = own.membership,
-            membership.role == .primary,
-            let other = try? DeviceFile.open(String(decoding: membership.peerPath, as: UTF8.self), for: .inspect)
-        else { return }
-        defer { other.close() }
-        guard let found = try? other.superblock().superblock, found.identifier == membership.peer,
-            found.membership?.role != .mirror
+            membership.role == .primary, let place = try promoted(membership)
         else { return }
         throw Complaint(
             .failure,
-            "\(device.printable) is outdated: its mirror, \(other.path.string.printable), has been promoted, and used"
-                + " in its place. mirror add --force, with that one first, makes this one its mirror; --stale attaches"
-                + " it all the same")
+            "\(device.printable) is outdated: its mirror, \(place.printable), has been promoted, and used in its place."
+                + " mirror add --force, with that one first, makes this one its mirror; --stale attaches it all the"
+                + " same; where the promotion was a trial, mirror remove forgets the mirror")
+    }
+
+    /// Where a primary's mirror is, if that has been promoted.
+    private static func promoted(_ primary: SetMembership) throws -> String? {
+        if let other = try? DeviceFile.open(String(decoding: primary.peerPath, as: UTF8.self), for: .inspect) {
+            defer { other.close() }
+            if let found = try? other.superblock().superblock, found.identifier == primary.peer,
+                found.membership?.role != .mirror
+            {
+                return other.path.string
+            }
+        }
+        // A mirror is attached only when it is promoted.
+        return try Registry.all().first { $0.isCurrent && $0.identifier == primary.peer }?.device
     }
 }

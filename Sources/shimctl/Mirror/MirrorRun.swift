@@ -54,7 +54,11 @@ struct MirrorRun: ParsableCommand {
             runner.scrubbed = fullEvery > 0 ? min(every / fullEvery, 1) : 0
             runner.scrubRate = fullRate.bytes
             // What is wrong from the beginning is said at once.
-            try options.set.open().close()
+            do {
+                try options.set.open().close()
+            } catch is Complaint where MirrorRunner.isStopped != 0 {
+                return
+            }
             var done = 0
             var lastWord = ""
             var failures = 0

@@ -62,12 +62,16 @@ final class MirrorRunner {
             line.end()
             throw error
         }
-        try options.set.remember(devices)
         carried = result.isKept ? pass.toCarry : nil
         wasLittle = result.wasLittle
         line.end()
         if result.isKept { try scrub(devices, pass.check, &result) }
         try tell(result, primary)
+        do {
+            try options.set.remember(devices)
+        } catch let complaint as Complaint {
+            Output.warn("shimctl mirror: the mirror's place is not noted: \(complaint.description)")
+        }
         return result.tally.unreadable.isEmpty && result.tally.suspect.isEmpty && result.missed.isEmpty
     }
 

@@ -55,9 +55,9 @@ struct MirrorVerify: ParsableCommand {
         else { return nil }
         defer { seen.close() }
         guard try seen.superblock().superblock.membership?.role == .mirror else { return nil }
-        let file = try DeviceFile.open(device, for: .change)
+        let file = try Complaint.awaited({ try DeviceFile.open(device, for: .change) })
         do {
-            return try MirrorDevice(file, file.superblock().superblock)
+            return try MirrorDevice(file, MirrorPromotion.demandOwn(file))
         } catch {
             file.close()
             throw error
@@ -75,7 +75,7 @@ struct MirrorVerify: ParsableCommand {
         var check = MirrorCheck(mirror)
         check.rate = rate?.bytes
         check.progress = line.show
-        let result = try check.run()
+        let result = check.run()
         line.end()
         if json {
             try Output.json(

@@ -30,6 +30,24 @@ struct Complaint: Error, CustomStringConvertible {
         self.isTemporary = isTemporary
     }
 
+    /// Runs `body` again and again while it fails for what is temporary.
+    /// - Parameters:
+    ///   - seconds: for so long at most.
+    ///   - body: what is tried.
+    ///   - isStopped: asked before each further try.
+    static func awaited<Value>(
+        seconds: Double = 10, _ body: () throws -> Value, unless isStopped: () -> Bool = { false }
+    ) throws -> Value {
+        let end = ContinuousClock.now + .seconds(seconds)
+        while true {
+            do {
+                return try body()
+            } catch let complaint as Complaint where complaint.isTemporary && .now < end && !isStopped() {
+                Pause.take(seconds: 0.05)
+            }
+        }
+    }
+
     /// Runs `body`; a complaint of it goes to standard error as `shimctl COMMAND: message`, and becomes the exit
     /// status. Where JSON was asked for, standard output gets it as JSON besides.
     static func reported(by command: String, _ body: () throws -> Void) throws {
